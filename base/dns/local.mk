@@ -1,0 +1,1 @@
+# base/dns: see Makefile.am

@@ -1,0 +1,79 @@
+/* envelope - a message on its way: who sent it, to whom, and what is added to it
+ *
+ * The message itself is never rewritten. What we add (Received, Authentication-Results, X-Spam-*, DKIM-Signature)
+ * is `prefix`, put in front; what must not be seen (forged results, Bcc) is `cuts`, ranges of the body left out.
+ * Bodies have CRLF line ends. */
+#ifndef BASE_ENVELOPE_H
+#define BASE_ENVELOPE_H
+
+#include "base/msg.h"
+#include "base/wire.h"
+
+#define BODY_IN_FRAME_MAX (32 * 1024)	/* a longer body is a spool file */
+#define ENVELOPE_PREFIX_MAX (12 * 1024)
+#define ENVELOPE_CUTS_MAX 64		/* ranges */
+#define ADDRESS_MAX 320			/* local part 64 + @ + domain 255 */
+
+enum envelope_flag {
+	ENVELOPE_JUNK = 1,	/* deliver to the Junk folder */
+	ENVELOPE_SPOOLED = 2,	/* the body is in spool/QID, not in the frame */
+	ENVELOPE_8BIT = 4,
+	ENVELOPE_UTF8 = 8,	/* SMTPUTF8 was asked for */
+	ENVELOPE_SUBMITTED = 16,/* the sender logged in, or is on a trusted network */
+	ENVELOPE_REPORT = 32	/* written by queue itself: never answer it */
+};
+
+struct cut {			/* body[at .. at+len) is left out */
+	uint64_t at, len;
+};
+
+struct rcpt {
+	enum rcpt_kind kind;
+	const char *address;	/* where it goes */
+	const char *home;	/* RCPT_LOCAL: "DOMAIN/LOCALPART" below mail_dir; else "" */
+	const char *folder;	/* "" is INBOX */
+	const char *original;	/* as the client named it */
+};
+
+struct envelope {
+	uint64_t qid;
+	unsigned flags;
+	const char *from;	/* "" is the null sender */
+	const char *msgid;	/* for the trace; "" when there is none */
+	const char *ip;		/* the client */
+	struct slice ticket;	/* auth's session ticket (16 bytes), or empty */
+	struct slice prefix;
+	struct cut cuts[ENVELOPE_CUTS_MAX];
+	size_t n_cuts;
+	uint64_t size;		/* of the body */
+	struct slice body;	/* empty when ENVELOPE_SPOOLED */
+	struct rcpt *rcpts;
+	size_t n_rcpts;
+};
+
+/* Fields of one recipient, as in QUEUE_RCPTS and QUEUE_PUT. */
+void rcpt_put(struct buf *out, const struct rcpt *r);
+/* Texts go to the pool. -1 when a field is bad. */
+int rcpt_get(struct wire *in, struct pool *pool, struct rcpt *r);
+/* All of QUEUE_PUT but the recipients, which the caller appends with rcpt_put. */
+void envelope_put(struct buf *out, const struct envelope *e);
+/* Reads what envelope_put wrote; the caller goes on with rcpt_get while wire_more(). Slices stay in the frame, texts go
+ * to the pool. -1 when a field is bad. */
+int envelope_get(struct wire *in, struct pool *pool, struct envelope *e);
+
+/* Cut list <-> bytes (16 a cut). cuts_get: -1 when it is not sorted, overlaps or is too long. */
+void cuts_put(struct buf *out, const struct cut *cuts, size_t n);
+int cuts_get(struct slice bytes, struct cut cuts[static ENVELOPE_CUTS_MAX], size_t *n);
+/* The next piece of `body` that is kept, starting at *pos (0 at first); empty at the end. */
+struct slice cuts_next(struct slice body, const struct cut *cuts, size_t n, uint64_t *pos);
+
+/* The bytes of a body: those in the frame, or the descriptor's, mapped. */
+struct body {
+	struct slice bytes;
+	void *map;		/* to unmap, or NULL */
+};
+/* `fd` is -1 or a regular file, and stays the caller's. */
+int body_open(struct body *b, struct slice in_frame, int fd);
+void body_close(struct body *b);
+
+#endif

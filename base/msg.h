@@ -1,0 +1,161 @@
+/* msg - every message that may pass between processes, in one table
+ *
+ * Written as text for a reader and a checker alike. Fields, in order: u number, t text (no NUL), b bytes; a group
+ * in parentheses at the end may repeat. "fd" says whether a descriptor rides along: NO, MUST or MAY.
+ * link.c refuses a frame whose sender, receiver, fields or descriptor differ from its row, so handlers need no
+ * checks of shape. The names behind each row are the fields' meanings; the put/get pairs live in msg.c or in
+ * the file named after the thing (envelope.c). */
+#ifndef BASE_MSG_H
+#define BASE_MSG_H
+
+#include "base/slice.h"
+
+/* In the order in which they are started. */
+enum role {
+	ROLE_TEGAMID,
+	ROLE_CONTROL,
+	ROLE_RESOLVER,
+	ROLE_DIRECTORY,
+	ROLE_AUTH,
+	ROLE_MDA,
+	ROLE_RELAY,
+	ROLE_SCAN,
+	ROLE_SIGNER,
+	ROLE_FILTER,
+	ROLE_QUEUE,
+	ROLE_SMTPD,
+	ROLE_COUNT
+};
+
+/* Role sets. */
+#define R(x) (1u << ROLE_##x)
+#define R_ALL ((1u << ROLE_COUNT) - 1)
+#define R_ROLES (R_ALL & ~R(TEGAMID))
+#define R_OWNERS (R(DIRECTORY) | R(AUTH) | R(QUEUE) | R(SIGNER) | R(FILTER) | R(RESOLVER) | R(TEGAMID) | R(CONTROL))
+
+enum msg_fd { FD_NO, FD_MUST, FD_MAY };
+
+/*  name             from             to               fields    fd       what the fields are */
+#define MSG_TABLE(X)                                                                                                                    \
+	/* -- the supervisor and its roles (link 0 of each role) */                                                                     \
+	X(SETUP_CONFIG,   R(TEGAMID),     R_ROLES,         "(tt)",   FD_NO)   /* (option path, value)*: see conf/told.h */               \
+	X(SETUP_LINK,     R(TEGAMID),     R_ROLES,         "uu",     FD_MUST) /* peer role, peer's number */                            \
+	X(SETUP_LISTENER, R(TEGAMID),     R(SMTPD),        "utt",    FD_MUST) /* kind, name, address */                                 \
+	X(SETUP_FILE,     R(TEGAMID),     R_ROLES,         "ut",     FD_MUST) /* enum setup_file, name (domain, selector...) */         \
+	X(SETUP_GO,       R(TEGAMID),     R_ROLES,         "u",      FD_NO)   /* 0 start, 1 this was a reload */                        \
+	X(SETUP_STOP,     R(TEGAMID),     R_ROLES,         "",       FD_NO)   /* finish what is under way, then exit */                 \
+	X(ROLE_READY,     R_ROLES,        R(TEGAMID),      "",       FD_NO)                                                             \
+	X(ROLE_FAILED,    R_ROLES,        R(TEGAMID),      "t",      FD_NO)   /* why it cannot start or take the reload */              \
+	/* -- log and history */                                                                                                        \
+	X(LOG,            R_ROLES,        R(CONTROL),      "ut",     FD_NO)   /* level, line */                                         \
+	X(EVENT,          R_ROLES,        R(CONTROL),      "uuutttttt", FD_NO) /* time us, qid, enum trace_event, text, from, to, ip, msgid, user */ \
+	/* -- directory */                                                                                                              \
+	X(DIR_RCPT,       R(SMTPD)|R(CONTROL), R(DIRECTORY), "t",    FD_NO)   /* address */                                             \
+	X(DIR_RCPT_IS,    R(DIRECTORY),   R(SMTPD)|R(CONTROL), "ut(uttttu)", FD_NO) /* enum rcpt_status, why; (enum rcpt_kind, address, home, folder, original, quota)* */ \
+	X(DIR_SENDER,     R(SMTPD),       R(DIRECTORY),    "tt",     FD_NO)   /* user, address: may this user send as it? */            \
+	X(DIR_SENDER_IS,  R(DIRECTORY),   R(SMTPD),        "ut",     FD_NO)   /* 1 yes 0 no, why */                                     \
+	X(MDA_USAGE,      R(DIRECTORY),   R(MDA),          "t",      FD_NO)   /* home */                                                \
+	X(MDA_USAGE_IS,   R(MDA),         R(DIRECTORY),    "uuu",    FD_NO)   /* 1 known, bytes, messages */                            \
+	/* -- auth */                                                                                                                   \
+	X(AUTH_START,     R(SMTPD),       R(AUTH),         "uttub",  FD_NO)   /* session, mechanism, client ip, 1 if an initial response, it */ \
+	X(AUTH_STEP,      R(SMTPD),       R(AUTH),         "ub",     FD_NO)   /* session, client's response (decoded) */                \
+	X(AUTH_ABORT,     R(SMTPD),       R(AUTH),         "u",      FD_NO)   /* session; no answer */                                  \
+	X(AUTH_IS,        R(AUTH),        R(SMTPD),        "ubtbt",  FD_NO)   /* enum auth_status, challenge, user, ticket (16 bytes), why */ \
+	X(AUTH_END,       R(SMTPD),       R(AUTH),         "b",      FD_NO)   /* ticket: its session is over; no answer */              \
+	X(TICKET_CHECK,   R(QUEUE)|R(SIGNER), R(AUTH),     "b",      FD_NO)   /* ticket */                                              \
+	X(TICKET_IS,      R(AUTH),        R(QUEUE)|R(SIGNER), "ut",  FD_NO)   /* 1 good, user */                                        \
+	/* -- filter, scan, signer */                                                                                                   \
+	X(FILTER_CHECK,   R(SMTPD)|R(CONTROL), R(FILTER),  "uuttttutubt", FD_MAY) /* qid, enum listener_kind, ip, helo, from, user, tls 0/1, first rcpt, now us (0: the clock), body (or fd), rdns hint */ \
+	X(FILTER_IS,      R(FILTER),      R(SMTPD)|R(CONTROL), "uttbbuut(ttut)", FD_NO) /* enum verdict, reply, why, prefix, cuts, score/1000, required/1000, authentication_results; (check, result, score/1000, text)* */ \
+	X(SCAN,           R(FILTER),      R(SCAN),         "ub",     FD_MAY)  /* qid, body (or fd) */                                   \
+	X(SCAN_IS,        R(SCAN),        R(FILTER),       "ut",     FD_NO)   /* enum scan_status, virus name or why */                 \
+	X(SIGN,           R(SMTPD),       R(SIGNER),       "ubbb",   FD_MAY)  /* qid, ticket, prefix, body (or fd) */                   \
+	X(SIGN_IS,        R(SIGNER),      R(SMTPD),        "ubt",    FD_NO)   /* 1 signed 0 not (no key) 2 try later, DKIM-Signature fields, why */ \
+	/* -- resolver */                                                                                                               \
+	X(DNS_ASK,        R(FILTER)|R(RELAY)|R(SMTPD)|R(CONTROL), R(RESOLVER), "tu", FD_NO) /* name, rr type */                         \
+	X(DNS_IS,         R(RESOLVER),    R(FILTER)|R(RELAY)|R(SMTPD)|R(CONTROL), "uuut(b)", FD_NO) /* enum dns_status, secure 0/1, ttl s, canonical name or why; (rdata, names uncompressed)* */ \
+	/* -- queue: an envelope may span QUEUE_RCPTS frames before its QUEUE_PUT */                                                    \
+	X(SPOOL_DATA,     R(SMTPD),       R(QUEUE),        "ub",     FD_NO)   /* qid, next bytes; opens the spool file */               \
+	X(SPOOL_CREDIT,   R(QUEUE),       R(SMTPD),        "uut",    FD_NO)   /* qid, bytes more that may be sent (0: it failed), why */ \
+	X(SPOOL_END,      R(SMTPD),       R(QUEUE),        "uu",     FD_NO)   /* qid, size */                                           \
+	X(SPOOL_IS,       R(QUEUE),       R(SMTPD),        "uut",    FD_MAY)  /* qid, enum put_status, why; O_RDONLY descriptor when 0 */ \
+	X(SPOOL_DROP,     R(SMTPD),       R(QUEUE),        "u",      FD_NO)   /* qid: forget it; no answer */                           \
+	X(QUEUE_RCPTS,    R(SMTPD),       R(QUEUE),        "u(utttt)", FD_NO) /* qid; recipients as in envelope.c */                     \
+	X(QUEUE_PUT,      R(SMTPD),       R(QUEUE),        "uutttbbbub(utttt)", FD_NO) /* envelope: see envelope.c */                   \
+	X(QUEUE_IS,       R(QUEUE),       R(SMTPD),        "ut",     FD_NO)   /* enum put_status, why */                                \
+	/* -- delivery */                                                                                                               \
+	X(MDA_STAGE,      R(QUEUE),       R(MDA),          "uubbb(utttb)", FD_MAY) /* qid, time us, prefix, cuts, body (or fd); (rcpt, home, folder, name stem, own head)* */ \
+	X(MDA_STAGED,     R(MDA),         R(QUEUE),        "u(uutu)", FD_NO)  /* qid; (rcpt, enum step_status, file name or why, size)* */ \
+	X(MDA_PUBLISH,    R(QUEUE),       R(MDA),          "(uuttt)", FD_NO)  /* (qid, rcpt, home, folder, file name)* */               \
+	X(MDA_PUBLISHED,  R(MDA),         R(QUEUE),        "(uuut)", FD_NO)   /* (qid, rcpt, enum step_status, why)* */                 \
+	X(MDA_UNSTAGE,    R(QUEUE),       R(MDA),          "(t)",    FD_NO)   /* file names in use: remove all other stage files (sent at start) */ \
+	X(MDA_UNSTAGED,   R(MDA),         R(QUEUE),        "u",      FD_NO)   /* files removed */                                       \
+	X(RELAY_SEND,     R(QUEUE),       R(RELAY),        "uuttbbb(ut)", FD_MAY) /* job, ENVELOPE_ flags, destination domain, from, prefix, cuts, body (or fd); (rcpt, to)* */ \
+	X(RELAY_SENT,     R(RELAY),       R(QUEUE),        "ut(uuttt)", FD_NO) /* job, host; (rcpt, enum step_status, reply code, enhanced code, text)* */ \
+	/* -- administration: verb and words from the CLI, rows of (key, value) back */                                                  \
+	X(ADMIN,          R(CONTROL),     R_OWNERS,        "t(tt)",  FD_MAY)  /* verb "user.add"; (key, value)* */                      \
+	X(ADMIN_ROW,      R_OWNERS,       R(CONTROL),      "(tt)",   FD_NO)   /* (key, value)*: one row of the answer */                \
+	X(ADMIN_END,      R_OWNERS,       R(CONTROL),      "ut",     FD_NO)   /* enum err_kind (0 done), why */
+
+enum msg {
+	MSG_NONE,
+#define X(name, from, to, fields, fd) MSG_##name,
+	MSG_TABLE(X)
+#undef X
+	MSG_COUNT
+};
+
+struct msg_row {
+	const char *name;
+	unsigned from, to;	/* role sets */
+	const char *fields;
+	enum msg_fd fd;
+};
+extern const struct msg_row msg_rows[MSG_COUNT];
+
+/* Do the fields have the shape of their row? */
+bool msg_shape_ok(enum msg type, struct slice fields);
+
+/* -- values that stand in the fields */
+
+enum setup_file {		/* SETUP_FILE */
+	SETUP_FILE_STATE_DIR,	/* the state directory, O_PATH */
+	SETUP_FILE_MAIL_DIR,
+	SETUP_FILE_SPOOL_DIR,
+	SETUP_FILE_TLS_CERT,	/* PEM chain, read-only; name: "" or the SNI name */
+	SETUP_FILE_TLS_KEY,
+	SETUP_FILE_DKIM_KEY,	/* PEM; name: "domain selector" */
+	SETUP_FILE_SIGNATURES,	/* antivirus database directory */
+	SETUP_FILE_SCAN_TMP,
+	SETUP_FILE_CONTROL_SOCKET, /* a listening socket */
+	SETUP_FILE_TRUST_ANCHOR,
+	SETUP_FILE_HOSTS,
+	SETUP_FILE_CA_BUNDLE
+};
+
+enum listener_kind { LISTEN_MX, LISTEN_SUBMISSION, LISTEN_SUBMISSIONS, LISTEN_LMTP, LISTEN_LOCAL };
+
+enum rcpt_status { RCPT_OK, RCPT_UNKNOWN, RCPT_NOT_OURS, RCPT_OVER_QUOTA, RCPT_TEMPORARY };
+enum rcpt_kind { RCPT_LOCAL, RCPT_REMOTE };
+
+enum auth_status { AUTH_OK, AUTH_CONTINUE, AUTH_BAD, AUTH_TEMPORARY, AUTH_NO_MECHANISM };
+
+enum verdict { VERDICT_ACCEPT, VERDICT_JUNK, VERDICT_REFUSE, VERDICT_DEFER };
+enum scan_status { SCAN_CLEAN, SCAN_INFECTED, SCAN_FAILED };
+enum put_status { PUT_OK, PUT_TEMPORARY, PUT_FULL, PUT_REFUSED };
+enum step_status { STEP_OK, STEP_TEMPORARY, STEP_PERMANENT };
+enum dns_status { DNS_OK, DNS_NO_DATA, DNS_NXDOMAIN, DNS_TEMPORARY, DNS_BOGUS };
+
+/* What happened to a message (or a client); the words are in event.c. */
+enum trace_event {
+	EVENT_CONNECT, EVENT_REFUSED, EVENT_ACCEPTED, EVENT_FILTERED, EVENT_DELIVERED, EVENT_RELAYED,
+	EVENT_DEFERRED, EVENT_BOUNCED, EVENT_HELD, EVENT_DELETED, EVENT_AUTH_FAILED, EVENT_AUTH_OK, EVENT_EXPANDED,
+	EVENT_COUNT
+};
+
+const char *role_name(enum role role);
+/* ROLE_COUNT when there is none of that name. */
+enum role role_of(struct slice name);
+const char *trace_event_name(enum trace_event event);
+
+#endif

@@ -1,0 +1,62 @@
+/* role - what every long-running process of the server does alike
+ *
+ * Started by tegamid with its uid already changed, one link to it on descriptor 3, its own folder as working directory. main
+ * reads: acquire, confine, serve.
+ *   1. take set-up frames (config, links, listeners, files) until SETUP_GO
+ *   2. ops->open: open every database and file
+ *   3. confine: landlock and system-call filter of the role's row (process.c)
+ *   4. ops->start: threads, timers, first work
+ *   5. ROLE_READY; event loop until SETUP_STOP or the supervisor is gone */
+#ifndef BASE_ROLE_H
+#define BASE_ROLE_H
+
+#include <event2/event.h>
+
+#include "base/err.h"
+#include "base/link.h"
+
+#define FD_SUPERVISOR 3
+
+struct conf;			/* conf/conf.h */
+
+struct role_ops {
+	enum role role;
+	const struct msg_handler *handlers;
+	int (*open)(struct err *err);		/* may be NULL, like all below */
+	int (*start)(struct err *err);
+	void (*link_up)(struct link *l);	/* a peer is there (also at start, before `open`) */
+	void (*link_down)(struct link *l);	/* answers waiting were told already */
+	int (*reload)(struct err *err);		/* role_conf() is the new one; -1: it refuses (and logs why); old one again */
+	void (*stop)(void);			/* finish what is under way, then role_exit(); NULL: exit at once */
+	void (*listener)(int fd, enum listener_kind kind, const char *name, const char *address);
+};
+
+/* The whole life of a role; returns main()'s exit status. */
+int role_main(const struct role_ops *ops);
+
+/* For code inside a role: */
+struct event_base *role_base(void);
+const struct conf *role_conf(void);
+/* Which of its kind this process is: 0, 1, ... */
+unsigned role_number(void);
+/* A live link to the role, the one with the fewest unanswered requests if there are several; NULL when none. */
+struct link *role_link(enum role peer);
+/* The i-th live link to the role, or NULL. */
+struct link *role_link_at(enum role peer, unsigned i);
+/* The descriptor of a file handed over at start (or by the last reload); -1 when it was not. Borrowed. */
+int role_file(enum setup_file kind, const char *name);
+/* Walk all files of a kind: i = 0, 1, ...; -1 at the end. *name is borrowed. */
+int role_file_at(enum setup_file kind, unsigned i, const char **name);
+void role_exit(int status);
+/* Is SETUP_STOP under way? */
+bool role_stopping(void);
+
+/* Tell history and log about a message; see msg.h EVENT. NULL texts are "". Dropped and counted under overload. */
+struct event_note {
+	uint64_t qid;
+	enum trace_event event;
+	const char *text, *from, *to, *ip, *msgid, *user;
+};
+void role_event(const struct event_note *note);
+
+#endif
