@@ -54,7 +54,7 @@ enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 	X(DIR_RCPT_IS,    R(DIRECTORY),   R(SMTPD)|R(CONTROL), "ut(uttttu)", FD_NO) /* enum rcpt_status, why; (enum rcpt_kind, address, home, folder, original, quota)* */ \
 	X(DIR_SENDER,     R(SMTPD),       R(DIRECTORY),    "tt",     FD_NO)   /* user, address: may this user send as it? */            \
 	X(DIR_SENDER_IS,  R(DIRECTORY),   R(SMTPD),        "ut",     FD_NO)   /* 1 yes 0 no, why */                                     \
-	X(MDA_USAGE,      R(DIRECTORY),   R(MDA),          "t",      FD_NO)   /* home */                                                \
+	X(MDA_USAGE,      R(DIRECTORY),   R(MDA),          "tu",     FD_NO)   /* home, quota bytes (what maildirsize says) */           \
 	X(MDA_USAGE_IS,   R(MDA),         R(DIRECTORY),    "uuu",    FD_NO)   /* 1 known, bytes, messages */                            \
 	/* -- auth */                                                                                                                   \
 	X(AUTH_START,     R(SMTPD),       R(AUTH),         "uttub",  FD_NO)   /* session, mechanism, client ip, 1 if an initial response, it */ \
@@ -85,10 +85,11 @@ enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 	X(QUEUE_IS,       R(QUEUE),       R(SMTPD),        "ut",     FD_NO)   /* enum put_status, why */                                \
 	/* -- delivery */                                                                                                               \
 	X(MDA_STAGE,      R(QUEUE),       R(MDA),          "uubbb(utttb)", FD_MAY) /* qid, time us, prefix, cuts, body (or fd); (rcpt, home, folder, name stem, own head)* */ \
-	X(MDA_STAGED,     R(MDA),         R(QUEUE),        "u(uutu)", FD_NO)  /* qid; (rcpt, enum step_status, file name or why, size)* */ \
-	X(MDA_PUBLISH,    R(QUEUE),       R(MDA),          "(uuttt)", FD_NO)  /* (qid, rcpt, home, folder, file name)* */               \
+	X(MDA_STAGED,     R(MDA),         R(QUEUE),        "u(uutu)", FD_NO)  /* qid; (rcpt, enum step_status, staged name or why, size)*: the staged name is opaque, "STAGE/FILE"; keep it whole */ \
+	X(MDA_PUBLISH,    R(QUEUE),       R(MDA),          "(uuttt)", FD_NO)  /* (qid, rcpt, home, folder, staged name)* */             \
 	X(MDA_PUBLISHED,  R(MDA),         R(QUEUE),        "(uuut)", FD_NO)   /* (qid, rcpt, enum step_status, why)* */                 \
-	X(MDA_UNSTAGE,    R(QUEUE),       R(MDA),          "(t)",    FD_NO)   /* file names in use: remove all other stage files (sent at start) */ \
+	X(MDA_KEEP,       R(QUEUE),       R(MDA),          "(t)",    FD_NO)   /* staged names in use; as many frames as it takes, before MDA_UNSTAGE; no answer */ \
+	X(MDA_UNSTAGE,    R(QUEUE),       R(MDA),          "(t)",    FD_NO)   /* the last of them: remove all other stage files (once, first thing on a new link) */ \
 	X(MDA_UNSTAGED,   R(MDA),         R(QUEUE),        "u",      FD_NO)   /* files removed */                                       \
 	X(RELAY_SEND,     R(QUEUE),       R(RELAY),        "uuttbbb(ut)", FD_MAY) /* job, ENVELOPE_ flags, destination domain, from, prefix, cuts, body (or fd); (rcpt, to)* */ \
 	X(RELAY_SENT,     R(RELAY),       R(QUEUE),        "ut(uuttt)", FD_NO) /* job, host; (rcpt, enum step_status, reply code, enhanced code, text)* */ \
