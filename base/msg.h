@@ -50,8 +50,8 @@ enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 	X(LOG,            R_ROLES,        R(CONTROL),      "ut",     FD_NO)   /* level, line */                                         \
 	X(EVENT,          R_ROLES,        R(CONTROL),      "uuutttttt", FD_NO) /* time us, qid, enum trace_event, text, from, to, ip, msgid, user */ \
 	/* -- directory */                                                                                                              \
-	X(DIR_RCPT,       R(SMTPD)|R(CONTROL), R(DIRECTORY), "t",    FD_NO)   /* address */                                             \
-	X(DIR_RCPT_IS,    R(DIRECTORY),   R(SMTPD)|R(CONTROL), "ut(uttttu)", FD_NO) /* enum rcpt_status, why; (enum rcpt_kind, address, home, folder, original, quota)* */ \
+	X(DIR_RCPT,       R(SMTPD)|R(CONTROL)|R(QUEUE), R(DIRECTORY), "t", FD_NO) /* address (queue: of a sender who gets a report) */   \
+	X(DIR_RCPT_IS,    R(DIRECTORY),   R(SMTPD)|R(CONTROL)|R(QUEUE), "ut(uttttu)", FD_NO) /* enum rcpt_status, why; (enum rcpt_kind, address, home, folder, original, quota)* */ \
 	X(DIR_SENDER,     R(SMTPD),       R(DIRECTORY),    "tt",     FD_NO)   /* user, address: may this user send as it? */            \
 	X(DIR_SENDER_IS,  R(DIRECTORY),   R(SMTPD),        "ut",     FD_NO)   /* 1 yes 0 no, why */                                     \
 	X(MDA_USAGE,      R(DIRECTORY),   R(MDA),          "tu",     FD_NO)   /* home, quota bytes (what maildirsize says) */           \
