@@ -1,0 +1,270 @@
+/* resolver - the one process that speaks DNS, for all others
+ *
+ * A question frame (name, type) becomes a question to libunbound, which runs on the role's event loop, caches, coalesces equal
+ * questions and validates. Its packet is taken apart here (packet.c), so that no other process ever parses one.
+ *
+ * Every question is answered once, at the latest after resolver.timeout: DNS_TEMPORARY then. libunbound goes on with it for some
+ * seconds more, which fills its cache for the next try; such abandoned questions are counted too, so a flood of questions about dead
+ * zones costs bounded memory. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unbound-event.h>
+
+#include "base/dns/client.h"
+#include "base/dns/context.h"
+#include "base/dns/packet.h"
+#include "base/log.h"
+#include "base/role.h"
+#include "base/sandbox.h"
+
+#define LIVE_MAX 1024	/* questions somebody waits for */
+#define OPEN_MAX 8192	/* with those given up but still under way */
+
+struct question {
+	struct question *next, **at; /* list of all */
+	struct reply_to to;
+	struct event *timer;
+	unsigned type;
+	bool live;	/* not answered yet */
+	bool asking;	/* ub_resolve_event is still on the stack */
+	bool done;	/* libunbound is through with it */
+};
+
+static struct ub_ctx *ctx;
+static struct question *questions;
+static unsigned n_live, n_open;
+static const struct timeval *timeout; /* a common one: all timers wait equally long */
+
+/* -- answers */
+
+static void
+answer_failure(struct reply_to to, enum dns_status status, const char *why)
+{
+	struct buf *out = reply_begin(to, MSG_DNS_IS);
+
+	wire_put_u64(out, status);
+	wire_put_u64(out, 0);
+	wire_put_u64(out, 0);
+	wire_put_text(out, why);
+	reply_send(to, -1);
+}
+
+static void
+answer_reply(struct reply_to to, bool secure, const struct dns_reply *reply)
+{
+	struct buf *out = reply_begin(to, MSG_DNS_IS);
+
+	wire_put_u64(out, reply->status);
+	wire_put_u64(out, secure && reply->status != DNS_TEMPORARY);
+	wire_put_u64(out, reply->ttl);
+	wire_put_text(out, reply->text);
+	buf_slice(out, buf_all(&reply->rdata));
+	if (reply_send(to, -1) == -1 && link_by_serial(to.link_serial) != NULL)
+		answer_failure(to, DNS_TEMPORARY, "the answer is too large");
+}
+
+/* -- the life of a question */
+
+static struct question *
+question_new(struct reply_to to, unsigned type)
+{
+	struct question *q = calloc(1, sizeof(*q));
+
+	if (q == NULL)
+		return NULL;
+	q->to = to;
+	q->type = type;
+	q->live = true;
+	q->next = questions;
+	q->at = &questions;
+	if (questions != NULL)
+		questions->at = &q->next;
+	questions = q;
+	n_live++;
+	n_open++;
+	return q;
+}
+
+static void
+question_free(struct question *q)
+{
+	if (q->timer != NULL)
+		event_free(q->timer);
+	*q->at = q->next;
+	if (q->next != NULL)
+		q->next->at = q->at;
+	n_live -= q->live;
+	n_open--;
+	free(q);
+}
+
+/* Nobody waits for it any more. */
+static void
+question_settled(struct question *q)
+{
+	n_live -= q->live;
+	q->live = false;
+	if (q->timer != NULL)
+		event_del(q->timer);
+}
+
+static void
+timed_out(evutil_socket_t fd, short what, void *arg)
+{
+	struct question *q = arg;
+
+	(void)fd, (void)what;
+	answer_failure(q->to, DNS_TEMPORARY, "no DNS server answered in time");
+	question_settled(q);
+}
+
+static void
+answer_packet(struct question *q, int rcode, struct slice packet, int sec, const char *why)
+{
+	struct dns_reply reply;
+
+	if (sec == 1) {
+		answer_failure(q->to, DNS_BOGUS, why != NULL ? why : "the answer's signature is wrong");
+		return;
+	}
+	if (rcode != 0 && packet.len == 0) {
+		answer_failure(q->to, DNS_TEMPORARY, "no server gave a usable answer (SERVFAIL)");
+		return;
+	}
+	dns_packet_read(packet, q->type, &reply);
+	answer_reply(q->to, sec == 2, &reply);
+	dns_reply_free(&reply);
+}
+
+static void
+got_packet(void *arg, int rcode, void *packet, int len, int sec, char *why, int limited)
+{
+	struct question *q = arg;
+
+	(void)limited;
+	if (q->live)
+		answer_packet(q, rcode, (struct slice){ packet, packet != NULL && len > 0 ? (size_t)len : 0 }, sec,
+		    why);
+	question_settled(q);
+	q->done = true;
+	if (!q->asking)
+		question_free(q);
+}
+
+/* Give the question to libunbound, which may answer at once. */
+static void
+question_ask(struct question *q, const char *name)
+{
+	int id, r;
+
+	q->asking = true;
+	r = ub_resolve_event(ctx, name, (int)q->type, 1, q, got_packet, &id);
+	q->asking = false;
+	if (r != 0 && !q->done) {
+		answer_failure(q->to, DNS_TEMPORARY, ub_strerror(r));
+		q->done = true;
+	}
+	if (q->done) {
+		question_free(q);
+		return;
+	}
+	q->timer = evtimer_new(role_base(), timed_out, q);
+	if (q->timer == NULL || evtimer_add(q->timer, timeout) == -1)
+		log_error("no memory for a DNS timer");
+}
+
+/* -- frames */
+
+static void
+handle_ask(struct frame *f)
+{
+	struct reply_to to = reply_later(f);
+	struct question *q;
+	char name[DNS_NAME_TEXT + 1];
+	unsigned type;
+
+	wire_text_to(&f->in, name, sizeof(name));
+	type = (unsigned)wire_u64(&f->in);
+	if (wire_end(&f->in) == -1 || !dns_name_ok(slice_of(name))) {
+		answer_failure(to, DNS_NXDOMAIN, "");
+		return;
+	}
+	if (type == 0 || type > 65535 || type == 255) {
+		answer_failure(to, DNS_TEMPORARY, "this type cannot be asked for");
+		return;
+	}
+	if (n_live >= LIVE_MAX || n_open >= OPEN_MAX || (q = question_new(to, type)) == NULL) {
+		answer_failure(to, DNS_TEMPORARY, "too many DNS questions are under way");
+		return;
+	}
+	question_ask(q, name);
+}
+
+/* -- the role */
+
+static void
+set_timeout(void)
+{
+	int64_t ms = role_conf()->resolver.timeout;
+	struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
+
+	timeout = event_base_init_common_timeout(role_base(), &tv);
+	if (timeout == NULL) {
+		static struct timeval plain;
+
+		plain = tv;
+		timeout = &plain;
+	}
+}
+
+static int
+resolver_open(struct err *err)
+{
+	const struct conf *conf = role_conf();
+
+	if (context_prepare(conf, role_file(SETUP_FILE_TRUST_ANCHOR, ""), err) == -1)
+		return -1;
+	set_timeout();
+	ctx = context_new(role_base(), conf, err);
+	if (ctx == NULL)
+		return -1;
+	/* a reload makes a new context, which reads these again */
+	sandbox_grant("/usr/share/dns", SANDBOX_READ);
+	sandbox_grant("/etc/hosts", SANDBOX_READ);
+	return 0;
+}
+
+/* A new context for the new options; questions under way are told to come again. */
+static int
+resolver_reload(struct err *err)
+{
+	struct ub_ctx *fresh = context_new(role_base(), role_conf(), err);
+
+	if (fresh == NULL)
+		return -1;
+	set_timeout();
+	ub_ctx_delete(ctx);
+	ctx = fresh;
+	while (questions != NULL) {
+		if (questions->live)
+			answer_failure(questions->to, DNS_TEMPORARY, "the resolver was reconfigured");
+		question_free(questions);
+	}
+	return 0;
+}
+
+static const struct msg_handler handlers[] = { { MSG_DNS_ASK, handle_ask }, { MSG_NONE, NULL } };
+
+static const struct role_ops ops = {
+	.role = ROLE_RESOLVER,
+	.handlers = handlers,
+	.open = resolver_open,
+	.reload = resolver_reload,
+};
+
+int
+main(void)
+{
+	return role_main(&ops);
+}
