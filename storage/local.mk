@@ -1,4 +1,16 @@
-# storage: see Makefile.am
+# storage: SQLite stores, and the programs that own the users and their passwords
+
+# Only what every store needs; enough for a reader of one store.
+noinst_LIBRARIES += storage/libdb.a
+storage_libdb_a_SOURCES = storage/db.h storage/db.c
+storage_libdb_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
+DB_LIBS = storage/libdb.a $(SQLITE_LIBS)
+
+# Domains, users, aliases, credentials.
+noinst_LIBRARIES += storage/libstorage.a
+storage_libstorage_a_SOURCES = storage/address.h storage/address.c storage/directory.h
+storage_libstorage_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
+STORAGE_LIBS = storage/libstorage.a $(DB_LIBS) $(IDN2_LIBS)
 
 # What the classifier learned: control writes it, filter reads it. Link it before STORAGE_LIBS.
 noinst_LIBRARIES += storage/libscore.a
