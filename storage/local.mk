@@ -16,3 +16,9 @@ STORAGE_LIBS = storage/libstorage.a $(DB_LIBS) $(IDN2_LIBS)
 noinst_LIBRARIES += storage/libscore.a
 storage_libscore_a_SOURCES = storage/score.c storage/score.h
 SCORE_LIBS = storage/libscore.a
+
+# What happened to every message: control writes it. Link it before STORAGE_LIBS.
+noinst_LIBRARIES += storage/libhistory.a
+storage_libhistory_a_SOURCES = storage/history.c storage/history.h storage/history_admin.c storage/history_admin.h
+storage_libhistory_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
+HISTORY_LIBS = storage/libhistory.a
