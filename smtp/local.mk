@@ -1,6 +1,12 @@
 # smtp: the grammar of SMTP and the channel (shared with relay), TLS, and smtpd
 noinst_LIBRARIES += smtp/proto/libproto.a
 smtp_proto_libproto_a_SOURCES = \
-	smtp/proto/channel.h smtp/proto/channel.c
+	smtp/proto/base64.h smtp/proto/base64.c \
+	smtp/proto/channel.h smtp/proto/channel.c \
+	smtp/proto/dot.h smtp/proto/dot.c \
+	smtp/proto/line.h smtp/proto/line.c \
+	smtp/proto/params.h smtp/proto/params.c \
+	smtp/proto/path.h smtp/proto/path.c \
+	smtp/proto/reply.h smtp/proto/reply.c
 smtp_proto_libproto_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
 SMTP_PROTO_LIBS = smtp/proto/libproto.a $(OPENSSL_LIBS)
