@@ -30,7 +30,9 @@ struct msg_handler {		/* a role's dispatch table, ended by MSG_NONE */
 	msg_fn *fn;
 };
 
-/* `answer` is NULL when the peer died or the link ended before it came. */
+/* `answer` is NULL when the peer died, the link ended or the peer could not take the request. A frame whose type stands in the
+ * handler table goes there; any other is the answer to the request of its id. For an answer in parts (msg_is_partial)
+ * the function is called once a part. */
 typedef void answer_fn(void *arg, struct frame *answer);
 
 /* The descriptor is yours now. */
@@ -54,9 +56,15 @@ void *link_data(const struct link *l);
 
 /* Begin a frame; fields are put into the buffer returned (one frame at a time, main thread only). */
 struct buf *frame_begin(enum msg type, uint32_t id);
+/* The same in a buffer of your own (ceiling FRAME_MAX), for code that may run between somebody's frame_begin and link_send. */
+void frame_begin_in(struct buf *b, enum msg type, uint32_t id);
+int link_send_buf(struct link *l, struct buf *b, int fd);
 /* Send what was begun. `fd` >= 0 rides along; it stays yours and may be closed at once. -1: too large for a frame, or the
  * link's queue is full, or `l` is NULL; nothing was sent. */
 int link_send(struct link *l, int fd);
+
+/* Answer "not taken": the asker sees NULL. */
+void frame_fail(const struct frame *f, const char *why);
 
 /* A request: begins a frame with a fresh id ... */
 struct buf *request_begin(enum msg type);

@@ -1,1 +1,24 @@
-# base: see Makefile.am
+# base: what every program links
+noinst_LIBRARIES += base/libbase.a
+base_libbase_a_SOURCES = \
+	base/admin.h \
+	base/buf.h base/buf.c \
+	base/clock.h base/clock.c \
+	base/envelope.h base/envelope.c \
+	base/err.h base/err.c \
+	base/link.h base/link.c \
+	base/log.h base/log.c \
+	base/msg.h base/msg.c \
+	base/pool.h base/pool.c \
+	base/process.h base/process.c \
+	base/qid.h base/qid.c \
+	base/sandbox.h base/sandbox.c \
+	base/slice.h base/slice.c \
+	base/wire.h base/wire.c \
+	base/worker.h base/worker.c
+base_libbase_a_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS)
+
+# the harness of the roles knows conf, so it is a library above it
+noinst_LIBRARIES += base/librole.a
+base_librole_a_SOURCES = base/role.h base/role.c
+ROLE_LIBS = base/librole.a conf/libconf.a $(BASE_LIBS)

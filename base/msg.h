@@ -46,9 +46,12 @@ enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 	X(SETUP_STOP,     R(TEGAMID),     R_ROLES,         "",       FD_NO)   /* finish what is under way, then exit */                 \
 	X(ROLE_READY,     R_ROLES,        R(TEGAMID),      "",       FD_NO)                                                             \
 	X(ROLE_FAILED,    R_ROLES,        R(TEGAMID),      "t",      FD_NO)   /* why it cannot start or take the reload */              \
+	/* -- made and read by link.c itself: a request that was not taken (its descriptor got lost, the receiver is full); the asker's \
+	 * answer_fn gets NULL */                                                                                                      \
+	X(FAILED,         R_ALL,          R_ALL,           "t",      FD_NO)                                                             \
 	/* -- log and history */                                                                                                        \
 	X(LOG,            R_ROLES,        R(CONTROL),      "ut",     FD_NO)   /* level, line */                                         \
-	X(EVENT,          R_ROLES,        R(CONTROL),      "uuutttttt", FD_NO) /* time us, qid, enum trace_event, text, from, to, ip, msgid, user */ \
+	X(EVENT,          R_ROLES,        R(CONTROL),      "(uuutttttt)", FD_NO) /* (time us, qid, enum trace_event, text, from, to, ip, msgid, user)* */ \
 	/* -- directory */                                                                                                              \
 	X(DIR_RCPT,       R(SMTPD)|R(CONTROL)|R(QUEUE), R(DIRECTORY), "t", FD_NO) /* address (queue: of a sender who gets a report) */   \
 	X(DIR_RCPT_IS,    R(DIRECTORY),   R(SMTPD)|R(CONTROL)|R(QUEUE), "ut(uttttu)", FD_NO) /* enum rcpt_status, why; (enum rcpt_kind, address, home, folder, original, quota)* */ \
@@ -113,6 +116,9 @@ struct msg_row {
 	enum msg_fd fd;
 };
 extern const struct msg_row msg_rows[MSG_COUNT];
+
+/* Is it one part of an answer, with more to come under the same request id? */
+bool msg_is_partial(enum msg type);
 
 /* Do the fields have the shape of their row? */
 bool msg_shape_ok(enum msg type, struct slice fields);

@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "base/link.h"
+#include "base/log.h"
 
 #define FD_SUPERVISOR 3
 
@@ -30,6 +31,16 @@ struct role_ops {
 	void (*stop)(void);			/* finish what is under way, then role_exit(); NULL: exit at once */
 	void (*listener)(int fd, enum listener_kind kind, const char *name, const char *address);
 };
+
+/* How the harness, which stands below conf, makes a configuration: defined in conf/role_conf.c. */
+struct role_conf_ops {
+	struct conf *(*fresh)(void);
+	int (*hear)(struct conf *c, const char *path, const char *value, struct err *err);
+	void (*free)(struct conf *c);
+	enum log_level (*level)(const struct conf *c);
+	const char *(*hostname)(const struct conf *c);
+};
+extern const struct role_conf_ops role_conf_ops;
 
 /* The whole life of a role; returns main()'s exit status. */
 int role_main(const struct role_ops *ops);
