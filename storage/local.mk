@@ -8,9 +8,15 @@ DB_LIBS = storage/libdb.a $(SQLITE_LIBS)
 
 # Domains, users, aliases, credentials.
 noinst_LIBRARIES += storage/libstorage.a
-storage_libstorage_a_SOURCES = storage/address.h storage/address.c storage/directory.h
+storage_libstorage_a_SOURCES = storage/address.h storage/address.c \
+	storage/directory.h storage/directory_store.h storage/directory.c storage/directory_lookup.c \
+	storage/directory_admin.h storage/directory_admin.c storage/directory_check.h storage/directory_check.c
 storage_libstorage_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 STORAGE_LIBS = storage/libstorage.a $(DB_LIBS) $(IDN2_LIBS)
+
+role_PROGRAMS += storage/directory
+storage_directory_SOURCES = storage/directory_main.c
+storage_directory_LDADD = $(STORAGE_LIBS) $(CONF_LIBS) $(BASE_LIBS)
 
 # What the classifier learned: control writes it, filter reads it. Link it before STORAGE_LIBS.
 noinst_LIBRARIES += storage/libscore.a

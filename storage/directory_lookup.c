@@ -1,0 +1,453 @@
+/* directory_lookup - where a recipient's mail goes
+ *
+ * An address is followed through aliases, depth first, until only mailboxes of ours and addresses elsewhere are left. Each
+ * alias is followed once; a mailbox that an alias of the same name leads back to is meant itself ("alice: alice, bob"). Three
+ * ceilings (targets, addresses looked at, depth) end every walk; passing one is RCPT_TEMPORARY with the reason, as is any
+ * failure of the store, so that mail waits at its sender until the administrator has mended it.
+ *
+ * Some targets of an alias may not exist: mail goes to the others, and `why` names the missing one. Only when none is
+ * left the answer is RCPT_UNKNOWN. */
+#include "storage/directory.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "storage/directory_store.h"
+
+struct visit {			/* an alias that was followed */
+	const char *key;	/* "local@domain" */
+	struct visit *next;
+	bool open;		/* still being followed: coming back here is a circle */
+};
+
+struct walk {
+	struct directory *d;
+	struct pool *pool;
+	struct directory_answer *out;
+	struct visit *visits;
+	unsigned looked_at;
+	bool circle;
+	const char *missing;	/* the last address that does not exist */
+};
+
+/* What one address is, without following it. */
+struct found {
+	const char *alias;	/* local part under which the alias is kept, or NULL */
+	const char *user;	/* local part of the mailbox, or NULL */
+	struct directory_user row;
+	int64_t domain;
+};
+
+static int
+stop(struct walk *w, enum rcpt_status status, const char *why)
+{
+	w->out->status = status;
+	w->out->why = why == NULL ? "out of memory" : why;
+	w->out->n = 0;
+	return -1;
+}
+
+static int
+stop_err(struct walk *w, const struct err *err)
+{
+	return stop(w, RCPT_TEMPORARY, pool_printf(w->pool, "the directory cannot be read: %s", err->text));
+}
+
+/* -- one address */
+
+static int
+alias_is_there(struct walk *w, int64_t domain, const char *local)
+{
+	sqlite3_stmt *s = w->d->query[Q_ALIAS];
+	struct err err;
+	int got;
+
+	db_bind_i64(s, 1, domain);
+	db_bind_text(s, 2, local);
+	got = db_step(w->d->db, s, &err);
+	sqlite3_reset(s);
+	return got == -1 ? stop_err(w, &err) : got;
+}
+
+/* Is there an alias or a mailbox of exactly this name? */
+static int
+find_exact(struct walk *w, const char *local, struct found *f)
+{
+	struct err err;
+	int got = alias_is_there(w, f->domain, local);
+
+	if (got == -1)
+		return -1;
+	if (got == 1)
+		f->alias = local;
+	got = directory_user_get(w->d, f->domain, local, &f->row, &err);
+	if (got == 1)
+		f->user = local;
+	if (got == -1)
+		return stop_err(w, &err);
+	return f->alias != NULL || f->user != NULL;
+}
+
+/* "user" of "user+tag", or NULL. */
+static const char *
+without_tag(struct walk *w, const char *local)
+{
+	const char *sep = w->d->separator, *at;
+
+	if (sep[0] == '\0')
+		return NULL;
+	at = strstr(local, sep);
+	if (at == NULL || at == local)
+		return NULL;
+	return pool_text(w->pool, (struct slice){ local, (size_t)(at - local) });
+}
+
+static bool
+is_role_name(const char *local)
+{
+	return strcmp(local, "postmaster") == 0 || strcmp(local, "abuse") == 0;
+}
+
+/* RFC 5321 4.5.1: postmaster is always there; RFC 2142 asks the same for abuse. */
+static int
+find_first_user(struct walk *w, struct found *f)
+{
+	sqlite3_stmt *s = w->d->query[Q_USER_FIRST];
+	struct err err;
+	int got;
+
+	db_bind_i64(s, 1, f->domain);
+	got = db_step(w->d->db, s, &err);
+	if (got == 1)
+		f->user = pool_text(w->pool, slice_of(db_text(s, 0)));
+	sqlite3_reset(s);
+	if (got == -1)
+		return stop_err(w, &err);
+	if (got == 0 || f->user == NULL)
+		return 0;
+	got = directory_user_get(w->d, f->domain, f->user, &f->row, &err);
+	return got == -1 ? stop_err(w, &err) : got;
+}
+
+static int
+find(struct walk *w, const char *local, struct found *f)
+{
+	const char *base = without_tag(w, local);
+	int got = find_exact(w, local, f);
+
+	if (got == 0 && base != NULL)
+		got = find_exact(w, base, f);
+	if (got == 0) {
+		got = alias_is_there(w, f->domain, "");
+		if (got == 1)
+			f->alias = "";
+	}
+	if (got == 0 && is_role_name(base == NULL ? local : base))
+		got = find_first_user(w, f);
+	return got;
+}
+
+/* -- what was found */
+
+static int
+add_target(struct walk *w, enum rcpt_kind kind, const char *address, const char *home, int64_t quota)
+{
+	struct directory_target *t;
+	size_t i;
+
+	for (i = 0; i < w->out->n; i++)
+		if (strcasecmp(w->out->targets[i].address, address) == 0)
+			return 0;
+	if (w->out->n == DIRECTORY_TARGETS_MAX)
+		return stop(w, RCPT_TEMPORARY,
+		    pool_printf(w->pool, "the address leads to more than %d others", DIRECTORY_TARGETS_MAX));
+	t = &w->out->targets[w->out->n++];
+	t->kind = kind;
+	t->address = address;
+	t->home = home;
+	t->quota = quota;
+	return 0;
+}
+
+static int
+add_user(struct walk *w, const struct found *f, const char *domain)
+{
+	const char *address = pool_printf(w->pool, "%s@%s", f->user, domain);
+	const char *home = pool_printf(w->pool, "%s/%s", domain, f->user);
+
+	if (address == NULL || home == NULL)
+		return stop(w, RCPT_TEMPORARY, NULL);
+	if (!f->row.enabled) {
+		w->missing = pool_printf(w->pool, "the mailbox %s is disabled", address);
+		return 0;
+	}
+	return add_target(w, RCPT_LOCAL, address, home, f->row.quota);
+}
+
+/* Copied out first: following a target runs the same statement again. */
+static int
+alias_targets(struct walk *w, int64_t domain, const char *local, const char *targets[DIRECTORY_TARGETS_MAX], size_t *n)
+{
+	sqlite3_stmt *s = w->d->query[Q_ALIAS];
+	struct err err;
+	int got;
+
+	*n = 0;
+	db_bind_i64(s, 1, domain);
+	db_bind_text(s, 2, local);
+	while ((got = db_step(w->d->db, s, &err)) == 1 && *n < DIRECTORY_TARGETS_MAX) {
+		targets[*n] = pool_text(w->pool, slice_of(db_text(s, 0)));
+		if (targets[*n] == NULL)
+			break;
+		(*n)++;
+	}
+	sqlite3_reset(s);
+	if (got == -1)
+		return stop_err(w, &err);
+	if (got == 1)
+		return stop(w, RCPT_TEMPORARY, "the address leads to too many others");
+	return 0;
+}
+
+static struct visit *
+visited(struct walk *w, const char *key)
+{
+	struct visit *v;
+
+	for (v = w->visits; v != NULL; v = v->next)
+		if (strcmp(v->key, key) == 0)
+			return v;
+	return NULL;
+}
+
+static int visit(struct walk *w, const struct address *a, unsigned depth);
+
+static int
+follow(struct walk *w, const struct found *f, const struct address *a, unsigned depth)
+{
+	const char *targets[DIRECTORY_TARGETS_MAX];
+	struct address next;
+	size_t n, i;
+
+	if (alias_targets(w, f->domain, f->alias, targets, &n) == -1)
+		return -1;
+	for (i = 0; i < n; i++) {
+		if (address_read(slice_of(targets[i]), &next, NULL) == -1)
+			continue;
+		if (next.local[0] == '\0')	/* "@other": the same name there */
+			memcpy(next.local, a->local, sizeof(next.local));
+		if (visit(w, &next, depth + 1) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+follow_once(struct walk *w, const struct found *f, const struct address *a, unsigned depth)
+{
+	/* a catch-all is followed once for each name, since its targets may keep the name */
+	const char *key = pool_printf(w->pool, "%s@%s", f->alias[0] != '\0' ? f->alias : a->local, a->domain);
+	struct visit *v = key == NULL ? NULL : visited(w, key);
+	int rc;
+
+	if (v != NULL) {
+		if (v->open && f->user != NULL)
+			return add_user(w, f, a->domain);
+		w->circle = w->circle || v->open;
+		return 0;
+	}
+	v = pool_alloc(w->pool, sizeof(*v));
+	if (key == NULL || v == NULL)
+		return stop(w, RCPT_TEMPORARY, NULL);
+	v->key = key;
+	v->next = w->visits;
+	v->open = true;
+	w->visits = v;
+	rc = follow(w, f, a, depth);
+	v->open = false;
+	return rc;
+}
+
+static int
+visit_elsewhere(struct walk *w, const struct address *a)
+{
+	char text[ADDRESS_SIZE];
+	const char *address;
+
+	address_text(a, text);
+	address = pool_text(w->pool, slice_of(text));
+	if (address == NULL)
+		return stop(w, RCPT_TEMPORARY, NULL);
+	return add_target(w, RCPT_REMOTE, address, "", 0);
+}
+
+static int
+visit(struct walk *w, const struct address *a, unsigned depth)
+{
+	struct found f = { NULL, NULL, { 0, 0, false }, 0 };
+	struct err err;
+	int got;
+
+	if (depth > DIRECTORY_DEPTH_MAX || ++w->looked_at > DIRECTORY_VISITS_MAX)
+		return stop(w, RCPT_TEMPORARY, "the aliases behind the address are nested too deep or are too many");
+	got = directory_domain_id(w->d, a->domain, &f.domain, &err);
+	if (got == -1)
+		return stop_err(w, &err);
+	if (got == 0)
+		return depth == 0 ? 0 : visit_elsewhere(w, a);
+	got = find(w, a->local, &f);
+	if (got == -1)
+		return -1;
+	if (f.alias != NULL)
+		return follow_once(w, &f, a, depth);
+	if (f.user != NULL)
+		return add_user(w, &f, a->domain);
+	w->missing = pool_printf(w->pool, "there is no mailbox %s@%s", a->local, a->domain);
+	return 0;
+}
+
+/* -- the address the client named */
+
+/* The domain that stands for the whole server: the host name itself or the nearest domain above it, else the first one. */
+static int
+main_domain(struct directory *d, char *out, struct err *err)
+{
+	sqlite3_stmt *s = d->query[Q_DOMAIN_FIRST];
+	const char *name = d->hostname;
+	int64_t id;
+	int got = 0;
+
+	while (name != NULL && name[0] != '\0') {
+		got = directory_domain_id(d, name, &id, err);
+		if (got != 0) {
+			slice_copy(slice_of(name), out, DOMAIN_MAX + 1);
+			return got;
+		}
+		name = strchr(name, '.');
+		name = name == NULL ? NULL : name + 1;
+	}
+	got = db_step(d->db, s, err);
+	if (got == 1)
+		slice_copy(slice_of(db_text(s, 0)), out, DOMAIN_MAX + 1);
+	sqlite3_reset(s);
+	return got;
+}
+
+/* Give an address without a domain, or at our own host name, the main domain, if it is one that every server has. */
+static int
+settle_domain(struct walk *w, struct address *a)
+{
+	struct err err;
+	int64_t id;
+	int got = 0;
+
+	if (a->domain[0] != '\0') {
+		got = directory_domain_id(w->d, a->domain, &id, &err);
+		if (got == 1)
+			return 0;
+		if (got == 0 && strcmp(a->domain, w->d->hostname) != 0)
+			return stop(w, RCPT_NOT_OURS, pool_printf(w->pool, "%s is not a domain of this server", a->domain));
+	}
+	if (got == 0 && !is_role_name(a->local) && strcmp(a->local, "root") != 0)
+		return stop(w, RCPT_UNKNOWN, a->domain[0] != '\0' ? "there is no mailbox at the host name itself"
+								  : "the address has no domain");
+	if (got == 0)
+		got = main_domain(w->d, a->domain, &err);
+	if (got == -1)
+		return stop_err(w, &err);
+	return got == 1 ? 0 : stop(w, RCPT_UNKNOWN, "this server has no domain yet");
+}
+
+/* root at no domain of its own is whoever reads postmaster's mail. */
+static void
+root_is_postmaster(struct walk *w, struct address *a)
+{
+	struct found f = { NULL, NULL, { 0, 0, false }, 0 };
+
+	if (directory_domain_id(w->d, a->domain, &f.domain, NULL) == 1 && find_exact(w, a->local, &f) == 0)
+		strcpy(a->local, "postmaster");
+}
+
+static void
+conclude(struct walk *w)
+{
+	struct directory_answer *out = w->out;
+
+	if (out->n > 0)
+		out->why = w->missing == NULL ? "" : w->missing;
+	else if (w->circle)
+		stop(w, RCPT_TEMPORARY, "the alias leads only back to itself");
+	else
+		stop(w, RCPT_UNKNOWN, w->missing == NULL ? "there is no such mailbox" : w->missing);
+}
+
+static void
+lookup(struct walk *w, struct slice text)
+{
+	struct err err;
+	struct address a;
+	bool bare;
+
+	if (address_read(text, &a, &err) == -1) {
+		stop(w, RCPT_UNKNOWN, pool_text(w->pool, slice_of(err.text)));
+		return;
+	}
+	if (a.local[0] == '\0') {
+		stop(w, RCPT_UNKNOWN, "the address has nothing before the @");
+		return;
+	}
+	bare = strcmp(a.domain, w->d->hostname) == 0 || a.domain[0] == '\0';
+	if (settle_domain(w, &a) == -1)
+		return;
+	if (bare && strcmp(a.local, "root") == 0)
+		root_is_postmaster(w, &a);
+	if (visit(w, &a, 0) == 0)
+		conclude(w);
+}
+
+void
+directory_lookup(struct directory *d, struct slice address, struct pool *pool, struct directory_answer *out)
+{
+	struct walk w = { d, pool, out, NULL, 0, false, NULL };
+	bool alone = sqlite3_get_autocommit(d->db);
+
+	out->status = RCPT_OK;
+	out->why = "";
+	out->n = 0;
+	/* one read transaction for all statements: one view of the file, and fewer locks */
+	if (alone)
+		sqlite3_exec(d->db, "BEGIN", NULL, NULL, NULL);
+	lookup(&w, address);
+	if (alone)
+		sqlite3_exec(d->db, "COMMIT", NULL, NULL, NULL);
+}
+
+int
+directory_may_send(struct directory *d, struct slice user, struct slice address, struct pool *pool, const char **why, struct err *err)
+{
+	struct directory_answer *out;
+	struct address a;
+	char own[ADDRESS_SIZE];
+	size_t i;
+
+	*why = "";
+	if (address.len == 0)
+		return 1;
+	if (address_read(user, &a, err) == -1)
+		return -1;
+	address_text(&a, own);
+	out = pool_alloc(pool, sizeof(*out));
+	if (out == NULL)
+		return err_set(err, ERR_TEMPORARY, "out of memory");
+	directory_lookup(d, address, pool, out);
+	if (out->status == RCPT_TEMPORARY)
+		return err_set(err, ERR_TEMPORARY, "%s", out->why);
+	for (i = 0; i < out->n; i++)
+		if (out->targets[i].kind == RCPT_LOCAL && strcmp(out->targets[i].address, own) == 0)
+			return 1;
+	*why = pool_printf(pool, "%s may not send as %.*s: it is not an address of theirs", own, SLICE_ARG(address));
+	if (*why == NULL)
+		*why = "not an address of theirs";
+	return 0;
+}
