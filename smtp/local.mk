@@ -10,3 +10,9 @@ smtp_proto_libproto_a_SOURCES = \
 	smtp/proto/reply.h smtp/proto/reply.c
 smtp_proto_libproto_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
 SMTP_PROTO_LIBS = smtp/proto/libproto.a $(OPENSSL_LIBS)
+
+# only programs that speak TLS link it
+noinst_LIBRARIES += base/libtls.a
+base_libtls_a_SOURCES = base/tls.h base/tls.c
+base_libtls_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
+TLS_LIBS = base/libtls.a $(OPENSSL_LIBS)

@@ -1,0 +1,35 @@
+/* tls - contexts for TLS 1.2 and 1.3 with authenticated ciphers only (RFC 9325)
+ *
+ * No renegotiation, no compression; idle connections give their buffers back. Keys come as open descriptors, so a process
+ * needs no right to any file. */
+#ifndef BASE_TLS_H
+#define BASE_TLS_H
+
+#include <openssl/ssl.h>
+
+#include "base/err.h"
+
+#define TLS_PEM_MAX (1024 * 1024)	/* bytes of a certificate chain or a key */
+
+struct tls_server;		/* one certificate by default, others by the name that the client asks for (SNI) */
+
+/* Load OpenSSL's tables and random state; before confinement. */
+void tls_setup(void);
+/* NULL + err when OpenSSL cannot make it. It has no certificate yet. */
+struct tls_server *tls_server_new(struct err *err);
+/* Add a certificate chain and its key, both PEM, from regular files; `name` is "" for the default one, else the SNI name ("*.x" serves
+ * one label below x). The descriptors stay the caller's. -1 + err: unreadable, not PEM, or they do not belong together. */
+int tls_server_add(struct tls_server *t, const char *name, int certificate_fd, int key_fd, struct err *err);
+/* For SSL_new and channel_start_tls; NULL without a default certificate. Valid as long as `t`; an SSL made from it lives on. */
+SSL_CTX *tls_server_ctx(const struct tls_server *t);
+/* Sets *t to NULL. Accepts NULL. */
+void tls_server_free(struct tls_server **t);
+
+/* For a client. `ca_file`: PEM bundle, NULL or "" for the system's. `required`: the handshake fails unless the peer's chain and
+ * name (channel_start_tls) verify; otherwise ask SSL_get_verify_result afterwards. Reads files: before confinement. */
+SSL_CTX *tls_client_new(const char *ca_file, bool required, struct err *err);
+
+/* "TLSv1.3 TLS_AES_256_GCM_SHA384" of a finished handshake. */
+void tls_describe(const SSL *ssl, char *out, size_t size);
+
+#endif
