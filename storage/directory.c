@@ -261,7 +261,7 @@ int
 directory_domain_remove(struct directory *d, const char *text, struct err *err)
 {
 	char domain[DOMAIN_MAX + 1];
-	int64_t id;
+	int64_t id = 0;
 	int rc;
 
 	if (domain_read(slice_of(text), domain, err) == -1)
