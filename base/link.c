@@ -304,6 +304,12 @@ frame_fail(const struct frame *f, const char *why)
 	link_send_buf(f->link, &own, -1);
 }
 
+uint64_t
+link_serial(const struct link *l)
+{
+	return l->serial;
+}
+
 struct link *
 link_by_serial(uint64_t serial)
 {

@@ -83,5 +83,6 @@ struct reply_to reply_later(const struct frame *f);
 struct buf *reply_begin(struct reply_to to, enum msg type);
 int reply_send(struct reply_to to, int fd);
 struct link *link_by_serial(uint64_t serial);
+uint64_t link_serial(const struct link *l);
 
 #endif

@@ -137,7 +137,8 @@ enum setup_file {		/* SETUP_FILE */
 	SETUP_FILE_CONTROL_SOCKET, /* a listening socket */
 	SETUP_FILE_TRUST_ANCHOR,
 	SETUP_FILE_HOSTS,
-	SETUP_FILE_CA_BUNDLE
+	SETUP_FILE_CA_BUNDLE,
+	SETUP_FILE_CLIENTS	/* smtpd: shared memory (memfd, CLIENTS_BYTES of smtp/clients.h), the same for all of them */
 };
 
 enum listener_kind { LISTEN_MX, LISTEN_SUBMISSION, LISTEN_SUBMISSIONS, LISTEN_LMTP, LISTEN_LOCAL };

@@ -35,7 +35,7 @@ const struct process_row processes[ROLE_COUNT] = {
 	    FILES | MAY_THREADS },
 	[ROLE_SMTPD] = { "smtpd", "smtp/smtpd", "tegami-smtp", 0,
 	    R(TEGAMID) | R(CONTROL) | R(DIRECTORY) | R(AUTH) | R(SIGNER) | R(FILTER) | R(QUEUE) | R(RESOLVER),
-	    MAY_ACCEPT },
+	    MAY_ACCEPT | MAY_ACCEPT_UNIX },
 };
 
 unsigned
