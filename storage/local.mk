@@ -14,9 +14,22 @@ storage_libstorage_a_SOURCES = storage/address.h storage/address.c \
 storage_libstorage_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 STORAGE_LIBS = storage/libstorage.a $(DB_LIBS) $(IDN2_LIBS)
 
+# Who may log in with what.
+noinst_LIBRARIES += storage/libcredentials.a
+storage_libcredentials_a_SOURCES = storage/password.h storage/password.c \
+	storage/credentials.h storage/credentials.c storage/credentials_admin.h storage/credentials_admin.c
+storage_libcredentials_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS) $(CRYPT_CFLAGS) $(OPENSSL_CFLAGS)
+CREDENTIALS_LIBS = storage/libcredentials.a $(STORAGE_LIBS) $(CRYPT_LIBS) -lcrypto
+
+# The state directory with all its databases: for tegamid and `tegami init`.
+noinst_LIBRARIES += storage/libprepare.a
+storage_libprepare_a_SOURCES = storage/prepare.h storage/prepare.c
+storage_libprepare_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
+PREPARE_LIBS = storage/libprepare.a $(SCORE_LIBS) $(HISTORY_LIBS) $(CREDENTIALS_LIBS)
+
 role_PROGRAMS += storage/directory
 storage_directory_SOURCES = storage/directory_main.c
-storage_directory_LDADD = $(STORAGE_LIBS) $(CONF_LIBS) $(BASE_LIBS)
+storage_directory_LDADD = $(STORAGE_LIBS) $(ROLE_LIBS)
 
 # What the classifier learned: control writes it, filter reads it. Link it before STORAGE_LIBS.
 noinst_LIBRARIES += storage/libscore.a
