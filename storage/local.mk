@@ -41,3 +41,8 @@ noinst_LIBRARIES += storage/libhistory.a
 storage_libhistory_a_SOURCES = storage/history.c storage/history.h storage/history_admin.c storage/history_admin.h
 storage_libhistory_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 HISTORY_LIBS = storage/libhistory.a
+
+# Accepted mail: queue owns it.
+noinst_LIBRARIES += storage/libqueuestore.a
+storage_libqueuestore_a_SOURCES = storage/queue_store.h storage/queue_store.c storage/spool.h storage/spool.c
+storage_libqueuestore_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)

@@ -1,0 +1,213 @@
+/* bounce - the report to a sender whose mail could not be delivered, or not yet
+ *
+ * Three parts: plain words for people, message/delivery-status for programs, and the headers of the mail. Nothing from
+ * outside can end a line or a part: control characters go, the boundary holds the report's own id, and lines are folded.
+ * Errors: a full buffer is marked failed, as buf does. */
+#include "delivery/bounce.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+#define RCPTS_SHOWN 50
+#define HEADERS_SHOWN (16 * 1024)
+#define LINE_SHOWN 900
+
+/* A text from outside as one line: control characters become blanks, bytes past ASCII a "?" unless `utf8`. */
+static void
+put_clean(struct buf *out, const char *text, bool utf8)
+{
+	size_t n = 0;
+
+	for (const char *p = text; *p != '\0' && n < LINE_SHOWN; p++, n++) {
+		unsigned char c = (unsigned char)*p;
+
+		if (c < 0x20 || c == 0x7f)
+			buf_char(out, ' ');
+		else if (c >= 0x80 && !utf8)
+			buf_char(out, '?');
+		else
+			buf_char(out, (char)c);
+	}
+}
+
+/* Field: value */
+static void
+put_field(struct buf *out, const char *name, const char *value, bool utf8)
+{
+	buf_text(out, name);
+	put_clean(out, value, utf8);
+	buf_text(out, "\r\n");
+}
+
+static void
+put_head(struct buf *out, const struct bounce *b)
+{
+	char date[40];
+
+	clock_rfc5322(b->now, date);
+	buf_printf(out, "From: Mail Delivery System <MAILER-DAEMON@%s>\r\n", b->hostname);
+	buf_text(out, "To: <");
+	put_clean(out, b->to, b->utf8);
+	buf_printf(out, ">\r\nSubject: %s\r\n",
+	    b->delayed ? "Your mail is delayed; we keep trying" : "Your mail could not be delivered");
+	buf_printf(out, "Date: %s\r\nMessage-ID: <%s@%s>\r\n", date, b->report_id, b->hostname);
+	buf_text(out, "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n");
+	buf_printf(out,
+	    "Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"%s/%s\"\r\n",
+	    b->report_id, b->hostname);
+	if (b->utf8)
+		buf_text(out, "Content-Transfer-Encoding: 8bit\r\n");
+	buf_text(out, "\r\nThis is a report in MIME format.\r\n");
+}
+
+static void
+put_boundary(struct buf *out, const struct bounce *b, const char *end)
+{
+	buf_printf(out, "\r\n--%s/%s%s\r\n", b->report_id, b->hostname, end);
+}
+
+static const char *
+rcpt_named(const struct bounce_rcpt *r)
+{
+	return r->original != NULL && r->original[0] != '\0' ? r->original : r->address;
+}
+
+static void
+put_words_rcpt(struct buf *out, const struct bounce *b, const struct bounce_rcpt *r)
+{
+	buf_text(out, "  <");
+	put_clean(out, rcpt_named(r), b->utf8);
+	buf_text(out, ">");
+	if (strcmp(rcpt_named(r), r->address) != 0) {
+		buf_text(out, " (sent on to <");
+		put_clean(out, r->address, b->utf8);
+		buf_text(out, ">)");
+	}
+	buf_text(out, "\r\n      ");
+	put_clean(out, r->text, b->utf8);
+	buf_text(out, "\r\n");
+}
+
+static void
+put_words(struct buf *out, const struct bounce *b)
+{
+	char date[40], until[40];
+
+	clock_rfc5322(b->arrived, date);
+	clock_rfc5322(b->until, until);
+	put_boundary(out, b, "");
+	buf_printf(out, "Content-Type: text/plain; charset=utf-8\r\n%s\r\n",
+	    b->utf8 ? "Content-Transfer-Encoding: 8bit\r\n" : "");
+	buf_printf(out, "This is the mail server at %s.\r\n\r\n", b->hostname);
+	if (b->delayed)
+		buf_printf(out,
+		    "Your mail of %s\r\nhas not reached these recipients yet. You need not send it again:\r\n"
+		    "we keep trying until %s.\r\n\r\n",
+		    date, until);
+	else
+		buf_printf(out,
+		    "Your mail of %s\r\ncould not be delivered to these recipients, and we have given up:\r\n\r\n",
+		    date);
+	for (size_t i = 0; i < b->n_rcpts && i < RCPTS_SHOWN; i++)
+		put_words_rcpt(out, b, &b->rcpts[i]);
+	if (b->n_rcpts > RCPTS_SHOWN)
+		buf_printf(out, "  and %zu more\r\n", b->n_rcpts - RCPTS_SHOWN);
+	buf_printf(out,
+	    "\r\nThe headers of your mail are attached. If you ask your administrator for help, name this\r\n"
+	    "id: %s\r\n",
+	    b->id);
+}
+
+/* "5.1.1": three numbers, as RFC 3463 has them; else what fits the kind of report. */
+static const char *
+status_of(const struct bounce *b, const struct bounce_rcpt *r)
+{
+	unsigned class, subject, detail;
+	char end;
+
+	if (r->enhanced != NULL &&
+	    sscanf(r->enhanced, "%1u.%3u.%3u%c", &class, &subject, &detail, &end) == 3)
+		return r->enhanced;
+	return b->delayed ? "4.4.7" : r->code == 0 ? "5.4.7" : "5.0.0";
+}
+
+static void
+put_address(struct buf *out, const char *field, const char *address, bool utf8)
+{
+	buf_printf(out, "%s: %s;", field, utf8 ? "utf-8" : "rfc822");
+	put_clean(out, address, utf8);
+	buf_text(out, "\r\n");
+}
+
+static void
+put_status_rcpt(struct buf *out, const struct bounce *b, const struct bounce_rcpt *r)
+{
+	char date[40];
+
+	buf_text(out, "\r\n");
+	put_address(out, "Original-Recipient", rcpt_named(r), b->utf8);
+	put_address(out, "Final-Recipient", r->address, b->utf8);
+	buf_printf(out, "Action: %s\r\nStatus: %s\r\n", b->delayed ? "delayed" : "failed", status_of(b, r));
+	if (r->host != NULL && r->host[0] != '\0')
+		put_field(out, "Remote-MTA: dns;", r->host, b->utf8);
+	if (r->code != 0) {
+		buf_printf(out, "Diagnostic-Code: smtp;%u ", r->code);
+		put_clean(out, r->text, b->utf8);
+		buf_text(out, "\r\n");
+	} else {
+		put_field(out, "Diagnostic-Code: x-tegami;", r->text, b->utf8);
+	}
+	if (b->delayed) {
+		clock_rfc5322(b->until, date);
+		put_field(out, "Will-Retry-Until: ", date, false);
+	}
+}
+
+static void
+put_status(struct buf *out, const struct bounce *b)
+{
+	char date[40];
+
+	clock_rfc5322(b->arrived, date);
+	put_boundary(out, b, "");
+	buf_text(out, b->utf8 ? "Content-Type: message/global-delivery-status\r\n"
+				"Content-Transfer-Encoding: 8bit\r\n\r\n" :
+				"Content-Type: message/delivery-status\r\n\r\n");
+	buf_printf(out, "Reporting-MTA: dns;%s\r\nX-Tegami-Queue-ID: %s\r\nArrival-Date: %s\r\n", b->hostname,
+	    b->id, date);
+	for (size_t i = 0; i < b->n_rcpts && i < RCPTS_SHOWN; i++)
+		put_status_rcpt(out, b, &b->rcpts[i]);
+}
+
+/* The lines of the header up to the first empty one; long ones are cut. */
+static void
+put_headers(struct buf *out, const struct bounce *b)
+{
+	struct slice rest = slice_first(b->headers, HEADERS_SHOWN);
+	struct slice line;
+
+	put_boundary(out, b, "");
+	buf_text(out, b->utf8 ? "Content-Type: message/global-headers\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" :
+				"Content-Type: text/rfc822-headers\r\n\r\n");
+	while (slice_line(&rest, &line) && line.len > 0) {
+		for (size_t i = 0; i < line.len && i < LINE_SHOWN; i++) {
+			unsigned char c = (unsigned char)line.at[i];
+			bool odd = (c < 0x20 && c != '\t') || c == 0x7f || (c >= 0x80 && !b->utf8);
+
+			buf_char(out, odd ? '?' : (char)c);
+		}
+		buf_text(out, "\r\n");
+	}
+}
+
+void
+bounce_write(struct buf *out, const struct bounce *b)
+{
+	put_head(out, b);
+	put_words(out, b);
+	put_status(out, b);
+	put_headers(out, b);
+	put_boundary(out, b, "--");
+}

@@ -1,0 +1,368 @@
+/* queue_flow - from a committed message to what became of each of its recipients
+ *
+ * Every change of state that must survive goes to the writer first and is shown (event, next step) when it is committed; an
+ * outcome whose commit failed is written again by the writer until it stands. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/qid.h"
+#include "delivery/queue_report.h"
+
+#define WAKE_AT_ONCE 5000	/* entries woken in one go: the loop must turn */
+#define REASON_MAX 1000
+
+struct step {			/* one change of a recipient, on its way to disk */
+	struct op op;
+	struct entry *e;
+	enum { STEP_END, STEP_WAIT, STEP_HOLD } what;
+	bool last;		/* the message ends with it */
+	bool holds;		/* a use of the content, for the event's sake */
+	struct queue_progress p;
+	enum trace_event event;
+	char to[ADDRESS_MAX + 1];
+	char text[];
+};
+
+/* -- texts */
+
+void
+outcome_text(const struct outcome *o, char *out, size_t size)
+{
+	char code[16] = "";
+
+	if (o->code != 0)
+		snprintf(code, sizeof(code), "%u ", o->code);
+	snprintf(out, size, "%s%s%s%s%s%s", o->host, o->host[0] != '\0' ? " said: " : "", code, o->enhanced,
+	    o->enhanced[0] != '\0' ? " " : "", o->text);
+}
+
+static void
+entry_note(const struct entry *e, enum trace_event event, const char *to, const char *text)
+{
+	const struct envelope *env = e->item->content != NULL ? &e->item->content->c.e : NULL;
+	struct event_note note = { .qid = e->item->qid, .event = event, .text = text, .to = to };
+
+	if (env != NULL) {
+		note.from = env->from;
+		note.msgid = env->msgid;
+	}
+	role_event(&note);
+}
+
+/* -- the end of a recipient, and of its message */
+
+void
+flow_ended(struct entry *e)
+{
+	struct item *it = e->item;
+
+	free(e->file);
+	e->file = NULL;
+	e->state = ENTRY_DONE;
+	due_clear(queue.index, e);
+	it->alive--;
+	flow_over(it);
+}
+
+void
+flow_over(struct item *it)
+{
+	if (it->alive > 0 || it->users > 0 || it->load != NULL)
+		return;
+	local_forget(it);
+	content_drop(it);
+	index_remove(queue.index, it);
+}
+
+/* Its row cannot be written: keep it out of harm's way; after a restart it is tried again. */
+static void
+step_damaged(struct step *s, const struct err *err)
+{
+	char id[QID_TEXT];
+
+	qid_text(s->e->item->qid, id);
+	log_error("%s: its record in queue.db cannot be changed, it is set aside: %s", id, err->text);
+	if (s->what == STEP_END)
+		s->e->item->left++;
+	s->e->state = ENTRY_HELD;
+	queue.held++;
+}
+
+static void
+step_release(struct step *s)
+{
+	if (s->holds)
+		content_release(s->e->item);
+	s->holds = false;
+}
+
+static void
+step_count(const struct step *s)
+{
+	switch (s->event) {
+	case EVENT_DELIVERED:
+		queue.delivered++;
+		break;
+	case EVENT_RELAYED:
+		queue.relayed++;
+		break;
+	case EVENT_BOUNCED:
+		queue.bounced++;
+		break;
+	case EVENT_DEFERRED:
+		queue.deferred++;
+		break;
+	default:
+		break;
+	}
+}
+
+static void
+step_done(struct op *op, const struct err *err)
+{
+	struct step *s = (struct step *)op;
+	struct entry *e = s->e;
+
+	if (err != NULL) {
+		step_release(s);
+		step_damaged(s, err);
+		free(s);
+		return;
+	}
+	step_count(s);
+	entry_note(e, s->event, s->to, s->text);
+	step_release(s);
+	switch (s->what) {
+	case STEP_END:
+		flow_ended(e);
+		break;
+	case STEP_WAIT:
+		e->state = e->file != NULL ? ENTRY_STAGED : ENTRY_WAITING;
+		due_set(queue.index, e, s->p.next);
+		break;
+	case STEP_HOLD:
+		e->state = ENTRY_HELD;
+		queue.held++;
+		break;
+	}
+	free(s);
+}
+
+static int
+step_run(struct op *op, struct queue_store *store, struct err *err)
+{
+	struct step *s = (struct step *)op;
+
+	if (s->what == STEP_END)
+		return queue_store_done(store, op->qid, s->e->n, s->last, err);
+	return queue_store_progress(store, op->qid, s->e->n, &s->p, err);
+}
+
+/* NULL when memory is gone: then the entry stays as it was, and a restart finds it so. */
+static struct step *
+step_new(struct entry *e, int what, enum trace_event event, const char *text)
+{
+	size_t len = strnlen(text, REASON_MAX);
+	struct step *s = calloc(1, sizeof(*s) + len + 1);
+	const struct rcpt *r = content_rcpt(e->item, e->n);
+
+	if (s == NULL) {
+		log_error("out of memory: a recipient rests until the next start");
+		e->state = ENTRY_HELD;
+		return NULL;
+	}
+	s->op = (struct op){ .kind = OP_WORK, .qid = e->item->qid, .run = step_run, .done = step_done };
+	s->e = e;
+	s->what = what;
+	s->event = event;
+	memcpy(s->text, text, len);
+	if (r != NULL)
+		snprintf(s->to, sizeof(s->to), "%s", r->address);
+	if (e->item->content != NULL) {
+		s->holds = true;
+		e->item->users++;
+	}
+	s->p = (struct queue_progress){ .state = e->file != NULL ? QUEUE_STAGED : QUEUE_WAITING,
+		.attempts = e->attempts, .warned = e->warned, .next = e->due, .reason = s->text };
+	return s;
+}
+
+void
+flow_done(struct entry *e, enum trace_event event, const char *text)
+{
+	struct step *s = step_new(e, STEP_END, event, text);
+
+	if (s == NULL)
+		return;
+	e->state = ENTRY_SETTLING;
+	s->last = --e->item->left == 0;
+	s->op.unlink = s->last && (e->item->flags & ENVELOPE_SPOOLED) != 0;
+	writer_submit(queue.writer, &s->op);
+}
+
+void
+flow_hold(struct entry *e, const char *reason)
+{
+	struct step *s = step_new(e, STEP_HOLD, EVENT_HELD, reason);
+
+	if (s == NULL)
+		return;
+	e->state = ENTRY_SETTLING;
+	s->p.state = QUEUE_HELD;
+	writer_submit(queue.writer, &s->op);
+}
+
+/* -- failures */
+
+static uint32_t
+dice(void)
+{
+	static uint64_t x;
+
+	x = (x ^ (uint64_t)clock_now()) * UINT64_C(6364136223846793005) + 1442695040888963407;
+	return (uint32_t)(x >> 33);
+}
+
+void
+flow_fail(struct entry *e, const struct outcome *o, struct report **failed)
+{
+	report_failed(failed, e, o);
+}
+
+/* The sender hears once that his mail is late. */
+static void
+maybe_warn(struct entry *e, const struct outcome *o, int64_t now)
+{
+	const struct conf *conf = role_conf();
+	int64_t created = qid_time(e->item->qid);
+	struct report *r = NULL;
+
+	if (e->warned || conf->relay.warn_after <= 0 || (e->item->flags & ENVELOPE_SUBMITTED) == 0 ||
+	    now < created + conf->relay.warn_after * 1000)
+		return;
+	e->warned = true;
+	report_delayed(&r, e, o, created + conf->relay.lifetime * 1000);
+	report_go(&r);
+}
+
+void
+flow_defer(struct entry *e, const struct outcome *o, struct report **failed)
+{
+	struct schedule sched = queue_schedule();
+	int64_t now = clock_now(), created = qid_time(e->item->qid);
+	char said[REASON_MAX], text[REASON_MAX + 200], span[40];
+	struct step *s;
+
+	outcome_text(o, said, sizeof(said));
+	if (e->file == NULL && schedule_over(&sched, created, now)) {
+		schedule_span(sched.lifetime, span);
+		snprintf(text, sizeof(text), "given up after %s; the last attempt said: %s", span, o->text);
+		flow_fail(e, &(struct outcome){ o->host, o->code, o->enhanced, text }, failed);
+		return;
+	}
+	if (e->attempts < UINT16_MAX)
+		e->attempts++;
+	e->restage = true;
+	e->due = schedule_next(&sched, created, e->attempts, now, dice());
+	maybe_warn(e, o, now);
+	s = step_new(e, STEP_WAIT, EVENT_DEFERRED, said);
+	if (s == NULL)
+		return;
+	e->state = ENTRY_SETTLING;
+	writer_submit(queue.writer, &s->op);
+}
+
+/* -- going on */
+
+void
+flow_ready(struct entry *e)
+{
+	if (e->state == ENTRY_STAGED) {
+		local_publish(e);
+		return;
+	}
+	e->state = ENTRY_READY;
+	if (e->dest != NULL)
+		remote_ready(e);
+	else
+		local_ready(e->item);
+}
+
+void
+flow_begin(struct item *it)
+{
+	int64_t now = clock_now();
+
+	for (uint32_t i = 0; i < it->n; i++) {
+		struct entry *e = &it->entries[i];
+
+		if (e->state == ENTRY_HELD || e->state == ENTRY_DONE)
+			continue;
+		if (e->state == ENTRY_NEW)
+			e->state = e->file != NULL ? ENTRY_STAGED : ENTRY_WAITING;
+		if (e->due > now)
+			due_set(queue.index, e, e->due);
+		else
+			flow_ready(e);
+	}
+}
+
+void
+flow_wake(int64_t now)
+{
+	struct entry *e;
+
+	for (int i = 0; i < WAKE_AT_ONCE; i++) {
+		e = due_first(queue.index);
+		if (e == NULL || e->due > now)
+			return;
+		due_clear(queue.index, e);
+		flow_ready(e);
+	}
+}
+
+void
+flow_pump(void)
+{
+	if (queue.stopping)
+		return;
+	local_pump();
+	remote_pump(clock_now());
+}
+
+/* -- the administrator's hand */
+
+bool
+flow_pull(struct entry *e)
+{
+	switch (e->state) {
+	case ENTRY_WAITING:
+		due_clear(queue.index, e);
+		return true;
+	case ENTRY_READY:
+		if (e->dest != NULL)
+			remote_pull(e);
+		return true;
+	case ENTRY_HELD:
+		queue.held--;
+		return true;
+	default:
+		return false;
+	}
+}
+
+void
+flow_retry(struct entry *e)
+{
+	struct step *s = step_new(e, STEP_WAIT, EVENT_DEFERRED, "tried again at the administrator's wish");
+
+	if (s == NULL)
+		return;
+	e->state = ENTRY_SETTLING;
+	local_set_crashes(e->item, 0);
+	s->p.next = e->due = clock_now();
+	s->p.state = e->file != NULL ? QUEUE_STAGED : QUEUE_WAITING;
+	writer_submit(queue.writer, &s->op);
+}

@@ -1,0 +1,448 @@
+/* queue_report - tell a sender that mail could not be delivered, or not yet
+ *
+ * collecting -> reading the mail -> asking the directory where the sender is -> writing -> committed
+ *
+ * Nobody is answered who did not ask to be: not <>, not our own reports, not junk. When the directory is away the report waits,
+ * and the failed recipients with it; after a restart they are simply tried once more. */
+#include "delivery/queue_report.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/qid.h"
+#include "delivery/bounce.h"
+
+#define RCPTS_MAX 2000
+#define REPORT_MAX (BODY_IN_FRAME_MAX)
+#define HEAD_MAX (16 * 1024)
+
+struct failed_rcpt {
+	struct entry *e;		/* NULL: only delayed */
+	struct outcome o;
+	char to[ADDRESS_MAX + 1], original[ADDRESS_MAX + 1];
+	char host[256], enhanced[32], text[1200];
+	bool last;
+};
+
+struct report {
+	struct op op;
+	struct report *next;		/* among those that wait for the directory */
+	struct item *item;		/* the mail; NULL once nothing of it is needed */
+	uint64_t id;			/* of the report; op.qid is the mail's */
+	bool delayed;
+	int64_t until;
+	char why_not[100];		/* no report is made */
+	char *sender;
+	struct failed_rcpt *rcpts;
+	size_t n, size;
+	struct content *content;	/* the report as a message */
+	struct item *message;
+};
+
+static struct report *waiting;
+
+/* -- collecting */
+
+static struct failed_rcpt *
+report_add(struct report **rp, struct entry *e, const struct outcome *o)
+{
+	struct report *r = *rp;
+	struct failed_rcpt *f;
+
+	if (r == NULL) {
+		r = calloc(1, sizeof(*r));
+		if (r == NULL)
+			return NULL;
+		r->item = e->item;
+		*rp = r;
+	}
+	if (r->n == r->size) {
+		size_t size = r->size > 0 ? r->size * 2 : 1;
+
+		f = r->n < RCPTS_MAX ? realloc(r->rcpts, size * sizeof(*f)) : NULL;
+		if (f == NULL)
+			return NULL;
+		r->rcpts = f;
+		r->size = size;
+	}
+	f = &r->rcpts[r->n++];
+	memset(f, 0, sizeof(*f));
+	snprintf(f->host, sizeof(f->host), "%s", o->host);
+	snprintf(f->enhanced, sizeof(f->enhanced), "%s", o->enhanced);
+	snprintf(f->text, sizeof(f->text), "%s", o->text);
+	f->o.code = o->code;
+	return f;
+}
+
+void
+report_failed(struct report **r, struct entry *e, const struct outcome *o)
+{
+	struct failed_rcpt *f = report_add(r, e, o);
+
+	if (f == NULL) {
+		flow_hold(e, "it failed, and there was no memory to report it");
+		return;
+	}
+	f->e = e;
+	e->state = ENTRY_FAILED;
+}
+
+static void
+name_rcpt(const struct report *r, struct failed_rcpt *f, uint32_t n)
+{
+	const struct rcpt *rc = content_rcpt(r->item, n);
+
+	if (rc == NULL)
+		return;
+	snprintf(f->to, sizeof(f->to), "%s", rc->address);
+	snprintf(f->original, sizeof(f->original), "%s", rc->original);
+}
+
+void
+report_delayed(struct report **rp, struct entry *e, const struct outcome *o, int64_t until)
+{
+	struct failed_rcpt *f = report_add(rp, e, o);
+
+	if (f == NULL)
+		return;
+	(*rp)->delayed = true;
+	(*rp)->until = until;
+	name_rcpt(*rp, f, e->n);
+}
+
+static void
+report_free(struct report *r)
+{
+	free(r->sender);
+	free(r->rcpts);
+	free(r);
+}
+
+/* -- the end without a report */
+
+static void
+end_silently(struct report *r)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		struct failed_rcpt *f = &r->rcpts[i];
+		struct outcome o = { f->host, f->o.code, f->enhanced, f->text };
+		char said[1200], text[1400];
+
+		if (f->e == NULL)
+			continue;
+		outcome_text(&o, said, sizeof(said));
+		snprintf(text, sizeof(text), "%s (no report is sent: %s)", said, r->why_not);
+		flow_done(f->e, EVENT_BOUNCED, text);
+	}
+	content_release(r->item);
+	report_free(r);
+}
+
+/* Why nobody is told; NULL: somebody is. */
+static const char *
+reason_for_silence(const struct item *it, const struct envelope *e)
+{
+	if ((it->flags & ENVELOPE_REPORT) != 0)
+		return "it is a report itself";
+	if (e->from[0] == '\0')
+		return "the sender is empty";
+	if ((it->flags & ENVELOPE_JUNK) != 0)
+		return "it is junk, its sender is probably forged";
+	return NULL;
+}
+
+/* -- writing */
+
+static void
+fill_bounce(const struct report *r, struct bounce *b, struct bounce_rcpt *rcpts, char *id, char *report_id)
+{
+	const struct envelope *e = &r->item->content->c.e;
+
+	qid_text(e->qid, id);
+	qid_text(r->id, report_id);
+	*b = (struct bounce){ .hostname = role_conf()->hostname, .to = r->sender, .id = id, .report_id = report_id,
+		.now = clock_now(), .arrived = qid_time(e->qid), .delayed = r->delayed, .until = r->until,
+		.utf8 = (e->flags & ENVELOPE_UTF8) != 0, .rcpts = rcpts, .n_rcpts = r->n };
+	for (size_t i = 0; i < r->n && i < 50; i++) {
+		struct failed_rcpt *f = &r->rcpts[i];
+
+		rcpts[i] = (struct bounce_rcpt){ f->to, f->original, f->host, f->o.code, f->enhanced, f->text };
+	}
+}
+
+/* The text of it, in the pool of the new message. */
+static struct slice
+write_body(struct report *r, struct pool *pool)
+{
+	const struct content *c = r->item->content;
+	struct bounce_rcpt rcpts[50];
+	char id[QID_TEXT], report_id[QID_TEXT];
+	struct slice body = { NULL, 0 };
+	struct bounce b;
+	struct buf out, headers;
+
+	fill_bounce(r, &b, rcpts, id, report_id);
+	buf_init(&headers, ENVELOPE_PREFIX_MAX + HEAD_MAX);
+	buf_slice(&headers, c->c.e.prefix);
+	buf_slice(&headers, content_head(c, HEAD_MAX));
+	b.headers = buf_all(&headers);
+	/* what does not fit beside 50 recipients is left out of the headers, never of the report */
+	for (size_t most = HEAD_MAX; body.at == NULL; most /= 4) {
+		b.headers = slice_first(buf_all(&headers), most);
+		buf_init(&out, REPORT_MAX);
+		bounce_write(&out, &b);
+		if (!out.failed)
+			body = pool_slice(pool, buf_all(&out));
+		buf_free(&out);
+		if (most == 0)
+			break;
+		if (b.n_rcpts > 5 && most <= 1024)
+			b.n_rcpts = 5;
+	}
+	buf_free(&headers);
+	return body;
+}
+
+static int
+report_run(struct op *op, struct queue_store *s, struct err *err)
+{
+	struct report *r = (struct report *)op;
+
+	for (size_t i = 0; i < r->n; i++) {
+		const struct failed_rcpt *f = &r->rcpts[i];
+
+		if (f->e != NULL && queue_store_done(s, f->e->item->qid, f->e->n, f->last, err) == -1)
+			return -1;
+	}
+	return queue_store_put(s, &r->content->c.e, clock_now(), err);
+}
+
+static void
+report_event(const struct report *r, const struct failed_rcpt *f)
+{
+	struct outcome o = { f->host, f->o.code, f->enhanced, f->text };
+	char said[1300], text[1500], report_id[QID_TEXT];
+
+	qid_text(r->id, report_id);
+	outcome_text(&o, said, sizeof(said));
+	snprintf(text, sizeof(text), "%s (report to %.300s: %s)", said, r->sender, report_id);
+	role_event(&(struct event_note){ .qid = r->item->qid,
+	    .event = r->delayed ? EVENT_DEFERRED : EVENT_BOUNCED, .text = text, .from = r->sender, .to = f->to });
+	if (!r->delayed)
+		queue.bounced++;
+}
+
+static void
+accepted_event(const struct report *r)
+{
+	const struct envelope *e = &r->content->c.e;
+	char text[120];
+
+	snprintf(text, sizeof(text), "%llu bytes, a report on undelivered mail", (unsigned long long)e->size);
+	role_event(&(struct event_note){ .qid = e->qid, .event = EVENT_ACCEPTED, .text = text,
+	    .to = e->n_rcpts > 0 ? e->rcpts[0].address : "", .msgid = e->msgid });
+}
+
+static void
+report_done(struct op *op, const struct err *err)
+{
+	struct report *r = (struct report *)op;
+	struct item *it = r->item;
+
+	if (err != NULL) {
+		log_error("a report cannot be written, its mail is set aside: %s", err->text);
+		for (size_t i = 0; i < r->n; i++) {
+			if (r->rcpts[i].e != NULL) {
+				r->rcpts[i].e->state = ENTRY_HELD;
+				it->left++;
+				queue.held++;
+			}
+		}
+		index_remove(queue.index, r->message);
+		content_free(&r->content);
+		content_release(it);
+		report_free(r);
+		return;
+	}
+	for (size_t i = 0; i < r->n; i++)
+		report_event(r, &r->rcpts[i]);
+	accepted_event(r);
+	content_keep(r->message, r->content);
+	flow_begin(r->message);
+	content_release(it);
+	for (size_t i = 0; i < r->n; i++)
+		if (r->rcpts[i].e != NULL)
+			flow_ended(r->rcpts[i].e);
+	report_free(r);
+}
+
+static void
+report_wait(struct report *r)
+{
+	r->next = waiting;
+	waiting = r;
+}
+
+static int
+make_message(struct report *r, struct pool *pool, struct rcpt *rcpts, size_t n)
+{
+	struct queue_content qc = { .pool = pool };
+	struct envelope *e = &qc.e;
+	char id[QID_TEXT];
+
+	r->id = qid_new();
+	qid_text(r->id, id);
+	e->qid = r->id;
+	e->flags = ENVELOPE_REPORT | (r->item->flags & ENVELOPE_UTF8);
+	e->from = e->ip = "";
+	e->msgid = pool_printf(pool, "<%s@%s>", id, role_conf()->hostname);
+	e->rcpts = rcpts;
+	e->n_rcpts = n;
+	e->body = write_body(r, pool);
+	e->size = e->body.len;
+	if (e->body.at == NULL || e->msgid == NULL) {
+		pool_free(&qc.pool);
+		return -1;
+	}
+	r->content = content_new(&qc, -1);
+	if (r->content == NULL)
+		return -1;
+	r->message = index_add(queue.index, e->qid, (uint16_t)e->flags, e->size, (uint32_t)n);
+	if (r->message == NULL) {
+		content_free(&r->content);
+		return -1;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (rcpts[i].kind == RCPT_REMOTE &&
+		    index_set_dest(queue.index, &r->message->entries[i], slice_of(rcpts[i].address)) == -1)
+			r->message->entries[i].state = ENTRY_HELD;
+	return 0;
+}
+
+static void
+report_write(struct report *r, struct pool *pool, struct rcpt *rcpts, size_t n)
+{
+	if (make_message(r, pool, rcpts, n) == -1) {
+		report_wait(r);
+		return;
+	}
+	for (size_t i = 0; i < r->n; i++)
+		if (r->rcpts[i].e != NULL)
+			r->rcpts[i].last = --r->item->left == 0;
+	r->op.kind = OP_WORK;
+	r->op.qid = r->item->qid;
+	r->op.bytes = r->content->c.e.size;
+	r->op.run = report_run;
+	r->op.done = report_done;
+	r->op.unlink = (r->item->flags & ENVELOPE_SPOOLED) != 0 && r->item->left == 0 && !r->delayed;
+	writer_submit(queue.writer, &r->op);
+}
+
+/* -- asking the directory */
+
+static size_t
+read_rcpts(struct frame *f, struct pool *pool, struct rcpt *rcpts, size_t most)
+{
+	size_t n = 0;
+
+	while (wire_more(&f->in) && n < most) {
+		rcpts[n].kind = wire_u64(&f->in) == RCPT_LOCAL ? RCPT_LOCAL : RCPT_REMOTE;
+		rcpts[n].address = wire_text(&f->in, pool);
+		rcpts[n].home = wire_text(&f->in, pool);
+		rcpts[n].folder = wire_text(&f->in, pool);
+		rcpts[n].original = wire_text(&f->in, pool);
+		wire_u64(&f->in);
+		n++;
+	}
+	return f->in.failed ? 0 : n;
+}
+
+static void
+silence(struct report *r, const char *why)
+{
+	snprintf(r->why_not, sizeof(r->why_not), "%s", why);
+	end_silently(r);
+}
+
+static void
+on_sender(void *arg, struct frame *f)
+{
+	struct report *r = arg;
+	struct pool *pool = pool_new(256 * 1024);
+	struct rcpt *rcpts = pool != NULL ? pool_alloc(pool, 100 * sizeof(*rcpts)) : NULL;
+	enum rcpt_status status = f != NULL ? (enum rcpt_status)wire_u64(&f->in) : RCPT_TEMPORARY;
+	size_t n = 0;
+
+	if (rcpts == NULL || status == RCPT_TEMPORARY) {
+		pool_free(&pool);
+		report_wait(r);
+		return;
+	}
+	wire_bytes(&f->in);
+	if (status == RCPT_OK) {
+		n = read_rcpts(f, pool, rcpts, 100);
+	} else if (status == RCPT_NOT_OURS) {
+		rcpts[0] = (struct rcpt){ RCPT_REMOTE, pool_text(pool, slice_of(r->sender)), "", "",
+			pool_text(pool, slice_of(r->sender)) };
+		n = rcpts[0].address != NULL && rcpts[0].original != NULL;
+	}
+	if (n == 0) {
+		pool_free(&pool);
+		silence(r, status == RCPT_OVER_QUOTA ? "the sender's mailbox is full" : "the sender does not exist here");
+		return;
+	}
+	report_write(r, pool, rcpts, n);
+}
+
+static void
+ask_directory(struct report *r)
+{
+	wire_put_text(request_begin(MSG_DIR_RCPT), r->sender);
+	if (link_request(role_link(ROLE_DIRECTORY), -1, on_sender, r) == 0)
+		report_wait(r);
+}
+
+static void
+report_ready(struct item *it, void *arg, const struct err *err)
+{
+	struct report *r = arg;
+	const char *why;
+
+	if (err != NULL) {
+		silence(r, "the mail cannot be read");
+		return;
+	}
+	for (size_t i = 0; i < r->n; i++)
+		if (r->rcpts[i].e != NULL)
+			name_rcpt(r, &r->rcpts[i], r->rcpts[i].e->n);
+	why = reason_for_silence(it, &it->content->c.e);
+	r->sender = why == NULL ? strdup(it->content->c.e.from) : NULL;
+	if (r->sender == NULL)
+		silence(r, why != NULL ? why : "out of memory");
+	else
+		ask_directory(r);
+}
+
+void
+report_go(struct report **rp)
+{
+	struct report *r = *rp;
+
+	*rp = NULL;
+	if (r != NULL)
+		content_want(r->item, report_ready, r);
+}
+
+void
+report_retry(void)
+{
+	struct report *r = waiting, *next;
+
+	waiting = NULL;
+	for (; r != NULL; r = next) {
+		next = r->next;
+		ask_directory(r);
+	}
+}

@@ -1,0 +1,21 @@
+/* queue_report - tell a sender that mail could not be delivered, or not yet
+ *
+ * A report collects what one event said about recipients of one message. When it goes, it is written as a new message of the queue,
+ * from <> to the sender, by the same commit that ends the failed recipients. */
+#ifndef DELIVERY_QUEUE_REPORT_H
+#define DELIVERY_QUEUE_REPORT_H
+
+#include "delivery/queue.h"
+
+struct report;
+
+/* The recipient failed for good (its state is ENTRY_FAILED from now on); *r is made when NULL. */
+void report_failed(struct report **r, struct entry *e, const struct outcome *o);
+/* It is late; the entry is not touched. */
+void report_delayed(struct report **r, struct entry *e, const struct outcome *o, int64_t until);
+/* Send it off and set *r to NULL. Accepts NULL. */
+void report_go(struct report **r);
+/* Reports that wait for the directory are tried again. */
+void report_retry(void);
+
+#endif
