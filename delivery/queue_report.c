@@ -223,11 +223,11 @@ static void
 report_event(const struct report *r, const struct failed_rcpt *f)
 {
 	struct outcome o = { f->host, f->o.code, f->enhanced, f->text };
-	char said[1300], text[1500], report_id[QID_TEXT];
+	char said[1300], text[1800], report_id[QID_TEXT];
 
 	qid_text(r->id, report_id);
 	outcome_text(&o, said, sizeof(said));
-	snprintf(text, sizeof(text), "%s (report to %.300s: %s)", said, r->sender, report_id);
+	snprintf(text, sizeof(text), "%s (report to %s: %s)", said, r->sender, report_id);
 	role_event(&(struct event_note){ .qid = r->item->qid,
 	    .event = r->delayed ? EVENT_DEFERRED : EVENT_BOUNCED, .text = text, .from = r->sender, .to = f->to });
 	if (!r->delayed)
