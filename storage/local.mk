@@ -46,3 +46,13 @@ HISTORY_LIBS = storage/libhistory.a
 noinst_LIBRARIES += storage/libqueuestore.a
 storage_libqueuestore_a_SOURCES = storage/queue_store.h storage/queue_store.c storage/spool.h storage/spool.c
 storage_libqueuestore_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
+role_PROGRAMS += storage/auth
+storage_auth_SOURCES = storage/auth.h storage/auth_main.c storage/auth_login.c storage/auth_admin.c storage/auth_used.c
+storage_auth_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
+storage_auth_LDADD = storage/libauth.a $(CREDENTIALS_LIBS) $(GSASL_LIBS) $(ROLE_LIBS)
+
+# The parts of `auth` that stand alone.
+noinst_LIBRARIES += storage/libauth.a
+storage_libauth_a_SOURCES = storage/auth_limit.h storage/auth_limit.c storage/auth_ticket.h storage/auth_ticket.c \
+	storage/auth_exchange.h storage/auth_exchange.c
+storage_libauth_a_CPPFLAGS = $(AM_CPPFLAGS) $(GSASL_CFLAGS) $(OPENSSL_CFLAGS)
