@@ -25,7 +25,7 @@ CREDENTIALS_LIBS = storage/libcredentials.a $(STORAGE_LIBS) $(CRYPT_LIBS) -lcryp
 noinst_LIBRARIES += storage/libprepare.a
 storage_libprepare_a_SOURCES = storage/prepare.h storage/prepare.c
 storage_libprepare_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
-PREPARE_LIBS = storage/libprepare.a $(SCORE_LIBS) $(HISTORY_LIBS) $(CREDENTIALS_LIBS)
+PREPARE_LIBS = storage/libprepare.a storage/libqueuestore.a $(SCORE_LIBS) $(HISTORY_LIBS) $(CREDENTIALS_LIBS)
 
 role_PROGRAMS += storage/directory
 storage_directory_SOURCES = storage/directory_main.c

@@ -21,6 +21,7 @@
 #include "storage/db.h"
 #include "storage/directory.h"
 #include "storage/history.h"
+#include "storage/queue_store.h"
 #include "storage/score.h"
 
 /* -- who */
@@ -137,6 +138,7 @@ static const struct {
 } databases[] = {
 	{ &directory_schema, ROLE_DIRECTORY, ROLE_DIRECTORY, 0640 },
 	{ &credentials_schema, ROLE_AUTH, ROLE_AUTH, 0600 },
+	{ &queue_schema, ROLE_QUEUE, ROLE_QUEUE, 0600 },
 	{ &history_schema, ROLE_CONTROL, ROLE_CONTROL, 0600 },
 	{ &score_schema, ROLE_CONTROL, ROLE_FILTER, 0640 },
 };
