@@ -46,6 +46,7 @@ HISTORY_LIBS = storage/libhistory.a
 noinst_LIBRARIES += storage/libqueuestore.a
 storage_libqueuestore_a_SOURCES = storage/queue_store.h storage/queue_store.c storage/spool.h storage/spool.c
 storage_libqueuestore_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
+
 role_PROGRAMS += storage/auth
 storage_auth_SOURCES = storage/auth.h storage/auth_main.c storage/auth_login.c storage/auth_admin.c storage/auth_used.c
 storage_auth_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
