@@ -76,7 +76,8 @@ cli_fail(const struct cli *cli, const char *fmt, ...)
 int
 cli_error(const struct cli *cli, const struct err *err)
 {
-	complain(cli, err->text);
+	if (err->text[0] != '\0')	/* empty: it was told already */
+		complain(cli, err->text);
 	return err->kind == ERR_USAGE ? CLI_USAGE : CLI_FAILED;
 }
 

@@ -94,6 +94,8 @@ int cli_do(struct cli *cli, const struct admin_request *rq, const char *done, ..
     __attribute__((format(printf, 3, 4)));
 /* Ask and print the rows: a table (`none` when empty) or JSON. Exit status. */
 int cli_list(struct cli *cli, const struct admin_request *rq, const struct column *columns, const char *none);
+/* The same for one thing: its rows become one card, or one JSON object. */
+int cli_show(struct cli *cli, const struct admin_request *rq, const struct column *columns);
 void cli_close(struct cli *cli);
 
 /* -- cli_files.c: the stores themselves, while the server is down */
