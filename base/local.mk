@@ -1,7 +1,7 @@
 # base: what every program links
 noinst_LIBRARIES += base/libbase.a
 base_libbase_a_SOURCES = \
-	base/admin.h \
+	base/admin.h base/admin.c \
 	base/buf.h base/buf.c \
 	base/clock.h base/clock.c \
 	base/envelope.h base/envelope.c \
