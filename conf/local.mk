@@ -1,6 +1,21 @@
-# conf: options table, parser, checks
-noinst_LIBRARIES += conf/libconf.a
-conf_libconf_a_SOURCES = conf/conf.h conf/told.h conf/conf.c
-conf_libconf_a_CPPFLAGS = $(AM_CPPFLAGS) $(CONFUSE_CFLAGS)
+# conf: options table, parser, checks. Roles are told their options and link libconf.a alone; programs that read the file
+# (tegamid, tegami, sendmail) link libconfread.a with it.
+noinst_LIBRARIES += conf/libconf.a conf/libconfread.a
+conf_libconf_a_SOURCES = conf/conf.h conf/told.h conf/options.h conf/value.h conf/conf.c conf/options.c conf/group.c \
+	conf/value.c conf/address.c conf/told.c
 CONF_LIBS = conf/libconf.a
-CONF_READ_LIBS = conf/libconf.a $(CONFUSE_LIBS)
+
+conf_libconfread_a_SOURCES = conf/reading.h conf/explain.h conf/read.c conf/scan.c conf/suggest.c conf/check.c \
+	conf/explain.c conf/sample.c
+conf_libconfread_a_CPPFLAGS = $(AM_CPPFLAGS) $(CONFUSE_CFLAGS)
+CONF_READ_LIBS = conf/libconfread.a conf/libconf.a $(CONFUSE_LIBS)
+
+# The manual page is made from the table.
+noinst_PROGRAMS += conf/manual
+conf_manual_SOURCES = conf/manual.c
+conf_manual_LDADD = $(CONF_READ_LIBS) $(BASE_LIBS)
+nodist_man_MANS += conf/tegami.conf.5
+CLEANFILES += conf/tegami.conf.5
+conf/tegami.conf.5: conf/manual$(EXEEXT)
+	$(AM_V_GEN)conf/manual$(EXEEXT) >$@.new && mv $@.new $@
+

@@ -1,0 +1,230 @@
+/* options - every option of the configuration file, a row each
+ *
+ * The columns are those of struct conf_row. `told` lists the roles that get the value; a row that no role is told is for
+ * the supervisor, who reads the file itself. */
+#include "conf/options.h"
+
+#include "base/log.h"
+
+#define KIB INT64_C(1024)
+#define MIB (KIB * KIB)
+#define GIB (MIB * KIB)
+#define SECOND INT64_C(1000)
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+#define YEAR (366 * DAY)
+
+static const char *const kind_names[] = {
+	[LISTEN_MX] = "mx",
+	[LISTEN_SUBMISSION] = "submission",
+	[LISTEN_SUBMISSIONS] = "submissions",
+	[LISTEN_LMTP] = "lmtp",
+	[LISTEN_LOCAL] = "local",
+};
+static const char *const tls_names[] = {
+	[TLS_NONE] = "none",
+	[TLS_OPPORTUNISTIC] = "opportunistic",
+	[TLS_REQUIRED] = "required",
+};
+static const char *const infected_names[] = {
+	[ACTION_JUNK] = "junk",
+	[ACTION_REFUSE] = "refuse",
+	[ACTION_DEFER] = "defer",
+};
+/* Mail that could not be scanned is never let through. */
+static const char *const scan_error_names[] = {
+	[ACTION_REFUSE] = "refuse",
+	[ACTION_DEFER] = "defer",
+};
+static const char *const format_names[] = {
+	[LOG_FORMAT_TEXT] = "text",
+	[LOG_FORMAT_JSON] = "json",
+};
+static const char *const level_names[] = {
+	[LOG_LEVEL_ERROR] = "error",
+	[LOG_LEVEL_WARNING] = "warning",
+	[LOG_LEVEL_INFO] = "info",
+	[LOG_LEVEL_DEBUG] = "debug",
+};
+
+const struct conf_group conf_groups[GROUP_COUNT] = {
+	[GROUP_SNI] = { "sni", offsetof(struct conf, sni), offsetof(struct conf, n_sni),
+	    sizeof(struct conf_sni), 256, CONF_HOSTNAME, "NAME",
+	    "A further certificate, shown to clients that ask for this host name." },
+	[GROUP_LISTEN] = { "listen", offsetof(struct conf, listen), offsetof(struct conf, n_listen),
+	    sizeof(struct conf_listen), 64, CONF_TEXT, "NAME",
+	    "A listener. Without any: mx on port 25, submission on 587, submissions on 465. A local one for "
+	    "sendmail at state_dir/submit.sock is there in any case." },
+	[GROUP_DNSBL] = { "spam.dnsbl", offsetof(struct conf, spam.dnsbl), offsetof(struct conf, spam.n_dnsbl),
+	    sizeof(struct conf_dnsbl), 64, CONF_HOSTNAME, "ZONE",
+	    "A DNS block list that is asked about the client's address." },
+	[GROUP_ROUTE] = { "route", offsetof(struct conf, route), offsetof(struct conf, n_route),
+	    sizeof(struct conf_route), 4096, CONF_TEXT, "DOMAIN",
+	    "Where mail for a domain goes instead of to its MX hosts; \"*\" is every domain without a route of its own." },
+};
+
+#define ONE(f) offsetof(struct conf, f), 0
+#define TEXTS(f) offsetof(struct conf, f.at), offsetof(struct conf, f.n)
+#define IN(type, f) offsetof(struct type, f), 0
+#define NAMES(a) (a), COUNT(a)
+#define ANY NULL, 0
+
+static const char none[] = "";
+
+#define FILTERS (R(SMTPD) | R(FILTER) | R(CONTROL))
+#define TREE (R(CONTROL) | R(DIRECTORY) | R(AUTH) | R(QUEUE) | R(SCAN) | R(MDA))
+#define ASKERS (R(RESOLVER) | R(FILTER) | R(RELAY) | R(SMTPD) | R(CONTROL))
+
+const struct conf_row conf_rows[] = {
+	{ "hostname", 0, CONF_HOSTNAME, false, ONE(hostname), none, 0, 0, ANY, R_ROLES,
+	    "The full name of this machine, as in its PTR and MX records; it stands in greetings and Received fields." },
+	{ "state_dir", 0, CONF_PATH, false, ONE(state_dir), none, 0, 0, ANY, TREE,
+	    "The folder of databases, spool, keys and sockets." },
+	{ "mail_dir", 0, CONF_PATH, false, ONE(mail_dir), none, 0, 0, ANY,
+	    R(MDA) | R(DIRECTORY) | R(CONTROL),
+	    "The folder of mailboxes; a user's home is mail_dir/DOMAIN/LOCALPART. When not given: state_dir/mail." },
+
+	{ "tls.certificate", 0, CONF_PATH, false, ONE(tls.certificate), none, 0, 0, ANY, 0,
+	    "A PEM file: the certificate of hostname, then those of its issuers." },
+	{ "tls.key", 0, CONF_PATH, false, ONE(tls.key), none, 0, 0, ANY, 0,
+	    "A PEM file: the certificate's private key. Only root need be able to read it." },
+	{ "sni.*.certificate", GROUP_SNI, CONF_PATH, false, IN(conf_sni, certificate), none, 0, 0, ANY, 0,
+	    "A PEM file with the certificate chain for this name." },
+	{ "sni.*.key", GROUP_SNI, CONF_PATH, false, IN(conf_sni, key), none, 0, 0, ANY, 0,
+	    "A PEM file with that certificate's private key." },
+
+	{ "listen.*.kind", GROUP_LISTEN, CONF_ENUM, false, IN(conf_listen, kind), "mx", 0, 0, NAMES(kind_names),
+	    R(SMTPD),
+	    "Who is expected to call: mx other servers, submission and submissions (TLS from the start) users with "
+	    "a password, lmtp and local programs on this machine." },
+	{ "listen.*.address", GROUP_LISTEN, CONF_LISTEN, true, offsetof(struct conf_listen, address.at),
+	    offsetof(struct conf_listen, address.n), none, 0, 0, ANY, R(SMTPD),
+	    "Where: \"IP:PORT\", \"[IPV6]:PORT\", \":PORT\" for all addresses, or the path of a socket for lmtp and local." },
+
+	{ "resolver.servers", 0, CONF_HOST_PORT, true, TEXTS(resolver.servers), none, 0, 0, ANY, R(RESOLVER),
+	    "DNS servers to ask, as IP or IP:PORT. Without any the resolver finds answers itself, from the root down." },
+	{ "resolver.timeout", 0, CONF_TIME, false, ONE(resolver.timeout), "10s", 100, 5 * MINUTE, ANY, ASKERS,
+	    "How long one DNS question may take in all." },
+	{ "resolver.trust_anchor", 0, CONF_PATH, false, ONE(resolver.trust_anchor), "/usr/share/dns/root.key", 0, 0, ANY,
+	    R(RESOLVER), "The file with the root's DNSSEC key." },
+	{ "resolver.validate", 0, CONF_BOOL, false, ONE(resolver.validate), "true", 0, 0, ANY, R(RESOLVER),
+	    "Check DNSSEC signatures. When not given: true, but false if resolver.servers is set and "
+	    "resolver.trust_anchor is not, since not every server passes signatures on." },
+
+	{ "trusted_networks", 0, CONF_NETWORK, true, TEXTS(trusted_networks), none, 0, 0, ANY, R(SMTPD) | R(FILTER),
+	    "Clients that may relay without a password, such as printers and scanners." },
+	{ "trusted_proxies", 0, CONF_NETWORK, true, TEXTS(trusted_proxies), none, 0, 0, ANY, R(SMTPD),
+	    "Clients that may name the true client by XCLIENT or the PROXY protocol." },
+
+	{ "spf.enabled", 0, CONF_BOOL, false, ONE(spf.enabled), "true", 0, 0, ANY, FILTERS,
+	    "Check whether the sender's domain lets this client send for it." },
+	{ "dkim.enabled", 0, CONF_BOOL, false, ONE(dkim.enabled), "true", 0, 0, ANY, FILTERS,
+	    "Verify DKIM signatures of incoming mail. Outgoing mail is signed whenever its domain has a key." },
+	{ "dmarc.enabled", 0, CONF_BOOL, false, ONE(dmarc.enabled), "true", 0, 0, ANY, FILTERS,
+	    "Follow the policy that the domain in From publishes." },
+	{ "arc.enabled", 0, CONF_BOOL, false, ONE(arc.enabled), "true", 0, 0, ANY, FILTERS,
+	    "Take into account what earlier hops sealed." },
+
+	{ "antivirus.enabled", 0, CONF_BOOL, false, ONE(antivirus.enabled), "false", 0, 0, ANY,
+	    FILTERS | R(SCAN),
+	    "Scan every message. Needs signatures in antivirus.database (freshclam keeps them current) and about 1 GB "
+	    "of memory." },
+	{ "antivirus.database", 0, CONF_PATH, false, ONE(antivirus.database), "/var/lib/clamav", 0, 0, ANY,
+	    R(SCAN) | R(CONTROL), "The folder of signatures." },
+	{ "antivirus.on_infected", 0, CONF_ENUM, false, ONE(antivirus.on_infected), "refuse", 0, 0,
+	    NAMES(infected_names), R(FILTER), "What happens to a message with a virus." },
+	{ "antivirus.on_error", 0, CONF_ENUM, false, ONE(antivirus.on_error), "defer", 0, 0, NAMES(scan_error_names),
+	    R(FILTER), "What happens to a message that could not be scanned; it is never let through." },
+	{ "antivirus.workers", 0, CONF_NUMBER, false, ONE(antivirus.workers), "2", 1, 16, ANY, R(SCAN),
+	    "Messages scanned at the same time." },
+	{ "antivirus.max_scan_size", 0, CONF_SIZE, false, ONE(antivirus.max_scan_size), "100M", MIB, 2 * GIB, ANY,
+	    R(SCAN) | R(FILTER), "How much of a message, unpacked, is scanned at most." },
+	{ "antivirus.timeout", 0, CONF_TIME, false, ONE(antivirus.timeout), "60s", SECOND, 10 * MINUTE, ANY,
+	    R(SCAN) | R(FILTER), "How long scanning one message may take." },
+
+	{ "spam.enabled", 0, CONF_BOOL, false, ONE(spam.enabled), "true", 0, 0, ANY, FILTERS,
+	    "Give every incoming message a spam score." },
+	{ "spam.junk_score", 0, CONF_SCORE, false, ONE(spam.junk_score), "5", 1, 1000000, ANY, R(FILTER) | R(CONTROL),
+	    "From this score on a message goes into the Junk folder." },
+	{ "spam.refuse_score", 0, CONF_SCORE, false, ONE(spam.refuse_score), "15", 1, 1000000, ANY,
+	    R(FILTER) | R(CONTROL), "From this score on a message is refused." },
+	{ "spam.dnsbl.*.weight", GROUP_DNSBL, CONF_SCORE, false, IN(conf_dnsbl, weight), "3", -1000000, 1000000, ANY,
+	    R(FILTER), "What a listed client adds to the score." },
+
+	{ "relay.retry", 0, CONF_TIME, true, offsetof(struct conf, relay.retry), offsetof(struct conf, relay.n_retry),
+	    "5m, 15m, 30m, 1h, 2h, 4h", SECOND, 7 * DAY, ANY, R(QUEUE),
+	    "Pauses between the attempts for a message; the last one repeats." },
+	{ "relay.lifetime", 0, CONF_TIME, false, ONE(relay.lifetime), "5d", SECOND, 60 * DAY, ANY, R(QUEUE),
+	    "After this time a message is given up and its sender told." },
+	{ "relay.warn_after", 0, CONF_TIME, false, ONE(relay.warn_after), "4h", 0, 60 * DAY, ANY, R(QUEUE),
+	    "After this time the sender is told that the message is still waiting; 0: never." },
+	{ "relay.port", 0, CONF_NUMBER, false, ONE(relay.port), "25", 1, 65535, ANY, R(RELAY),
+	    "The port of MX hosts." },
+	{ "relay.allow_loopback", 0, CONF_BOOL, false, ONE(relay.allow_loopback), "false", 0, 0, ANY, R(RELAY),
+	    "Whether an MX host may be this machine: for tests." },
+	{ "relay.smarthost", 0, CONF_HOST_PORT, false, ONE(relay.smarthost), none, 0, 0, ANY, R(RELAY) | R(QUEUE),
+	    "HOST:PORT that takes all outgoing mail without a route; empty: the MX hosts of each domain." },
+	{ "relay.tls", 0, CONF_ENUM, false, ONE(relay.tls), "opportunistic", 0, 0, NAMES(tls_names), R(RELAY),
+	    "TLS towards MX hosts: opportunistic uses it where it is offered." },
+	{ "relay.concurrency", 0, CONF_NUMBER, false, ONE(relay.concurrency), "20", 1, 1000, ANY,
+	    R(RELAY) | R(QUEUE), "Sessions with one destination at the same time." },
+	{ "relay.connect_timeout", 0, CONF_TIME, false, ONE(relay.connect_timeout), "30s", SECOND, 10 * MINUTE, ANY,
+	    R(RELAY), "How long a connection may take." },
+	{ "relay.command_timeout", 0, CONF_TIME, false, ONE(relay.command_timeout), "5m", SECOND, HOUR, ANY,
+	    R(RELAY), "How long the peer may think about a command." },
+	{ "relay.data_timeout", 0, CONF_TIME, false, ONE(relay.data_timeout), "10m", SECOND, HOUR, ANY, R(RELAY),
+	    "How long the peer may think about a whole message." },
+	{ "relay.ca_bundle", 0, CONF_PATH, false, ONE(relay.ca_bundle), "/etc/ssl/certs/ca-certificates.crt", 0, 0, ANY,
+	    R(RELAY), "The certificate authorities that are trusted where TLS is required." },
+	{ "route.*.host", GROUP_ROUTE, CONF_HOST_PORT, false, IN(conf_route, host), none, 0, 0, ANY,
+	    R(RELAY) | R(QUEUE), "HOST:PORT that takes it (no MX look-up)." },
+	{ "route.*.tls", GROUP_ROUTE, CONF_ENUM, false, IN(conf_route, tls), "opportunistic", 0, 0, NAMES(tls_names),
+	    R(RELAY) | R(QUEUE), "TLS towards that host." },
+
+	{ "limits.message_size", 0, CONF_SIZE, false, ONE(limits.message_size), "50M", KIB, 2 * GIB, ANY,
+	    R(SMTPD) | R(QUEUE) | R(FILTER) | R(SCAN), "The largest message taken." },
+	{ "limits.recipients", 0, CONF_NUMBER, false, ONE(limits.recipients), "1000", 1, 10000, ANY,
+	    R(SMTPD) | R(QUEUE), "Recipients of one message." },
+	{ "limits.connections", 0, CONF_NUMBER, false, ONE(limits.connections), "10000", 1, 100000, ANY, R(SMTPD),
+	    "Clients connected at the same time." },
+	{ "limits.connections_per_client", 0, CONF_NUMBER, false, ONE(limits.connections_per_client), "50", 1, 100000, ANY,
+	    R(SMTPD), "Of those, from one address (IPv6: from one /64)." },
+	{ "limits.min_free", 0, CONF_SIZE, false, ONE(limits.min_free), "100M", 0, 1024 * GIB, ANY,
+	    R(QUEUE) | R(MDA) | R(CONTROL), "No mail is taken while the disk has less free space than this." },
+	{ "limits.command_line", 0, CONF_SIZE, false, ONE(limits.command_line), "4K", 1000, 64 * KIB, ANY, R(SMTPD),
+	    "The longest command line; RFC 5321 asks for 512 bytes, extensions for more." },
+	{ "limits.errors", 0, CONF_NUMBER, false, ONE(limits.errors), "20", 1, 10000, ANY, R(SMTPD),
+	    "Commands in error before a client is sent away." },
+	{ "limits.auth_failures", 0, CONF_NUMBER, false, ONE(limits.auth_failures), "20", 1, 100000, ANY,
+	    R(AUTH) | R(SMTPD), "Wrong passwords from one address (IPv6: one /64) within 10 minutes." },
+	{ "limits.idle_timeout", 0, CONF_TIME, false, ONE(limits.idle_timeout), "5m", SECOND, HOUR, ANY, R(SMTPD),
+	    "How long a client may be silent between commands." },
+	{ "limits.data_timeout", 0, CONF_TIME, false, ONE(limits.data_timeout), "3m", SECOND, HOUR, ANY, R(SMTPD),
+	    "How long a client may pause within a message." },
+	{ "limits.session_timeout", 0, CONF_TIME, false, ONE(limits.session_timeout), "1h", SECOND, DAY, ANY,
+	    R(SMTPD), "How long a connection may last." },
+	{ "limits.queued", 0, CONF_NUMBER, false, ONE(limits.queued), "500000", 1, 10000000, ANY, R(QUEUE),
+	    "Messages in the queue before new ones are put off." },
+	{ "limits.hops", 0, CONF_NUMBER, false, ONE(limits.hops), "50", 5, 1000, ANY, R(SMTPD) | R(QUEUE),
+	    "Received fields in a message before it is taken for a loop." },
+
+	{ "delivery.subaddress_separator", 0, CONF_TEXT, false, ONE(delivery.subaddress_separator), "+", 0, 1, ANY,
+	    R(DIRECTORY) | R(MDA), "What parts user from tag in user+tag@domain: one character, or empty for no tags." },
+	{ "delivery.junk_folder", 0, CONF_TEXT, false, ONE(delivery.junk_folder), "Junk", 1, 100, ANY,
+	    R(QUEUE) | R(MDA) | R(DIRECTORY), "The folder for spam." },
+	{ "delivery.default_quota", 0, CONF_SIZE, false, ONE(delivery.default_quota), "0", 0, 1024 * 1024 * GIB, ANY,
+	    R(DIRECTORY) | R(MDA), "The quota of users that have none of their own; 0: no limit." },
+
+	{ "metrics.listen", 0, CONF_LISTEN, false, ONE(metrics.listen), none, 0, 0, ANY, R(CONTROL),
+	    "IP:PORT where Prometheus may fetch /metrics; empty: nowhere." },
+	{ "log.format", 0, CONF_ENUM, false, ONE(log.format), "text", 0, 0, NAMES(format_names), R(CONTROL),
+	    "A line as key=value text or as a JSON object." },
+	{ "log.level", 0, CONF_ENUM, false, ONE(log.level), "info", 0, 0, NAMES(level_names), R_ROLES,
+	    "How much is logged." },
+	{ "log.destination", 0, CONF_TEXT, false, ONE(log.destination), "stderr", 1, 1000, ANY, R(CONTROL),
+	    "Where lines go: stderr, which systemd keeps in its journal." },
+	{ "history.keep", 0, CONF_TIME, false, ONE(history.keep), "30d", MINUTE, 10 * YEAR, ANY, R(CONTROL),
+	    "How long events stay available to `tegami trace`." },
+};
+const size_t conf_n_rows = COUNT(conf_rows);
