@@ -57,3 +57,13 @@ noinst_LIBRARIES += storage/libauth.a
 storage_libauth_a_SOURCES = storage/auth_limit.h storage/auth_limit.c storage/auth_ticket.h storage/auth_ticket.c \
 	storage/auth_exchange.h storage/auth_exchange.c
 storage_libauth_a_CPPFLAGS = $(AM_CPPFLAGS) $(GSASL_CFLAGS) $(OPENSSL_CFLAGS)
+
+# Unit tests.
+check_LIBRARIES += tests/unit/storage/libscratch.a
+tests_unit_storage_libscratch_a_SOURCES = tests/unit/storage/scratch.h tests/unit/storage/scratch.c
+STORAGE_TEST_LIBS = tests/unit/storage/libscratch.a
+check_PROGRAMS += tests/unit/storage/test_db tests/unit/storage/test_address
+tests_unit_storage_test_db_SOURCES = tests/unit/storage/test_db.c
+tests_unit_storage_test_db_LDADD = $(STORAGE_TEST_LIBS) $(DB_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_storage_test_address_SOURCES = tests/unit/storage/test_address.c
+tests_unit_storage_test_address_LDADD = $(STORAGE_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
