@@ -249,6 +249,7 @@ follow_once(struct walk *w, const struct found *f, const struct address *a, unsi
 	/* a catch-all is followed once for each name, since its targets may keep the name */
 	const char *key = pool_printf(w->pool, "%s@%s", f->alias[0] != '\0' ? f->alias : a->local, a->domain);
 	struct visit *v = key == NULL ? NULL : visited(w, key);
+	size_t before = w->out->n;
 	int rc;
 
 	if (v != NULL) {
@@ -266,6 +267,9 @@ follow_once(struct walk *w, const struct found *f, const struct address *a, unsi
 	w->visits = v;
 	rc = follow(w, f, a, depth);
 	v->open = false;
+	/* the alias only led round to itself again: then its mailbox is the end */
+	if (rc == 0 && w->circle && w->out->n == before && f->user != NULL)
+		rc = add_user(w, f, a->domain);
 	return rc;
 }
 

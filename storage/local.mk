@@ -62,8 +62,11 @@ storage_libauth_a_CPPFLAGS = $(AM_CPPFLAGS) $(GSASL_CFLAGS) $(OPENSSL_CFLAGS)
 check_LIBRARIES += tests/unit/storage/libscratch.a
 tests_unit_storage_libscratch_a_SOURCES = tests/unit/storage/scratch.h tests/unit/storage/scratch.c
 STORAGE_TEST_LIBS = tests/unit/storage/libscratch.a
-check_PROGRAMS += tests/unit/storage/test_db tests/unit/storage/test_address
+check_PROGRAMS += tests/unit/storage/test_db tests/unit/storage/test_address \
+	tests/unit/storage/test_directory
 tests_unit_storage_test_db_SOURCES = tests/unit/storage/test_db.c
 tests_unit_storage_test_db_LDADD = $(STORAGE_TEST_LIBS) $(DB_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_storage_test_address_SOURCES = tests/unit/storage/test_address.c
 tests_unit_storage_test_address_LDADD = $(STORAGE_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_storage_test_directory_SOURCES = tests/unit/storage/test_directory.c
+tests_unit_storage_test_directory_LDADD = $(STORAGE_TEST_LIBS) $(STORAGE_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
