@@ -10,7 +10,7 @@
 struct conf_explained {		/* one option, in words; texts are borrowed from the table or from the caller's buffers */
 	const char *path;	/* "limits.recipients", "listen.NAME.kind" */
 	const char *sentence;
-	char type[40];		/* "time", "list of sizes", "mx | submission" */
+	char type[64];		/* "time", "list of sizes", "mx | submission" */
 	char fallback[120];	/* as written in the file; "" when there is none */
 	char range[80];		/* "1 to 10000", "" when any */
 };

@@ -19,3 +19,15 @@ CLEANFILES += conf/tegami.conf.5
 conf/tegami.conf.5: conf/manual$(EXEEXT)
 	$(AM_V_GEN)conf/manual$(EXEEXT) >$@.new && mv $@.new $@
 
+check_PROGRAMS += tests/unit/conf/test_value tests/unit/conf/test_address tests/unit/conf/test_told \
+	tests/unit/conf/test_read tests/unit/conf/test_explain
+tests_unit_conf_test_value_SOURCES = tests/unit/conf/test_value.c
+tests_unit_conf_test_value_LDADD = $(CONF_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_conf_test_address_SOURCES = tests/unit/conf/test_address.c
+tests_unit_conf_test_address_LDADD = $(CONF_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_conf_test_told_SOURCES = tests/unit/conf/test_told.c
+tests_unit_conf_test_told_LDADD = $(CONF_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_conf_test_read_SOURCES = tests/unit/conf/test_read.c tests/unit/conf/file.h
+tests_unit_conf_test_read_LDADD = $(CONF_READ_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_conf_test_explain_SOURCES = tests/unit/conf/test_explain.c tests/unit/conf/file.h
+tests_unit_conf_test_explain_LDADD = $(CONF_READ_LIBS) $(BASE_LIBS) $(UNIT_LIBS)

@@ -79,19 +79,33 @@ place_add(struct reading *r, const char *path, unsigned line)
 
 /* -- what libconfuse calls */
 
+/* libconfuse forgets an option's value when it is set again: not in silence. */
+static bool
+first_time(struct reading *r, const cfg_t *cfg, const cfg_opt_t *opt)
+{
+	struct seen *more;
+
+	for (size_t i = 0; i < r->n_seen; i++)
+		if (r->seen[i].section == cfg && r->seen[i].option == opt) {
+			problem(r, (unsigned)cfg->line, "%s was set in line %u already; remove one of the two", opt->name,
+			    r->seen[i].line);
+			return false;
+		}
+	if (r->n_seen >= PLACES_MAX || !(more = realloc(r->seen, (r->n_seen + 1) * sizeof *more)))
+		return true;
+	r->seen = more;
+	more[r->n_seen++] = (struct seen){ cfg, opt, (unsigned)cfg->line };
+	return true;
+}
+
 static int
 on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 {
 	size_t len = value ? strlen(value) : 0;
 	struct given *g;
 
-	if (!(opt->flags & CFGF_LIST) && opt->nvalues > 0 && opt->values[0]->ptr) {
-		const struct given *first = opt->values[0]->ptr;
-
-		problem(now, (unsigned)cfg->line, "%s was set in line %u already; remove one of the two", opt->name,
-		    first->line);
+	if (opt->nvalues <= 1 && !first_time(now, cfg, opt)) /* not a further item of a list */
 		return -1;
-	}
 	if (!(g = malloc(sizeof *g + len + 1)))
 		return -1;
 	g->line = (unsigned)cfg->line;
@@ -369,6 +383,7 @@ reading_end(struct reading *r)
 	for (size_t i = 0; i < r->n_places; i++)
 		free(r->places[i].path);
 	free(r->places);
+	free(r->seen);
 	buf_free(&r->text);
 }
 

@@ -12,6 +12,11 @@ struct place {			/* where a value was given */
 	unsigned line;
 };
 
+struct seen {			/* an option while libconfuse reads: which, and where it was set first */
+	const void *section, *option;
+	unsigned line;
+};
+
 struct reading {
 	const char *file;
 	struct conf *conf;
@@ -19,6 +24,8 @@ struct reading {
 	unsigned problems;
 	struct place *places;
 	size_t n_places;
+	struct seen *seen;
+	size_t n_seen;
 };
 
 /* Note a problem: "FILE:LINE: TEXT". Beyond PROBLEMS_MAX they are only counted. */

@@ -64,10 +64,20 @@ open_section(const struct conf_row *row, struct slice section, struct buf *out)
 		buf_printf(out, "\n#%.*s {\n", SLICE_ARG(section));
 		return;
 	}
-	dot = strrchr(g->path, '.');
 	buf_char(out, '\n');
 	comment("", g->sentence, out);
-	buf_printf(out, "%s#%s \"%s\" {\n", dot ? "# (inside spam)\n" : "", dot ? dot + 1 : g->path, g->title_word);
+	dot = strchr(g->path, '.');
+	if (dot) /* in another section, which may be written twice */
+		buf_printf(out, "#%.*s { %s \"%s\" {\n", (int)(dot - g->path), g->path, dot + 1, g->title_word);
+	else
+		buf_printf(out, "#%s \"%s\" {\n", g->path, g->title_word);
+}
+
+static void
+close_section(struct slice section, struct buf *out)
+{
+	if (section.len)
+		buf_text(out, slice_find(section, '.') != slice_find_last(section, '.') ? "#} }\n" : "#}\n");
 }
 
 static bool
@@ -97,13 +107,11 @@ conf_sample(const char *hostname, const char *state_dir, const char *certificate
 		if (must_be_there(conf_rows[i].path))
 			continue;
 		if (!slice_eq(section, before)) {
-			if (before.len)
-				buf_text(out, "#}\n");
+			close_section(before, out);
 			open_section(&conf_rows[i], section, out);
 		}
 		option(i, section.len ? "\t" : "", out);
 		before = section;
 	}
-	if (before.len)
-		buf_text(out, "#}\n");
+	close_section(before, out);
 }
