@@ -43,6 +43,7 @@
 struct queue queue = { .spool_dir = -1 };
 
 static struct queue_store *store;
+static bool emptied;		/* the journal, at start */
 static struct event *tick;
 static unsigned ticks;
 static int64_t stop_by;
@@ -234,7 +235,8 @@ queue_open(struct err *err)
 	if (store == NULL)
 		return -1;
 	/* after a failed fsync the page cache lies: what the journal holds must be in the database before anything is added */
-	if (queue_store_checkpoint(store, true, err) == -1)
+	emptied = queue_store_checkpoint(store, true, err) == 0;
+	if (!emptied)
 		log_error("no mail is taken until the journal can be emptied: %s", err->text);
 	if (load_index(err) == -1 || open_spool(err) == -1)
 		return -1;
@@ -307,7 +309,7 @@ queue_start(struct err *err)
 {
 	static const struct timeval every = { 0, TICK_US };
 
-	queue.writer = writer_new(role_base(), store, queue.spool_dir, flow_pump, err);
+	queue.writer = writer_new(role_base(), store, emptied, queue.spool_dir, flow_pump, err);
 	if (queue.writer == NULL)
 		return -1;
 	store = NULL;

@@ -387,9 +387,11 @@ remote_on_sent(struct frame *f)
 	wire_text_to(&f->in, host, sizeof(host));
 	while (wire_more(&f->in)) {
 		struct entry *e = job_entry(j, wire_u64(&f->in));
-		uint64_t status = wire_u64(&f->in);
+		uint64_t status = wire_u64(&f->in), code = 0;
 
-		o.code = (unsigned)wire_u64(&f->in);
+		if (!slice_to_u64(wire_bytes(&f->in), &code) || code > 999)
+			code = 0;
+		o.code = (unsigned)code;
 		slice_copy(wire_bytes(&f->in), enhanced, sizeof(enhanced));
 		slice_copy(wire_bytes(&f->in), text, sizeof(text));
 		reached = reached || status != STEP_TEMPORARY || o.code != 0;

@@ -508,8 +508,8 @@ start_thread(struct writer *w, struct err *err)
 }
 
 struct writer *
-writer_new(struct event_base *base, struct queue_store *store, int spool_dir, void (*idle)(void),
-    struct err *err)
+writer_new(struct event_base *base, struct queue_store *store, bool healthy, int spool_dir,
+    void (*idle)(void), struct err *err)
 {
 	struct writer *w = calloc(1, sizeof(*w));
 
@@ -520,6 +520,7 @@ writer_new(struct event_base *base, struct queue_store *store, int spool_dir, vo
 	w->store = store;
 	w->spool_dir = spool_dir;
 	w->idle = idle;
+	w->healthy = w->seen_healthy = healthy;
 	list_init(&w->waiting);
 	err_set(&w->unhealthy, ERR_TEMPORARY, "the queue is being opened");
 	w->seen_why = w->unhealthy;

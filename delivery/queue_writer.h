@@ -32,9 +32,9 @@ struct op {			/* put it first in your own struct; the memory stays yours */
 
 struct writer;
 
-/* Takes the store over. `spool_dir` is for unlinking. `idle` is called on the loop after each round of results. */
-struct writer *writer_new(struct event_base *base, struct queue_store *store, int spool_dir, void (*idle)(void),
-    struct err *err);
+/* Takes the store over; `healthy`: its journal was just emptied. `spool_dir` is for unlinking. `idle` is called on the loop after each round of results. */
+struct writer *writer_new(struct event_base *base, struct queue_store *store, bool healthy, int spool_dir,
+    void (*idle)(void), struct err *err);
 /* Queue it; ops run in the order of submission. */
 void writer_submit(struct writer *w, struct op *op);
 /* May mail be taken in? When not, *why says so (ERR_FULL or ERR_TEMPORARY). */
