@@ -11,6 +11,7 @@
 #include "base/clock.h"
 
 #define IDS_MAX 200
+#define PATTERN_ROOM 200
 
 static const struct column message_columns[] = {
 	{ "id", NULL, COLUMN_TEXT, false }, { "from", NULL, COLUMN_TEXT, false }, { "size", NULL, COLUMN_SIZE, false },
@@ -165,23 +166,44 @@ json_messages(struct cli *cli, const struct rows *rows)
 
 /* -- which messages */
 
-static int
-filters(struct cli *cli, const struct cli_args *args, struct admin_request *rq, char older[static 24])
+/* A pattern for the server: a plain word means "has it in it". */
+static const char *
+pattern(const char *text, bool whole, char room[static PATTERN_ROOM])
 {
+	if (text == NULL || whole || strpbrk(text, "*?[") != NULL || strlen(text) > PATTERN_ROOM - 3)
+		return text;
+	snprintf(room, PATTERN_ROOM, "*%s*", text);
+	return room;
+}
+
+struct texts {			/* what the words of a request point to */
+	char older[24], from[PATTERN_ROOM], to[PATTERN_ROOM], error[PATTERN_ROOM];
+};
+
+static bool
+is_address(const char *text)
+{
+	return text != NULL && strchr(text, '@') > text;
+}
+
+static int
+filters(struct cli *cli, const struct cli_args *args, struct admin_request *rq, struct texts *t)
+{
+	const char *from = cli_option(args, "from"), *to = cli_option(args, "to");
 	const char *span = cli_option(args, "older");
 	struct err err = { .kind = ERR_NONE };
 	int64_t seconds;
 
-	cli_rq_word(rq, "from", cli_option(args, "from"));
-	cli_rq_word(rq, "to", cli_option(args, "to"));
+	cli_rq_word(rq, "from", pattern(from, is_address(from), t->from));
+	cli_rq_word(rq, "to", pattern(to, is_address(to), t->to));
 	cli_rq_word(rq, "domain", cli_option(args, "domain"));
-	cli_rq_word(rq, "error", cli_option(args, "error"));
+	cli_rq_word(rq, "error", pattern(cli_option(args, "error"), false, t->error));
 	if (span == NULL)
 		return CLI_DONE;
 	if (text_span(span, &seconds, &err) == -1)
 		return cli_error(cli, &err);
-	snprintf(older, 24, "%" PRId64, seconds);
-	cli_rq_word(rq, "older", older);
+	snprintf(t->older, sizeof(t->older), "%" PRId64, seconds);
+	cli_rq_word(rq, "older", t->older);
 	return CLI_DONE;
 }
 
@@ -191,11 +213,11 @@ queue_list(struct cli *cli, const struct cli_args *args)
 	struct err err = { .kind = ERR_NONE };
 	struct admin_request rq;
 	struct rows rows;
-	char older[24];
+	struct texts texts;
 	int rc;
 
 	cli_rq(&rq, "queue.list");
-	if (filters(cli, args, &rq, older) != CLI_DONE)
+	if (filters(cli, args, &rq, &texts) != CLI_DONE)
 		return CLI_USAGE;
 	rows_init(&rows);
 	rc = cli_ask(cli, &rq, &rows, &err);
@@ -242,6 +264,45 @@ struct deed {
 	const char *verb, *done, *would;
 };
 
+/* Was the recipient of this row done with, or left alone (being delivered just now, not held ...)? */
+static bool
+was_done(const struct row *row)
+{
+	static const char *const results[] = { "tried now", "released", "held", "bounced", "deleted",
+		"would be changed", "" };
+
+	for (size_t i = 0; i < COUNT(results); i++)
+		if (strcmp(row_text(row, "result"), results[i]) == 0)
+			return true;
+	return false;
+}
+
+static void
+print_results(struct cli *cli, const struct deed *deed, const struct rows *rows, bool dry)
+{
+	size_t n = 0;
+
+	for (size_t i = 0, end; i < rows->n; i = end) {
+		bool any = false;
+
+		end = run_end(rows, i);
+		for (size_t k = i; k < end; k++)
+			any |= was_done(&rows->at[k]);
+		n += any;
+	}
+	cli_say(cli, "%s %zu message%s%s", dry ? deed->would : deed->done, n, n == 1 ? "" : "s",
+	    dry && n > 0 ? ":" : ".");
+	for (size_t i = 0; i < rows->n; i++) {
+		const struct row *r = &rows->at[i];
+
+		if (!was_done(r))
+			cli_say(cli, "  %s  to %s  left alone: %s", row_text(r, "id"), row_text(r, "to"),
+			    row_text(r, "result"));
+		else if (dry)
+			cli_say(cli, "  %s  from %s to %s", row_text(r, "id"), row_text(r, "from"), row_text(r, "to"));
+	}
+}
+
 static void
 print_deed(struct cli *cli, const struct deed *deed, const struct rows *rows, bool dry)
 {
@@ -267,9 +328,7 @@ print_deed(struct cli *cli, const struct deed *deed, const struct rows *rows, bo
 		cli_say(cli, "Nothing in the queue fits; nothing was done.");
 		return;
 	}
-	cli_say(cli, "%s %zu message%s%s", dry ? deed->would : deed->done, n, n == 1 ? "" : "s", dry ? ":" : ".");
-	for (size_t i = 0; dry && i < rows->n; i = run_end(rows, i))
-		cli_say(cli, "  %s  %s", row_text(&rows->at[i], "id"), row_text(&rows->at[i], "from"));
+	print_results(cli, deed, rows, dry);
 }
 
 static int
@@ -279,7 +338,7 @@ queue_do(struct cli *cli, const struct cli_args *args, const struct deed *deed)
 	struct err err = { .kind = ERR_NONE };
 	struct admin_request rq;
 	struct rows rows;
-	char older[24];
+	struct texts texts;
 	int rc;
 
 	if (args->n > IDS_MAX)
@@ -288,7 +347,7 @@ queue_do(struct cli *cli, const struct cli_args *args, const struct deed *deed)
 	for (unsigned i = 0; i < args->n; i++)
 		cli_rq_word(&rq, "id", args->operand[i]);
 	cli_rq_word(&rq, "all", cli_option(args, "all") != NULL ? "1" : NULL);
-	if (filters(cli, args, &rq, older) != CLI_DONE)
+	if (filters(cli, args, &rq, &texts) != CLI_DONE)
 		return CLI_USAGE;
 	if (rq.n_words == 0) {
 		cli_fail(cli, "which messages? Give ids, a filter (--from, --to, --domain, --older, --error), or --all");

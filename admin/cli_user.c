@@ -243,9 +243,9 @@ static const struct column card[] = {
 	{ "quota_default", NULL, COLUMN_BOOL, true },
 	{ "home", "Home", COLUMN_TEXT, true },
 	{ "created", "Added", COLUMN_TIME, true },
-	{ "password", "Password", COLUMN_BOOL, true },
-	{ "apps", "App passwords", COLUMN_NUMBER, true },
 	{ "changed", "Password set", COLUMN_TIME, true },
+	{ "last_used", "Last login", COLUMN_TIME, true },
+	{ "app_passwords", "App passwords", COLUMN_NUMBER, true },
 	{ NULL, NULL, COLUMN_TEXT, false },
 };
 
@@ -337,9 +337,9 @@ app_list(struct cli *cli, const struct cli_args *args)
 		{ "slot", "SLOT", COLUMN_NUMBER, false },
 		{ "label", "LABEL", COLUMN_TEXT, false },
 		{ "scope", "FOR", COLUMN_TEXT, true },
-		{ "enabled", "ENABLED", COLUMN_BOOL, true },
-		{ "expires", "EXPIRES", COLUMN_TIME, true },
 		{ "created", "MADE", COLUMN_TIME, true },
+		{ "last_used", "LAST USED", COLUMN_TIME, true },
+		{ "expires", "EXPIRES", COLUMN_TIME, true },
 		{ NULL, NULL, COLUMN_TEXT, false },
 	};
 	struct admin_request rq;

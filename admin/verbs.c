@@ -30,6 +30,7 @@ static const struct {
 	enum role role;
 } owners[] = {
 	{ "domain.", ROLE_DIRECTORY }, { "user.", ROLE_DIRECTORY }, { "alias.", ROLE_DIRECTORY },
+	{ "directory.", ROLE_DIRECTORY },
 	{ "cred.", ROLE_AUTH }, { "app.", ROLE_AUTH },
 	{ "queue.", ROLE_QUEUE },
 	{ "dkim.", ROLE_SIGNER },

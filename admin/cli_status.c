@@ -1,0 +1,155 @@
+/* cli_status - what runs and what waits; and reload */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "admin/cli.h"
+#include "admin/text.h"
+
+static const struct column role_columns[] = {
+	{ "name", "PROCESS", COLUMN_TEXT, false }, { "pid", "PID", COLUMN_NUMBER, false },
+	{ "state", "STATE", COLUMN_STATE, false }, { "restarts", "RESTARTS", COLUMN_NUMBER, false },
+	{ NULL, NULL, COLUMN_TEXT, false },
+};
+
+struct answers {
+	struct rows roles, queue, control;
+	uint64_t space;
+};
+
+static bool
+is_number(const char *text)
+{
+	uint64_t n;
+
+	return slice_to_u64(slice_of(text), &n);
+}
+
+/* {roles: [...], queue: {...}, control: {...}, space: N} */
+static void
+json_numbers(struct json *j, const char *key, const struct rows *rows)
+{
+	json_key(j, key);
+	json_open(j, '{');
+	for (size_t i = 0; rows->n > 0 && i < rows->at[0].n; i++) {
+		const struct admin_word *w = &rows->at[0].words[i];
+
+		json_key(j, w->key);
+		if (is_number(w->value))
+			json_number(j, strtoll(w->value, NULL, 10));
+		else
+			json_text(j, w->value);
+	}
+	json_close(j, '}');
+}
+
+static void
+status_json(struct cli *cli, const struct answers *a)
+{
+	struct json j;
+
+	json_init(&j, &cli->out);
+	json_open(&j, '{');
+	json_key(&j, "roles");
+	table_json(&j, &a->roles, role_columns);
+	json_numbers(&j, "queue", &a->queue);
+	json_numbers(&j, "control", &a->control);
+	json_key(&j, "space");
+	json_number(&j, (int64_t)a->space);
+	json_close(&j, '}');
+}
+
+static void
+status_text(struct cli *cli, const struct answers *a)
+{
+	struct table_style style = cli_style(cli);
+	char space[TEXT_SHOWN];
+
+	table_text(&cli->out, &a->roles, role_columns, &style);
+	buf_char(&cli->out, '\n');
+	if (a->queue.n > 0) {
+		const struct row *q = &a->queue.at[0];
+		int64_t messages = row_number(q, "messages");
+		const char *intake = row_text(q, "intake");
+
+		if (messages == 0)
+			cli_say(cli, "Queue    empty");
+		else
+			cli_say(cli, "Queue    %lld message%s for %s recipients, %s of them held", (long long)messages,
+			    messages == 1 ? "" : "s", row_text(q, "recipients"), row_text(q, "held"));
+		cli_say(cli, "Done     %s accepted, %s delivered here, %s handed on, %s returned (since the start)",
+		    row_text(q, "accepted"), row_text(q, "delivered"), row_text(q, "relayed"), row_text(q, "bounced"));
+		if (*intake != '\0' && strcmp(intake, "open") != 0)
+			cli_say(cli, "Intake   STOPPED: %s", intake);
+	}
+	text_show_size(a->space, space);
+	cli_say(cli, "Disk     %s free", space);
+	if (a->control.n > 0 && row_number(&a->control.at[0], "lines_dropped") > 0)
+		cli_say(cli, "Log      %s lines were lost: nobody read the log fast enough",
+		    row_text(&a->control.at[0], "lines_dropped"));
+	if (a->control.n > 0 && row_number(&a->control.at[0], "events_dropped") > 0)
+		cli_say(cli, "History  %s events were lost under load", row_text(&a->control.at[0], "events_dropped"));
+}
+
+static int
+ask(struct cli *cli, const char *verb, struct rows *rows, struct err *err)
+{
+	struct admin_request rq;
+
+	cli_rq(&rq, verb);
+	return cli_ask(cli, &rq, rows, err);
+}
+
+static int
+status(struct cli *cli, const struct cli_args *args)
+{
+	struct err err = { .kind = ERR_NONE };
+	struct answers a = { .space = 0 };
+	struct statvfs fs;
+	int rc;
+
+	(void)args;
+	if (cli_conf(cli) == NULL)
+		return CLI_FAILED;
+	rows_init(&a.roles);
+	rows_init(&a.queue);
+	rows_init(&a.control);
+	rc = ask(cli, "role.list", &a.roles, &err);
+	/* One role that does not answer must not hide the others. */
+	if (rc == 0) {
+		struct err ignored = { .kind = ERR_NONE };
+
+		ask(cli, "queue.stats", &a.queue, &ignored);
+		ask(cli, "status", &a.control, &ignored);
+		if (statvfs(cli_conf(cli)->state_dir, &fs) == 0)
+			a.space = (uint64_t)fs.f_bavail * fs.f_frsize;
+		if (cli->json)
+			status_json(cli, &a);
+		else
+			status_text(cli, &a);
+	}
+	rows_free(&a.roles);
+	rows_free(&a.queue);
+	rows_free(&a.control);
+	return rc == 0 ? CLI_DONE : cli_error(cli, &err);
+}
+
+static int
+reload(struct cli *cli, const struct cli_args *args)
+{
+	struct admin_request rq;
+
+	(void)args;
+	/* The own look at the file names file and line before the server is asked. */
+	if (cli_conf(cli) == NULL)
+		return CLI_FAILED;
+	cli_rq(&rq, "server.reload");
+	return cli_do(cli, &rq, "The server runs on the new configuration.");
+}
+
+const struct cli_command cli_status_commands[] = {
+	{ "status", NULL, status, NULL, 0, 0, NULL, "what runs, what waits" },
+	{ "reload", NULL, reload, NULL, 0, 0, NULL, "take a changed configuration, new keys and certificates" },
+	{ NULL, NULL, NULL, NULL, 0, 0, NULL, NULL },
+};
