@@ -54,6 +54,7 @@ static unsigned n_early;
 static struct link *peers[ROLE_COUNT][PEERS_MAX];
 static unsigned n_peers[ROLE_COUNT];
 static bool running, stopping;
+static struct link *supervisor;
 
 static pthread_mutex_t lines_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct line lines[LINES_MAX];
@@ -94,6 +95,8 @@ role_link(enum role peer)
 {
 	struct link *best = NULL;
 
+	if (peer == ROLE_TEGAMID)
+		return supervisor;
 	for (unsigned i = 0; i < n_peers[peer]; i++)
 		if (best == NULL || link_pending(peers[peer][i]) < link_pending(best))
 			best = peers[peer][i];
@@ -364,8 +367,6 @@ on_setup_listener(struct frame *f)
 	if (ops->listener != NULL)
 		ops->listener(frame_take_fd(f), (enum listener_kind)kind, name, address);
 }
-
-static struct link *supervisor;
 
 static void
 tell(enum msg type, const struct err *err)

@@ -50,7 +50,7 @@ struct event_base *role_base(void);
 const struct conf *role_conf(void);
 /* Which of its kind this process is: 0, 1, ... */
 unsigned role_number(void);
-/* A live link to the role, the one with the fewest unanswered requests if there are several; NULL when none. */
+/* A live link to the role, the one with the fewest unanswered requests if there are several; NULL when none. Also to tegamid. */
 struct link *role_link(enum role peer);
 /* The i-th live link to the role, or NULL. */
 struct link *role_link_at(enum role peer, unsigned i);

@@ -1,0 +1,132 @@
+/* control - the program that keeps the log and the history, and answers the administrator
+ *
+ * It holds no mail, no password and no key. When it dies, roles keep their lines and events for a while, and mail goes on;
+ * the second that was not yet in history.db is lost. */
+#include "admin/control.h"
+
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/sandbox.h"
+
+#define KEEPER_JOBS_MAX 200
+
+struct control control;
+
+static void
+on_log(struct frame *f)
+{
+	uint64_t level = wire_u64(&f->in);
+	char line[2048];
+
+	wire_text_to(&f->in, line, sizeof(line));
+	if (line[0] != '\0')
+		logger_line(level <= LOG_LEVEL_DEBUG ? (enum log_level)level : LOG_LEVEL_INFO, link_peer(f->link),
+		    link_peer_number(f->link), line);
+}
+
+/* Every file is opened here; -wal and -shm too, by a first look inside. */
+static int
+open_stores(struct err *err)
+{
+	static const char *const files[] = { "history.db", "history.db-wal", "history.db-shm", "score.db",
+		"score.db-wal", "score.db-shm" };
+	struct score_totals totals;
+
+	control.history = history_open(DB_WRITE, err);
+	if (control.history == NULL || history_forget(control.history, 0, 1, err) == -1)
+		return -1;
+	control.score = score_open(DB_WRITE, err);
+	if (control.score == NULL || score_totals(control.score, false, &totals, err) == -1)
+		return -1;
+	for (size_t i = 0; i < COUNT(files); i++)
+		sandbox_grant(files[i], SANDBOX_READ | SANDBOX_WRITE);
+	sandbox_grant(".", SANDBOX_READ);
+	return clients_open(err);
+}
+
+static int
+start(struct err *err)
+{
+	int listener = role_file(SETUP_FILE_CONTROL_SOCKET, "");
+
+	control.started = clock_now();
+	control.keeper = workers_new(role_base(), 1, 0, KEEPER_JOBS_MAX, err);
+	if (control.keeper == NULL || logger_start(err) == -1 || events_start(err) == -1)
+		return -1;
+	if (listener < 0) {
+		log_warning("there is no control socket; tegami cannot reach this server");
+		return 0;
+	}
+	return clients_start(listener, err);
+}
+
+static void
+link_up(struct link *l)
+{
+	(void)l;
+	logger_learn_pids();
+}
+
+/* -- the end: events first (they are lines too), then lines */
+
+static struct event *patience;
+
+static void
+gone(void)
+{
+	role_exit(0);
+}
+
+static void
+on_kept(struct job *job)
+{
+	(void)job;
+	logger_finish(gone);
+}
+
+static void
+nothing(struct job *job)
+{
+	(void)job;
+}
+
+static void
+out_of_time(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	gone();
+}
+
+static void
+stop(void)
+{
+	static const struct timeval most = { 3, 0 };
+	static struct job last = { nothing, on_kept, NULL };
+
+	patience = evtimer_new(role_base(), out_of_time, NULL);
+	if (patience != NULL)
+		evtimer_add(patience, &most);
+	clients_stop();
+	events_flush();
+	if (workers_submit(control.keeper, &last) == -1)
+		gone();
+}
+
+static const struct msg_handler handlers[] = {
+	{ MSG_LOG, on_log },
+	{ MSG_EVENT, events_take },
+	{ MSG_NONE, NULL },
+};
+
+int
+main(void)
+{
+	static const struct role_ops ops = { .role = ROLE_CONTROL, .handlers = handlers, .open = open_stores,
+		.start = start, .link_up = link_up, .stop = stop };
+
+	return role_main(&ops);
+}
