@@ -13,3 +13,18 @@ delivery_queue_SOURCES = delivery/queue.h delivery/queue.c delivery/queue_admin.
 	delivery/queue_remote.c delivery/queue_report.h delivery/queue_report.c delivery/queue_spool.c
 delivery_queue_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 delivery_queue_LDADD = $(QUEUE_LIBS) $(ROLE_LIBS)
+
+# The relay: everything but its main, as a library for its tests.
+noinst_LIBRARIES += delivery/librelay.a
+delivery_librelay_a_SOURCES = delivery/route.h delivery/route.c delivery/mx.h delivery/mx.c \
+	delivery/relay_address.h delivery/relay_address.c delivery/relay_body.h delivery/relay_body.c \
+	delivery/relay_caps.h delivery/relay_caps.c delivery/relay_hosts.h delivery/relay_hosts.c \
+	delivery/relay_job.h delivery/relay_job.c delivery/relay_mail.h delivery/relay_mail.c \
+	delivery/relay_pool.h delivery/relay_pool.c delivery/relay_result.h delivery/relay_result.c \
+	delivery/relay_session.h delivery/relay_session.c
+delivery_librelay_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
+
+role_PROGRAMS += delivery/relay
+delivery_relay_SOURCES = delivery/relay_main.c
+delivery_relay_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
+delivery_relay_LDADD = delivery/librelay.a $(DNS_LIBS) $(SMTP_PROTO_LIBS) $(ROLE_LIBS)

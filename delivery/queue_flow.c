@@ -34,7 +34,7 @@ outcome_text(const struct outcome *o, char *out, size_t size)
 
 	if (o->code != 0)
 		snprintf(code, sizeof(code), "%u ", o->code);
-	snprintf(out, size, "%s%s%s%s%s%s", o->host, o->host[0] != '\0' ? " said: " : "", code, o->enhanced,
+	snprintf(out, size, "%s%s%s%s%s%s", o->host, o->host[0] == '\0' ? "" : o->code != 0 ? " said: " : ": ", code, o->enhanced,
 	    o->enhanced[0] != '\0' ? " " : "", o->text);
 }
 

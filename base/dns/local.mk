@@ -7,13 +7,13 @@ role_PROGRAMS += base/dns/resolver
 base_dns_resolver_SOURCES = base/dns/resolver.c base/dns/context.h base/dns/context.c base/dns/packet.h base/dns/packet.c
 base_dns_resolver_CPPFLAGS = $(AM_CPPFLAGS) $(UNBOUND_CFLAGS)
 # libunbound links the full libevent: so must we, or two copies of its symbols would meet
-base_dns_resolver_LDADD = $(DNS_LIBS) $(CONF_LIBS) $(BASE_LIBS) $(UNBOUND_LIBS)
+base_dns_resolver_LDADD = $(DNS_LIBS) $(ROLE_LIBS) $(UNBOUND_LIBS)
 
 check_PROGRAMS += tests/unit/base/dns/test_packet tests/unit/base/dns/test_rdata
 tests_unit_base_dns_test_packet_SOURCES = tests/unit/base/dns/test_packet.c base/dns/packet.c
 tests_unit_base_dns_test_packet_LDADD = $(DNS_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_base_dns_test_rdata_SOURCES = tests/unit/base/dns/test_rdata.c
-tests_unit_base_dns_test_rdata_LDADD = $(DNS_LIBS) $(CONF_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_base_dns_test_rdata_LDADD = $(DNS_LIBS) $(ROLE_LIBS) $(UNIT_LIBS)
 
 # Fuzzing needs clang: make tests/fuzz/fuzz_dns_packet CC=clang CFLAGS='-g -O1 -fsanitize=fuzzer,address,undefined'
 EXTRA_PROGRAMS += tests/fuzz/fuzz_dns_packet

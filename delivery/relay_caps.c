@@ -1,0 +1,31 @@
+/* relay_caps - what a peer says it can do, in its answer to EHLO (RFC 5321 4.1.1.1)
+ *
+ * Pure; cannot fail. A SIZE that is no number counts as no limit. */
+#include "delivery/relay_caps.h"
+
+static const struct {
+	const char *keyword;
+	enum cap cap;
+} keywords[] = {
+	{ "STARTTLS", CAP_STARTTLS },
+	{ "SIZE", CAP_SIZE },
+	{ "8BITMIME", CAP_8BITMIME },
+	{ "PIPELINING", CAP_PIPELINING },
+	{ "SMTPUTF8", CAP_SMTPUTF8 },
+};
+
+void
+caps_read(struct caps *caps, const struct reply *ehlo)
+{
+	caps->set = 0;
+	caps->size = 0;
+	for (size_t i = 0; i < COUNT(keywords); i++) {
+		struct slice args;
+
+		if (!reply_keyword(ehlo, slice_of(keywords[i].keyword), &args))
+			continue;
+		caps->set |= keywords[i].cap;
+		if (keywords[i].cap == CAP_SIZE && !slice_to_u64(args, &caps->size))
+			caps->size = 0;
+	}
+}

@@ -1,0 +1,18 @@
+/* relay_caps - what a peer says it can do, in its answer to EHLO (RFC 5321 4.1.1.1) */
+#ifndef DELIVERY_RELAY_CAPS_H
+#define DELIVERY_RELAY_CAPS_H
+
+#include "smtp/proto/reply.h"
+
+enum cap {
+	CAP_STARTTLS = 1, CAP_SIZE = 2, CAP_8BITMIME = 4, CAP_PIPELINING = 8, CAP_SMTPUTF8 = 16
+};
+
+struct caps {
+	unsigned set;		/* enum cap */
+	uint64_t size;		/* most bytes a message may have; 0: no limit told */
+};
+
+void caps_read(struct caps *caps, const struct reply *ehlo);
+
+#endif

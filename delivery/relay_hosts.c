@@ -1,0 +1,305 @@
+/* relay_hosts - one by one the addresses where a route's mail can go
+ *
+ * A small machine driven by its user: hosts_next() either has an address, or has asked DNS and will call back, or is at the end.
+ * Bounded by MX_MAX hosts, ADDRESSES_MAX addresses of each kind a host, HOSTS_TARGETS_MAX in all. IPv4 comes first: more of the world's mail
+ * hosts judge IPv6 senders harshly than the other way round. */
+#include "delivery/relay_hosts.h"
+
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/role.h"
+#include "conf/conf.h"
+#include "delivery/mx.h"
+
+#define ADDRESSES_MAX 8
+
+struct family {			/* the addresses of one kind of the present host */
+	struct hosts *hosts;
+	struct dns_query *query;
+	struct address at[ADDRESSES_MAX];
+	size_t n, next;
+};
+
+struct hosts {
+	struct route route;
+	void (*ready)(void *arg);
+	void *arg;
+	bool started;
+	struct dns_query *mx;
+	struct mx_list list;
+	size_t next_host;
+	struct family families[2];	/* IPv4, IPv6 */
+	unsigned given;
+	struct result why;
+};
+
+static uint32_t
+random_number(void)
+{
+	uint32_t n = 0;
+
+	RAND_bytes((unsigned char *)&n, sizeof(n));
+	return n;
+}
+
+/* Keep the reason, unless a stronger one is there. */
+static void
+note(struct hosts *h, enum step_status status, const char *enhanced, const char *text)
+{
+	struct result r;
+
+	result_set(&r, status, enhanced, "%s", text);
+	result_keep(&h->why, &r);
+}
+
+static void
+note_dns(struct hosts *h, const char *what, const char *name, const struct dns_answer *a)
+{
+	char text[RESULT_TEXT];
+	const char *words = a->status == DNS_TEMPORARY ? "" : dns_status_text(a->status);
+
+	snprintf(text, sizeof(text), "cannot look up the %s of %s: %s%s%s", what, name, words, words[0] ? ": " : "", a->text);
+	note(h, STEP_TEMPORARY, "4.4.3", text);
+}
+
+static bool
+waiting(const struct hosts *h)
+{
+	return h->mx != NULL || h->families[0].query != NULL || h->families[1].query != NULL;
+}
+
+/* -- MX */
+
+static void
+only_host(struct hosts *h, const char *name)
+{
+	h->list.n = 1;
+	slice_copy(slice_of(name), h->list.at[0].name, sizeof(h->list.at[0].name));
+}
+
+static void
+take_mx(struct hosts *h, const struct dns_answer *a)
+{
+	char text[RESULT_TEXT];
+	const char *domain = h->route.host;
+
+	switch (mx_from_rdata(&h->list, a->rdata, a->n, role_conf()->hostname, random_number)) {
+	case MX_FOUND:
+		break;
+	case MX_NULL:
+		snprintf(text, sizeof(text), "%s takes no mail (null MX)", domain);
+		note(h, STEP_PERMANENT, "5.1.10", text);
+		break;
+	case MX_LOOP:
+		snprintf(text, sizeof(text), "%s names this server as its best mail host, but is not configured here", domain);
+		note(h, STEP_PERMANENT, "5.4.6", text);
+		break;
+	case MX_NONE:
+		snprintf(text, sizeof(text), "the MX records of %s name no usable host", domain);
+		note(h, STEP_PERMANENT, "5.4.4", text);
+		break;
+	}
+}
+
+/* A domain without MX is its own mail host (RFC 5321 5.1) - unless it is us. */
+static void
+implicit_mx(struct hosts *h)
+{
+	if (strcasecmp(h->route.host, role_conf()->hostname) == 0)
+		note(h, STEP_PERMANENT, "5.4.6", "the domain is this server's own name, but is not configured here");
+	else
+		only_host(h, h->route.host);
+}
+
+static void
+got_mx(void *arg, const struct dns_answer *a)
+{
+	struct hosts *h = arg;
+	char text[RESULT_TEXT];
+
+	h->mx = NULL;
+	switch (a->status) {
+	case DNS_OK:
+		take_mx(h, a);
+		break;
+	case DNS_NO_DATA:
+		implicit_mx(h);
+		break;
+	case DNS_NXDOMAIN:
+		snprintf(text, sizeof(text), "the domain %s does not exist", h->route.host);
+		note(h, STEP_PERMANENT, "5.1.2", text);
+		break;
+	default:
+		note_dns(h, "mail hosts", h->route.host, a);
+	}
+	h->ready(h->arg);
+}
+
+/* -- addresses */
+
+static const char *
+host_name(const struct hosts *h)
+{
+	return h->list.at[h->next_host - 1].name;
+}
+
+static bool
+may_connect(const struct hosts *h, const struct address *a)
+{
+	if (address_is_nobody(a))
+		return false;
+	return h->route.trusted || role_conf()->relay.allow_loopback || !address_is_inside(a);
+}
+
+static void
+add_address(struct hosts *h, struct family *f, const struct address *a)
+{
+	char text[RESULT_TEXT];
+
+	if (!may_connect(h, a)) {
+		snprintf(text, sizeof(text), "%s[%s] is not an address that mail may be sent to", h->list.at[h->next_host - 1].name,
+		    a->text);
+		note(h, STEP_PERMANENT, "5.4.4", text);
+	} else if (f->n < ADDRESSES_MAX) {
+		f->at[f->n++] = *a;
+	}
+}
+
+static void
+got_addresses(void *arg, const struct dns_answer *a)
+{
+	struct family *f = arg;
+	struct hosts *h = f->hosts;
+	size_t turn = a->n > 0 ? random_number() % a->n : 0;
+
+	f->query = NULL;
+	if (a->status == DNS_TEMPORARY || a->status == DNS_BOGUS)
+		note_dns(h, "addresses", host_name(h), a);
+	for (size_t i = 0; i < a->n && a->status == DNS_OK; i++) {
+		struct address address;
+
+		if (address_from_rdata(a->rdata[(i + turn) % a->n], h->route.port, &address))
+			add_address(h, f, &address);
+	}
+	if (waiting(h))
+		return;
+	if (h->families[0].n + h->families[1].n == 0) {
+		char text[RESULT_TEXT];
+
+		snprintf(text, sizeof(text), "the mail host %s has no address", host_name(h));
+		note(h, STEP_PERMANENT, strcmp(host_name(h), h->route.host) == 0 ? "5.1.2" : "5.4.4", text);
+	}
+	h->ready(h->arg);
+}
+
+static void
+ask_family(struct hosts *h, struct family *f, unsigned type)
+{
+	f->hosts = h;
+	f->query = dns_ask(host_name(h), type, got_addresses, f);
+	if (f->query == NULL)
+		note(h, STEP_TEMPORARY, "4.4.3", "the resolver is not there just now");
+}
+
+/* Find the addresses of the next host: by itself when the name is an address, else from DNS. */
+static void
+next_host(struct hosts *h)
+{
+	struct address address;
+	const char *name;
+
+	memset(h->families, 0, sizeof(h->families));
+	h->next_host++;
+	name = host_name(h);
+	if (strcasecmp(name, "localhost") == 0)
+		name = "127.0.0.1";
+	if (address_parse(name, h->route.port, &address)) {
+		add_address(h, &h->families[0], &address);
+		return;
+	}
+	ask_family(h, &h->families[0], DNS_A);
+	ask_family(h, &h->families[1], DNS_AAAA);
+}
+
+/* -- the user's side */
+
+struct hosts *
+hosts_new(const struct route *route, void (*ready)(void *arg), void *arg)
+{
+	struct hosts *h = calloc(1, sizeof(*h));
+
+	if (h == NULL)
+		return NULL;
+	h->route = *route;
+	h->ready = ready;
+	h->arg = arg;
+	return h;
+}
+
+void
+hosts_free(struct hosts **h)
+{
+	if (*h == NULL)
+		return;
+	dns_cancel(&(*h)->mx);
+	dns_cancel(&(*h)->families[0].query);
+	dns_cancel(&(*h)->families[1].query);
+	free(*h);
+	*h = NULL;
+}
+
+static void
+start(struct hosts *h)
+{
+	h->started = true;
+	if (!h->route.by_mx) {
+		only_host(h, h->route.host);
+		return;
+	}
+	h->mx = dns_ask(h->route.host, DNS_MX, got_mx, h);
+	if (h->mx == NULL)
+		note(h, STEP_TEMPORARY, "4.4.3", "the resolver is not there just now");
+}
+
+static bool
+give(struct hosts *h, struct target *target)
+{
+	for (size_t i = 0; i < COUNT(h->families); i++) {
+		struct family *f = &h->families[i];
+
+		if (f->next >= f->n)
+			continue;
+		target->address = f->at[f->next++];
+		slice_copy(slice_of(host_name(h)), target->host, sizeof(target->host));
+		target->named = strcmp(target->host, target->address.text) != 0;
+		h->given++;
+		return true;
+	}
+	return false;
+}
+
+enum hosts_step
+hosts_next(struct hosts *h, struct target *target)
+{
+	if (!h->started)
+		start(h);
+	while (!waiting(h)) {
+		if (h->given >= HOSTS_TARGETS_MAX)
+			return HOSTS_END;
+		if (give(h, target))
+			return HOSTS_TARGET;
+		if (h->next_host >= h->list.n)
+			return HOSTS_END;
+		next_host(h);
+	}
+	return HOSTS_WAIT;
+}
+
+const struct result *
+hosts_why(const struct hosts *h)
+{
+	return &h->why;
+}

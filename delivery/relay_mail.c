@@ -1,0 +1,381 @@
+/* relay_mail - one mail transaction over a session: MAIL, RCPT, DATA, the message, the final reply
+ *
+ * The commands of a transaction are numbered: (RSET,) MAIL, RCPT for each recipient, DATA. With PIPELINING (RFC 2920) all leave in one
+ * write; without, each waits for the reply to the one before. Replies are matched by number, so there is one path for both.
+ *
+ * A recipient is decided exactly once. What the peer may have taken is only what was fully sent, final dot included: until then any
+ * failure is "not taken"; after it, a missing reply is temporary (the peer may get the mail again). */
+#include "delivery/relay_mail.h"
+
+#include <string.h>
+
+#define PENDING_MAX (64 * 1024)	/* bytes of the message that wait in the channel */
+#define RCPT_EXTRA_MS 5000	/* a peer may think so long about each recipient */
+#define SLOWEST 32768		/* bytes a second: slower peers are given up */
+
+enum command { COMMAND_RSET, COMMAND_MAIL, COMMAND_RCPT, COMMAND_DATA };
+
+/* -- commands */
+
+static size_t
+commands(const struct mail *m)
+{
+	return m->with_rset + 1 + m->n + 1;
+}
+
+/* What the command with this number is; *rcpt is which recipient's. */
+static enum command
+command_at(const struct mail *m, size_t number, size_t *rcpt)
+{
+	if (m->with_rset && number-- == 0)
+		return COMMAND_RSET;
+	if (number == 0)
+		return COMMAND_MAIL;
+	*rcpt = number - 1;
+	return *rcpt < m->n ? COMMAND_RCPT : COMMAND_DATA;
+}
+
+static void
+put_mail(struct session *s, struct buf *out)
+{
+	const struct mail *m = s->mail;
+
+	buf_printf(out, "MAIL FROM:<%s>", m->from);
+	if (s->caps.set & CAP_SIZE)
+		buf_printf(out, " SIZE=%llu", (unsigned long long)relay_body_size(&m->body));
+	if (m->flags & (ENVELOPE_8BIT | ENVELOPE_UTF8) && s->caps.set & CAP_8BITMIME)
+		buf_text(out, " BODY=8BITMIME");
+	if (m->flags & ENVELOPE_UTF8 && s->caps.set & CAP_SMTPUTF8)
+		buf_text(out, " SMTPUTF8");
+	buf_text(out, "\r\n");
+}
+
+static void
+put_command(struct session *s, size_t number, struct buf *out)
+{
+	size_t rcpt;
+
+	switch (command_at(s->mail, number, &rcpt)) {
+	case COMMAND_RSET:
+		buf_text(out, "RSET\r\n");
+		break;
+	case COMMAND_MAIL:
+		put_mail(s, out);
+		break;
+	case COMMAND_RCPT:
+		buf_printf(out, "RCPT TO:<%s>\r\n", s->mail->to[rcpt]);
+		break;
+	case COMMAND_DATA:
+		buf_text(out, "DATA\r\n");
+		break;
+	}
+}
+
+/* Send the next command, or with PIPELINING all of them. */
+static void
+send_commands(struct session *s)
+{
+	struct mail *m = s->mail;
+	struct buf out;
+
+	buf_init(&out, 128 * 1024);
+	do
+		put_command(s, m->told++, &out);
+	while (s->caps.set & CAP_PIPELINING && m->told < commands(m));
+	channel_write(s->channel, buf_all(&out));
+	buf_free(&out);
+}
+
+/* -- decisions */
+
+static void
+decide(struct mail *m, size_t i, const struct result *r)
+{
+	/* 452 (and, as old servers say it, 552) to RCPT: too many recipients (RFC 5321 4.5.3.1.10) */
+	bool again = m->state[i] == RCPT_WAITING && (r->code == 452 || r->code == 552) && m->accepted > 0 && !m->refused;
+
+	m->state[i] = RCPT_DECIDED;
+	m->decide(m, i, r, again);
+}
+
+/* All in `state` get the same result. */
+static void
+decide_all(struct mail *m, enum rcpt_state state, const struct result *r)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (m->state[i] == state)
+			decide(m, i, r);
+}
+
+/* The transaction is over. */
+static void
+mail_over(struct session *s, bool clean)
+{
+	const struct session_user *user = s->user;
+	struct mail *m = s->mail;
+	void *arg = s->arg;
+	bool usable = m->last_code != 421;
+
+	s->mail = NULL;
+	s->dirty = !clean;
+	s->reused = true;
+	s->mails++;
+	session_enter(s, SESSION_READY, 0);
+	if (!usable)
+		session_close(s);
+	user->sent(arg, usable);
+}
+
+/* -- the message */
+
+static void
+body_done(struct session *s)
+{
+	session_enter(s, SESSION_FINAL, session_settings.data_timeout);
+}
+
+void
+mail_go_on(struct session *s)
+{
+	struct relay_body *b = &s->mail->body;
+
+	do {
+		bool ended = false;
+
+		channel_cork(s->channel);
+		while (!ended && channel_pending(s->channel) < PENDING_MAX) {
+			struct slice piece = relay_body_next(b);
+
+			ended = piece.len == 0;
+			if (!ended)
+				channel_write(s->channel, piece);
+		}
+		channel_uncork(s->channel);
+		if (ended) {
+			body_done(s);
+			return;
+		}
+	} while (channel_pending(s->channel) == 0);
+}
+
+static void
+data_ready(struct session *s)
+{
+	struct mail *m = s->mail;
+
+	if (m->accepted == 0) { /* pipelined DATA was taken all the same: an empty message ends it (RFC 2920 3.1) */
+		channel_text(s->channel, ".\r\n");
+		body_done(s);
+		return;
+	}
+	session_enter(s, SESSION_BODY,
+	    session_settings.data_timeout + (int64_t)(relay_body_size(&m->body) * 1000 / SLOWEST));
+	mail_go_on(s);
+}
+
+/* -- replies */
+
+static void
+rset_reply(struct session *s)
+{
+	if (s->reply.code / 100 != 2)
+		session_fail_reply(s, "RSET");
+	else
+		s->dirty = false;
+}
+
+static void
+from_verdict(struct session *s)
+{
+	struct result r;
+
+	if (s->reply.code / 100 == 2)
+		return;
+	result_from_reply(&r, &s->reply);
+	if (r.status == STEP_OK)
+		r.status = STEP_TEMPORARY;
+	s->mail->refused = true;
+	decide_all(s->mail, RCPT_WAITING, &r);
+}
+
+static void
+rcpt_verdict(struct session *s, size_t i)
+{
+	struct mail *m = s->mail;
+	struct result r;
+
+	if (m->state[i] == RCPT_DECIDED)
+		return;
+	if (s->reply.code / 100 == 2) {
+		m->state[i] = RCPT_ACCEPTED;
+		m->accepted++;
+		return;
+	}
+	result_from_reply(&r, &s->reply);
+	decide(m, i, &r);
+}
+
+static void
+data_verdict(struct session *s)
+{
+	struct result r;
+
+	if (s->reply.code == 354) {
+		data_ready(s);
+		return;
+	}
+	if (s->reply.code / 100 == 2) {
+		session_fail_reply(s, "DATA");
+		return;
+	}
+	result_from_reply(&r, &s->reply);
+	decide_all(s->mail, RCPT_ACCEPTED, &r);
+	mail_over(s, false);
+}
+
+/* Without PIPELINING: what next? */
+static void
+next_command(struct session *s)
+{
+	struct mail *m = s->mail;
+	size_t rcpt;
+
+	if (m->refused || m->last_code == 421 ||
+	    (command_at(m, m->told, &rcpt) == COMMAND_DATA && m->accepted == 0)) {
+		struct result r;
+
+		result_from_reply(&r, &s->reply);
+		decide_all(m, RCPT_WAITING, &r);
+		decide_all(m, RCPT_ACCEPTED, &r);
+		mail_over(s, false);
+		return;
+	}
+	send_commands(s);
+}
+
+static void
+envelope_reply(struct session *s)
+{
+	struct mail *m = s->mail;
+	size_t number = m->answered, rcpt;
+	enum command command = command_at(m, number, &rcpt);
+
+	m->answered++;
+	switch (command) {
+	case COMMAND_RSET:
+		rset_reply(s);
+		break;
+	case COMMAND_MAIL:
+		from_verdict(s);
+		break;
+	case COMMAND_RCPT:
+		rcpt_verdict(s, rcpt);
+		break;
+	case COMMAND_DATA:
+		data_verdict(s);
+		return;
+	}
+	if (!s->dead && m->answered == m->told)
+		next_command(s);
+}
+
+static void
+final_reply(struct session *s)
+{
+	struct result r;
+
+	result_from_reply(&r, &s->reply);
+	if (s->reply.code / 100 == 3)
+		r.status = STEP_TEMPORARY;
+	decide_all(s->mail, RCPT_ACCEPTED, &r);
+	mail_over(s, s->reply.code / 100 == 2);
+}
+
+/* A reply before the message is fully sent: no can be believed, yes cannot. Either way the peer is out of step. */
+static void
+early_reply(struct session *s)
+{
+	const struct session_user *user = s->user;
+	void *arg = s->arg;
+	struct result r;
+
+	if (s->reply.code / 100 < 4) {
+		session_fail_reply(s, "half a message");
+		return;
+	}
+	result_from_reply(&r, &s->reply);
+	decide_all(s->mail, RCPT_ACCEPTED, &r);
+	session_close(s);
+	user->sent(arg, false);
+}
+
+void
+mail_reply(struct session *s)
+{
+	s->mail->last_code = (unsigned)s->reply.code;
+	/* a used session's first reply is "good-bye": as good as closed before we began */
+	if (s->reply.code == 421 && s->state == SESSION_ENVELOPE && s->mail->answered == 0 && s->reused) {
+		struct result r;
+
+		result_from_reply(&r, &s->reply);
+		session_fail(s, PROGRESS_NONE, &r);
+		return;
+	}
+	switch (s->state) {
+	case SESSION_ENVELOPE:
+		envelope_reply(s);
+		break;
+	case SESSION_BODY:
+		early_reply(s);
+		break;
+	default:
+		final_reply(s);
+	}
+}
+
+enum session_progress
+mail_progress(const struct session *s)
+{
+	if (s->state == SESSION_FINAL && s->mail->accepted > 0)
+		return PROGRESS_SENT;
+	return s->mail->answered == 0 ? PROGRESS_NONE : PROGRESS_SOME;
+}
+
+/* -- start */
+
+/* Things that this peer cannot take, known before a word is said. */
+static bool
+peer_cannot(struct session *s, struct mail *m)
+{
+	uint64_t size = relay_body_size(&m->body);
+	struct result r;
+
+	if (s->caps.set & CAP_SIZE && s->caps.size > 0 && size > s->caps.size)
+		result_set(&r, STEP_PERMANENT, "5.3.4", "it takes messages of at most %llu bytes; this one has %llu",
+		    (unsigned long long)s->caps.size, (unsigned long long)size);
+	else if (m->flags & ENVELOPE_UTF8 && !(s->caps.set & CAP_SMTPUTF8))
+		result_set(&r, STEP_PERMANENT, "5.6.7", "it does not take internationalised mail (SMTPUTF8)");
+	else
+		return false;
+	decide_all(m, RCPT_WAITING, &r);
+	return true;
+}
+
+void
+session_send(struct session *s, struct mail *m)
+{
+	const struct relay_body b = m->body;
+
+	relay_body_start(&m->body, b.prefix, b.body, b.cuts, b.n_cuts);
+	m->told = m->answered = m->accepted = 0;
+	m->refused = false;
+	m->last_code = 0;
+	m->with_rset = s->dirty;
+	if (peer_cannot(s, m)) {
+		s->user->sent(s->arg, true);
+		return;
+	}
+	s->mail = m;
+	session_enter(s, SESSION_ENVELOPE, session_settings.command_timeout + (int64_t)m->n * RCPT_EXTRA_MS);
+	send_commands(s);
+}

@@ -1,0 +1,94 @@
+/* relay - the program that brings mail to other servers
+ *
+ * Holds nothing but the messages it is sending. Jobs come from `queue` (relay_job.c), names from `resolver` (relay_hosts.c); a
+ * session with a peer is relay_session.c and relay_mail.c, reuse of sessions relay_pool.c.
+ *
+ * A peer can only hurt its own session. When `queue` goes away, unsent messages are dropped: its successor sends them again. */
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <string.h>
+
+#include "base/role.h"
+#include "conf/conf.h"
+#include "delivery/relay_job.h"
+#include "delivery/relay_pool.h"
+#include "delivery/relay_session.h"
+
+static int
+tls_context(struct err *err)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+
+	if (ctx == NULL)
+		return err_set(err, ERR_TEMPORARY, "cannot make a TLS context");
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
+	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	session_settings.tls = ctx;
+	return 0;
+}
+
+static void
+read_settings(void)
+{
+	const struct conf *conf = role_conf();
+
+	session_settings.base = role_base();
+	slice_copy(slice_of(conf->hostname), session_settings.helo, sizeof(session_settings.helo));
+	session_settings.connect_timeout = conf->relay.connect_timeout;
+	session_settings.command_timeout = conf->relay.command_timeout;
+	session_settings.data_timeout = conf->relay.data_timeout;
+}
+
+static int
+relay_open(struct err *err)
+{
+	read_settings();
+	return tls_context(err);
+}
+
+static int
+relay_reload(struct err *err)
+{
+	(void)err;
+	read_settings();
+	pool_close_all();
+	return 0;
+}
+
+static void
+relay_link_down(struct link *l)
+{
+	if (link_peer(l) == ROLE_QUEUE)
+		jobs_drop(link_serial(l));
+}
+
+static void
+all_done(void)
+{
+	role_exit(0);
+}
+
+static void
+relay_stop(void)
+{
+	pool_close_all();
+	jobs_stop(all_done);
+}
+
+static const struct msg_handler handlers[] = { { MSG_RELAY_SEND, job_from_frame }, { MSG_NONE, NULL } };
+
+static const struct role_ops ops = {
+	.role = ROLE_RELAY,
+	.handlers = handlers,
+	.open = relay_open,
+	.link_down = relay_link_down,
+	.reload = relay_reload,
+	.stop = relay_stop,
+};
+
+int
+main(void)
+{
+	return role_main(&ops);
+}

@@ -1,0 +1,378 @@
+/* relay_session - a connection to a peer's SMTP server, from connect() to QUIT
+ *
+ * The peer is a stranger. Every wait has an absolute deadline that single bytes do not move, every reply has a ceiling
+ * (relay_reply.h), and whatever comes when nothing was asked ends the session. A session that ends costs its mail one try, nothing
+ * else.
+ *
+ * `required` TLS means encrypted: the certificate is not checked against a name, since MX names come from plain DNS anyway. */
+#include "delivery/relay_session.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "delivery/relay_pool.h"
+
+#define IN_MAX (16 * 1024)
+#define OUT_MAX (256 * 1024)	/* the commands for all recipients of a transaction */
+
+struct session_settings session_settings;
+
+/* -- opening and ending */
+
+void
+session_peer_key(const struct target *target, const struct route *route, char key[static 300])
+{
+	snprintf(key, 300, "%s:%u/%d", target->host, route->port, (int)route->tls);
+}
+
+void
+session_enter(struct session *s, enum session_state state, int64_t deadline)
+{
+	s->state = state;
+	channel_deadline(s->channel, deadline);
+}
+
+static void
+session_free(struct session *s)
+{
+	pool_forget(s);
+	channel_free(&s->channel);
+	reply_free(&s->reply);
+	if (s->busy)
+		s->dead = true;
+	else
+		free(s);
+}
+
+void
+session_close(struct session *s)
+{
+	if (s->state == SESSION_READY)
+		channel_text(s->channel, "QUIT\r\n");
+	session_free(s);
+}
+
+void
+session_fail(struct session *s, enum session_progress progress, const struct result *why)
+{
+	const struct session_user *user = s->user;
+	void *arg = s->arg;
+
+	log_debug("session with %s ends: %u %s", s->who, why->code, why->text);
+	session_free(s);
+	if (user != NULL)
+		user->failed(arg, why, progress);
+}
+
+/* It broke in the middle of something. */
+static void
+session_broke(struct session *s, const char *words)
+{
+	static const char *const doing[] = { [SESSION_CONNECT] = "connecting", [SESSION_GREETING] = "waiting for the greeting",
+		[SESSION_EHLO] = "saying EHLO", [SESSION_HELO] = "saying HELO", [SESSION_STARTTLS] = "asking for STARTTLS",
+		[SESSION_HANDSHAKE] = "the TLS handshake", [SESSION_READY] = "waiting", [SESSION_ENVELOPE] = "sending the envelope",
+		[SESSION_BODY] = "sending the message", [SESSION_FINAL] = "waiting for the final reply" };
+	enum session_progress progress = s->state >= SESSION_ENVELOPE ? mail_progress(s) : PROGRESS_SOME;
+	struct result why;
+
+	if (s->state == SESSION_HANDSHAKE)
+		progress = PROGRESS_TLS;
+	result_set(&why, STEP_TEMPORARY, s->state == SESSION_CONNECT ? "4.4.1" : "4.4.2", "while %s: %s", doing[s->state],
+	    words);
+	session_fail(s, progress, &why);
+}
+
+void
+session_fail_reply(struct session *s, const char *command)
+{
+	struct result why;
+
+	result_from_reply(&why, &s->reply);
+	if (s->reply.code < 400) {
+		char words[300];
+
+		reply_sentence(&s->reply, words, sizeof(words));
+		result_set(&why, STEP_TEMPORARY, "4.5.0", "unexpected reply to %s: %s", command, words);
+	}
+	session_fail(s, PROGRESS_SOME, &why);
+}
+
+static void
+session_fail_words(struct session *s, const char *enhanced, const char *words)
+{
+	struct result why;
+
+	result_set(&why, STEP_TEMPORARY, enhanced, "%s", words);
+	session_fail(s, PROGRESS_SOME, &why);
+}
+
+/* -- the first steps */
+
+static void
+say(struct session *s, enum session_state state, const char *verb, const char *word)
+{
+	session_enter(s, state, session_settings.command_timeout);
+	channel_cork(s->channel);
+	channel_text(s->channel, verb);
+	channel_text(s->channel, word);
+	channel_text(s->channel, "\r\n");
+	channel_uncork(s->channel);
+}
+
+static void
+say_ehlo(struct session *s)
+{
+	say(s, SESSION_EHLO, "EHLO ", session_settings.helo);
+}
+
+static void
+become_ready(struct session *s)
+{
+	session_enter(s, SESSION_READY, 0);
+	s->user->ready(s->arg);
+}
+
+static void
+start_tls(struct session *s)
+{
+	/* what came glued to the reply was sent in plain text, maybe by somebody in between: it must not count */
+	channel_discard(s->channel);
+	session_enter(s, SESSION_HANDSHAKE, session_settings.command_timeout);
+	if (channel_start_tls(s->channel, session_settings.tls, false, s->target.named ? s->target.host : NULL) == -1)
+		session_broke(s, "cannot start TLS");
+}
+
+static void
+greeting_reply(struct session *s)
+{
+	if (s->reply.code / 100 == 2)
+		say_ehlo(s);
+	else
+		session_fail_reply(s, "the connection");
+}
+
+/* Over to TLS, or on as it is? */
+static void
+choose_tls(struct session *s)
+{
+	if (s->secured || s->tls == TLS_NONE || s->plain_only)
+		become_ready(s);
+	else if (s->caps.set & CAP_STARTTLS)
+		say(s, SESSION_STARTTLS, "STARTTLS", "");
+	else if (s->tls == TLS_REQUIRED)
+		session_fail_words(s, "4.7.4", "it does not offer STARTTLS, but TLS is required");
+	else
+		become_ready(s);
+}
+
+static void
+ehlo_reply(struct session *s)
+{
+	caps_read(&s->caps, &s->reply);
+	if (s->reply.code / 100 == 2)
+		choose_tls(s);
+	else if (s->reply.code / 100 == 5)
+		say(s, SESSION_HELO, "HELO ", session_settings.helo);
+	else
+		session_fail_reply(s, "EHLO");
+}
+
+static void
+helo_reply(struct session *s)
+{
+	s->caps = (struct caps){ 0 };
+	if (s->reply.code / 100 == 2)
+		choose_tls(s);
+	else
+		session_fail_reply(s, "HELO");
+}
+
+static void
+starttls_reply(struct session *s)
+{
+	if (s->reply.code == 220)
+		start_tls(s);
+	else if (s->tls == TLS_REQUIRED || s->reply.code == 421)
+		session_fail_reply(s, "STARTTLS");
+	else
+		become_ready(s);
+}
+
+static void
+unasked_reply(struct session *s)
+{
+	session_fail_reply(s, "nothing");
+}
+
+/* Who takes the reply that is complete. */
+static void (*const on_reply[])(struct session *s) = {
+	[SESSION_CONNECT] = unasked_reply,
+	[SESSION_GREETING] = greeting_reply,
+	[SESSION_EHLO] = ehlo_reply,
+	[SESSION_HELO] = helo_reply,
+	[SESSION_STARTTLS] = starttls_reply,
+	[SESSION_HANDSHAKE] = unasked_reply,
+	[SESSION_READY] = unasked_reply,
+	[SESSION_ENVELOPE] = mail_reply,
+	[SESSION_BODY] = mail_reply,
+	[SESSION_FINAL] = mail_reply,
+};
+
+/* -- events */
+
+static void
+on_input(struct session *s)
+{
+	if (s->user == NULL) { /* an idle peer has nothing to say but good-bye */
+		session_broke(s, "it spoke without being asked");
+		return;
+	}
+	while (!s->dead && s->state != SESSION_HANDSHAKE) {
+		size_t used;
+		enum reply_status status = reply_feed(&s->reply, channel_input(s->channel), &used);
+
+		if (status == REPLY_BAD) {
+			session_broke(s, s->reply.fault);
+			return;
+		}
+		channel_consume(s->channel, used);
+		if (status == REPLY_MORE)
+			return;
+		on_reply[s->state](s);
+		if (!s->dead)
+			reply_reset(&s->reply);
+	}
+}
+
+static void
+on_connected(struct session *s)
+{
+	if (s->target.address.sa.ss_family == AF_INET || s->target.address.sa.ss_family == AF_INET6) {
+		int on = 1;
+
+		setsockopt(channel_fd(s->channel), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	}
+	session_enter(s, SESSION_GREETING, session_settings.command_timeout);
+	if (s->tls != TLS_NONE && !s->plain_only && ((struct sockaddr_in *)&s->target.address.sa)->sin_port == htons(465))
+		start_tls(s);
+}
+
+static void
+on_secured(struct session *s)
+{
+	bool implicit = s->reply.lines == 0 && s->mails == 0 && s->caps.set == 0;
+
+	s->secured = true;
+	reply_reset(&s->reply);
+	if (implicit)
+		session_enter(s, SESSION_GREETING, session_settings.command_timeout);
+	else
+		say_ehlo(s);
+}
+
+static void
+on_timeout(struct session *s)
+{
+	if (s->user == NULL)
+		session_close(s);
+	else
+		session_broke(s, "it took too long");
+}
+
+static void
+dispatch(struct session *s, enum channel_event event)
+{
+	switch (event) {
+	case CHANNEL_CONNECTED:
+		on_connected(s);
+		break;
+	case CHANNEL_INPUT:
+		on_input(s);
+		break;
+	case CHANNEL_SECURED:
+		on_secured(s);
+		break;
+	case CHANNEL_DRAINED:
+		if (s->state == SESSION_BODY)
+			mail_go_on(s);
+		break;
+	case CHANNEL_TIMEOUT:
+		on_timeout(s);
+		break;
+	case CHANNEL_EOF:
+		session_broke(s, "it closed the connection");
+		break;
+	case CHANNEL_FAILED:
+		session_broke(s, channel_error(s->channel));
+		break;
+	}
+}
+
+static void
+on_event(struct channel *c, enum channel_event event, void *arg)
+{
+	struct session *s = arg;
+
+	(void)c;
+	s->busy = true;
+	dispatch(s, event);
+	s->busy = false;
+	if (s->dead)
+		free(s);
+}
+
+/* -- connect */
+
+static int
+start_connect(const struct target *target, bool *under_way, struct result *why)
+{
+	int fd = socket(target->address.sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd != -1 && (connect(fd, (const struct sockaddr *)&target->address.sa, target->address.len) == 0 || errno == EINPROGRESS)) {
+		*under_way = true;
+		return fd;
+	}
+	result_set(why, STEP_TEMPORARY, "4.4.1", "cannot connect: %s", strerror(errno));
+	if (fd != -1)
+		close(fd);
+	return -1;
+}
+
+struct session *
+session_open(const struct target *target, const struct route *route, bool plain_only, const struct session_user *user, void *arg,
+    struct result *why)
+{
+	struct session *s = calloc(1, sizeof(*s));
+	bool under_way;
+	int fd;
+
+	if (s == NULL) {
+		result_set(why, STEP_TEMPORARY, "4.3.0", "no memory for a session");
+		return NULL;
+	}
+	*s = (struct session){ .target = *target, .tls = route->tls, .plain_only = plain_only, .user = user, .arg = arg,
+		.born = clock_mono() };
+	reply_init(&s->reply);
+	slice_copy(slice_of(route->key), s->key, sizeof(s->key));
+	session_peer_key(target, route, s->peer_key);
+	snprintf(s->who, sizeof(s->who), "%s[%s]:%u", target->host, target->address.text, route->port);
+	fd = start_connect(target, &under_way, why);
+	if (fd != -1) {
+		s->channel = channel_new(session_settings.base, fd, under_way, IN_MAX, OUT_MAX, on_event, s);
+		if (s->channel == NULL)
+			result_set(why, STEP_TEMPORARY, "4.3.0", "no memory for a session");
+	}
+	if (s->channel == NULL) {
+		free(s);
+		return NULL;
+	}
+	session_enter(s, SESSION_CONNECT, session_settings.connect_timeout);
+	return s;
+}

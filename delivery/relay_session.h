@@ -1,0 +1,96 @@
+/* relay_session - a connection to a peer's SMTP server, from connect() to QUIT
+ *
+ * It greets, says EHLO, goes over to TLS as the policy says, and then is ready for one mail after another (relay_mail.c). Whoever uses
+ * it is told by callbacks; a session without a user is idle (relay_pool.c). */
+#ifndef DELIVERY_RELAY_SESSION_H
+#define DELIVERY_RELAY_SESSION_H
+
+#include <event2/event.h>
+
+#include "delivery/relay_caps.h"
+#include "delivery/relay_hosts.h"
+#include "smtp/proto/reply.h"
+#include "smtp/proto/channel.h"
+
+enum session_state {
+	SESSION_CONNECT, SESSION_GREETING, SESSION_EHLO, SESSION_HELO, SESSION_STARTTLS, SESSION_HANDSHAKE, SESSION_READY,
+	/* relay_mail.c */
+	SESSION_ENVELOPE, SESSION_BODY, SESSION_FINAL
+};
+
+/* How far a mail had come when its session failed. */
+enum session_progress {
+	PROGRESS_NONE,		/* not one reply to it was seen: on a session that was used before, the peer had just closed it */
+	PROGRESS_TLS,		/* the TLS handshake failed: in plain text it might work */
+	PROGRESS_SOME,		/* the peer cannot have taken it */
+	PROGRESS_SENT		/* the final dot has left: the peer may have taken it */
+};
+
+struct session;
+struct mail;
+
+struct session_user {
+	/* Ready for a mail: session_send(). */
+	void (*ready)(void *arg);
+	/* The mail's transaction is over, each recipient of it is decided. `usable`: session is ready for the next mail; otherwise it is
+	 * gone. */
+	void (*sent)(void *arg, bool usable);
+	/* The session is gone; recipients already decided stay so. */
+	void (*failed)(void *arg, const struct result *why, enum session_progress progress);
+};
+
+struct session {
+	struct session *next, **at;	/* pool's list when idle */
+	struct channel *channel;
+	enum session_state state;
+	const struct session_user *user;	/* NULL: idle */
+	void *arg;
+	struct target target;
+	enum conf_tls tls;
+	char key[300];			/* of the route it was opened for */
+	char peer_key[300];		/* host, port and TLS policy */
+	char who[400];			/* "mx.peer.test[192.0.2.1]:25" */
+	struct caps caps;
+	struct reply reply;		/* the one that is coming in */
+	bool plain_only, secured;
+	bool reused;			/* a mail went over it before */
+	bool dirty;			/* needs RSET before the next mail */
+	bool busy, dead;		/* inside a channel callback; to be freed at its end */
+	unsigned mails;
+	int64_t born;			/* clock_mono */
+	struct mail *mail;		/* the one under way; borrowed from the user */
+};
+
+/* How all sessions behave; set at start and by a reload. */
+struct session_settings {
+	struct event_base *base;
+	SSL_CTX *tls;
+	char helo[256];
+	int64_t connect_timeout, command_timeout, data_timeout;	/* ms */
+};
+extern struct session_settings session_settings;
+
+/* Start to connect. NULL: it failed at once, `why` says why (no callback). */
+struct session *session_open(const struct target *target, const struct route *route, bool plain_only, const struct session_user *user,
+    void *arg, struct result *why);
+/* The peer_key a session to this target would have. */
+void session_peer_key(const struct target *target, const struct route *route, char key[static 300]);
+/* Say QUIT if that can go out, and close. No callback. */
+void session_close(struct session *s);
+/* Send a mail over a ready session (relay_mail.c). */
+void session_send(struct session *s, struct mail *mail);
+
+/* -- between relay_session.c and relay_mail.c */
+/* The session ends: gone before the user is told. */
+void session_fail(struct session *s, enum session_progress progress, const struct result *why);
+/* The same from the reply just read; `command` is what it answered. */
+void session_fail_reply(struct session *s, const char *command);
+void session_enter(struct session *s, enum session_state state, int64_t deadline);
+/* A reply arrived in SESSION_ENVELOPE, BODY or FINAL. */
+void mail_reply(struct session *s);
+/* Output has drained in SESSION_BODY. */
+void mail_go_on(struct session *s);
+/* The progress to report if the session broke now. */
+enum session_progress mail_progress(const struct session *s);
+
+#endif

@@ -1,0 +1,83 @@
+/* route - where mail for a domain goes, as the configuration says
+ *
+ * Pure: no look-up is made here. A domain literal ("[192.0.2.1]", RFC 5321 4.1.3) is an address to connect to, but nobody vouches
+ * for it, so it is held to the same rules as an address from DNS. */
+#include "delivery/route.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+static const struct conf_route *
+section_for(const struct conf *conf, const char *domain)
+{
+	const struct conf_route *any = NULL;
+
+	for (size_t i = 0; i < conf->n_route; i++) {
+		if (strcasecmp(conf->route[i].name, domain) == 0)
+			return &conf->route[i];
+		if (strcmp(conf->route[i].name, "*") == 0)
+			any = &conf->route[i];
+	}
+	return any;
+}
+
+static int
+to_host(const struct conf *conf, const char *what, const char *host, struct route *route, struct err *err)
+{
+	if (!conf_host_port(host, (uint16_t)conf->relay.port, route->host, &route->port))
+		return err_set(err, ERR_TEMPORARY, "%s: \"%s\" is not HOST or HOST:PORT", what, host);
+	route->trusted = true;
+	return 0;
+}
+
+/* "[192.0.2.1]" or "[IPv6:2001:db8::1]" -> the address. */
+static int
+to_literal(const char *domain, struct route *route, struct err *err)
+{
+	struct slice s = slice_of(domain);
+
+	s = slice_skip(s, 1);
+	if (slice_starts_nocase(s, SLICE("ipv6:")))
+		s = slice_skip(s, 5);
+	if (s.len < 2 || s.at[s.len - 1] != ']')
+		return err_set(err, ERR_PERMANENT, "%s is not an address", domain);
+	s.len--;
+	slice_copy(s, route->host, sizeof(route->host));
+	return 0;
+}
+
+static int
+choose(const struct conf *conf, const char *domain, struct route *route, struct err *err)
+{
+	const struct conf_route *section = section_for(conf, domain);
+
+	if (section != NULL) {
+		route->tls = (enum conf_tls)section->tls;
+		return to_host(conf, "route", section->host, route, err);
+	}
+	if (conf->relay.smarthost != NULL && conf->relay.smarthost[0] != '\0')
+		return to_host(conf, "relay.smarthost", conf->relay.smarthost, route, err);
+	if (domain[0] == '[')
+		return to_literal(domain, route, err);
+	route->by_mx = true;
+	if (!slice_copy(slice_of(domain), route->host, sizeof(route->host)) || domain[0] == '\0')
+		return err_set(err, ERR_PERMANENT, "the domain is not a usable name");
+	return 0;
+}
+
+int
+route_choose(const struct conf *conf, const char *domain, struct route *route, struct err *err)
+{
+	memset(route, 0, sizeof(*route));
+	route->port = (uint16_t)conf->relay.port;
+	route->tls = (enum conf_tls)conf->relay.tls;
+	if (choose(conf, domain, route, err) == -1)
+		return -1;
+	for (char *c = route->host; *c != '\0'; c++)
+		if (*c >= 'A' && *c <= 'Z')
+			*c = (char)(*c + 32);
+	snprintf(route->key, sizeof(route->key), "%s%s:%u/%d", route->by_mx ? "mx " : "", route->host, route->port,
+	    (int)route->tls);
+	return 0;
+}

@@ -1,0 +1,21 @@
+/* route - where mail for a domain goes, as the configuration says
+ *
+ * The first that fits: a route section of that domain, the route "*", relay.smarthost, the domain's MX records. */
+#ifndef DELIVERY_ROUTE_H
+#define DELIVERY_ROUTE_H
+
+#include "conf/conf.h"
+
+struct route {
+	bool by_mx;		/* ask DNS for the MX of `host`; else connect to `host` itself */
+	bool trusted;		/* the administrator named the host: it may be on loopback or in a private network */
+	char host[256];		/* name or address */
+	uint16_t port;
+	enum conf_tls tls;
+	char key[300];		/* equal keys: the same hosts under the same TLS policy (sessions may be shared) */
+};
+
+/* -1 + ERR_PERMANENT for a domain no mail can go to, ERR_TEMPORARY for a mistake in the configuration. */
+int route_choose(const struct conf *conf, const char *domain, struct route *route, struct err *err);
+
+#endif
