@@ -134,7 +134,7 @@ context_prepare(const struct conf *conf, int anchor_fd, struct err *err)
 		anchor = read_text(anchor_fd);
 	else if (path != NULL && path[0] != '\0')
 		anchor = read_path(path);
-	if (anchor == NULL && path != NULL && path[0] != '\0' && conf->resolver.servers.n > 0)
+	if (anchor == NULL && path != NULL && path[0] != '\0' && conf->resolver.validate)
 		log_warning("resolver.trust_anchor: cannot read %s; answers will not be validated", path);
 	config_fd[0] = make_config(false, err);
 	config_fd[1] = make_config(true, err);

@@ -62,7 +62,7 @@ static const struct row {
 	{ "pointer to itself", P(HEAD("\0", "\0") "\xc0\x0c\0\1\0\1"), DNS_A, DNS_TEMPORARY, 0, "malformed", P("") },
 	{ "pointer forward", P(HEAD("\0", "\1") Q_A "\xc0\xff" RR("\1", "\4") "\1\2\3\4"), DNS_A, DNS_TEMPORARY, 0, "malformed",
 	    P("") },
-	{ "pointer loop by two", P(HEAD("\0", "\1") Q_A "\1x\xc0\x14" RR("\1", "\4") "\1\2\3\4"), DNS_A, DNS_TEMPORARY, 0,
+	{ "pointer loop by two", P(HEAD("\0", "\1") Q_A "\1x\xc0\x18" RR("\1", "\4") "\1\2\3\4"), DNS_A, DNS_TEMPORARY, 0,
 	    "malformed", P("") },
 	{ "pointer cut off", P(HEAD("\0", "\1") Q_A "\xc0"), DNS_A, DNS_TEMPORARY, 0, "malformed", P("") },
 	{ "reserved label kind", P(HEAD("\0", "\0") "\x41" "a\0\0\1\0\1"), DNS_A, DNS_TEMPORARY, 0, "malformed", P("") },
