@@ -63,10 +63,24 @@ check_LIBRARIES += tests/unit/storage/libscratch.a
 tests_unit_storage_libscratch_a_SOURCES = tests/unit/storage/scratch.h tests/unit/storage/scratch.c
 STORAGE_TEST_LIBS = tests/unit/storage/libscratch.a
 check_PROGRAMS += tests/unit/storage/test_db tests/unit/storage/test_address \
-	tests/unit/storage/test_directory
+	tests/unit/storage/test_directory \
+	tests/unit/storage/test_password tests/unit/storage/test_credentials tests/unit/storage/test_auth_limit \
+	tests/unit/storage/test_auth_ticket tests/unit/storage/test_auth_exchange tests/unit/storage/test_prepare
 tests_unit_storage_test_db_SOURCES = tests/unit/storage/test_db.c
 tests_unit_storage_test_db_LDADD = $(STORAGE_TEST_LIBS) $(DB_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_storage_test_address_SOURCES = tests/unit/storage/test_address.c
 tests_unit_storage_test_address_LDADD = $(STORAGE_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_storage_test_directory_SOURCES = tests/unit/storage/test_directory.c
 tests_unit_storage_test_directory_LDADD = $(STORAGE_TEST_LIBS) $(STORAGE_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_storage_test_password_SOURCES = tests/unit/storage/test_password.c
+tests_unit_storage_test_password_LDADD = $(CREDENTIALS_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_storage_test_credentials_SOURCES = tests/unit/storage/test_credentials.c
+tests_unit_storage_test_credentials_LDADD = $(STORAGE_TEST_LIBS) $(CREDENTIALS_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_storage_test_auth_limit_SOURCES = tests/unit/storage/test_auth_limit.c
+tests_unit_storage_test_auth_limit_LDADD = storage/libauth.a -lcrypto $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_storage_test_auth_ticket_SOURCES = tests/unit/storage/test_auth_ticket.c
+tests_unit_storage_test_auth_ticket_LDADD = storage/libauth.a -lcrypto $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_storage_test_auth_exchange_SOURCES = tests/unit/storage/test_auth_exchange.c
+tests_unit_storage_test_auth_exchange_LDADD = storage/libauth.a $(GSASL_LIBS) -lcrypto $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_storage_test_prepare_SOURCES = tests/unit/storage/test_prepare.c
+tests_unit_storage_test_prepare_LDADD = $(STORAGE_TEST_LIBS) $(PREPARE_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
