@@ -16,3 +16,66 @@ noinst_LIBRARIES += base/libtls.a
 base_libtls_a_SOURCES = base/tls.h base/tls.c
 base_libtls_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
 TLS_LIBS = base/libtls.a $(OPENSSL_LIBS)
+
+role_PROGRAMS += smtp/smtpd
+smtp_smtpd_SOURCES = \
+	smtp/clients.h smtp/clients.c \
+	smtp/cmd_auth.c \
+	smtp/cmd_hello.c \
+	smtp/cmd_mail.c \
+	smtp/cmd_misc.c \
+	smtp/cmd_rcpt.c \
+	smtp/cmd_starttls.c \
+	smtp/cmd_xclient.c \
+	smtp/command.h smtp/command.c \
+	smtp/data.c \
+	smtp/deliver.c \
+	smtp/head.h smtp/head.c \
+	smtp/listener.h smtp/listener.c \
+	smtp/received.c \
+	smtp/session.h smtp/session.c \
+	smtp/smtpd.c \
+	smtp/spool.h smtp/spool.c \
+	smtp/transaction.c
+smtp_smtpd_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
+smtp_smtpd_LDADD = smtp/proto/libproto.a base/libtls.a $(ROLE_LIBS) $(OPENSSL_LIBS)
+
+# unit tests
+check_PROGRAMS += tests/unit/smtp/test_path tests/unit/smtp/test_line tests/unit/smtp/test_params tests/unit/smtp/test_dot \
+	tests/unit/smtp/test_reply tests/unit/smtp/test_base64 tests/unit/smtp/test_head tests/unit/smtp/test_clients \
+	tests/unit/smtp/test_command
+PROTO_TEST_LIBS = smtp/proto/libproto.a base/libbase.a $(UNIT_LIBS)
+tests_unit_smtp_test_path_SOURCES = tests/unit/smtp/test_path.c
+tests_unit_smtp_test_path_LDADD = $(PROTO_TEST_LIBS)
+tests_unit_smtp_test_line_SOURCES = tests/unit/smtp/test_line.c
+tests_unit_smtp_test_line_LDADD = $(PROTO_TEST_LIBS)
+tests_unit_smtp_test_params_SOURCES = tests/unit/smtp/test_params.c
+tests_unit_smtp_test_params_LDADD = $(PROTO_TEST_LIBS)
+tests_unit_smtp_test_dot_SOURCES = tests/unit/smtp/test_dot.c
+tests_unit_smtp_test_dot_LDADD = $(PROTO_TEST_LIBS)
+tests_unit_smtp_test_reply_SOURCES = tests/unit/smtp/test_reply.c
+tests_unit_smtp_test_reply_LDADD = $(PROTO_TEST_LIBS)
+tests_unit_smtp_test_base64_SOURCES = tests/unit/smtp/test_base64.c
+tests_unit_smtp_test_base64_LDADD = $(PROTO_TEST_LIBS)
+tests_unit_smtp_test_head_SOURCES = tests/unit/smtp/test_head.c smtp/head.c
+tests_unit_smtp_test_head_LDADD = $(PROTO_TEST_LIBS)
+tests_unit_smtp_test_clients_SOURCES = tests/unit/smtp/test_clients.c smtp/clients.c
+tests_unit_smtp_test_clients_LDADD = $(PROTO_TEST_LIBS)
+tests_unit_smtp_test_command_SOURCES = tests/unit/smtp/test_command.c smtp/command.c
+tests_unit_smtp_test_command_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
+tests_unit_smtp_test_command_LDADD = $(PROTO_TEST_LIBS)
+
+# fuzzing: ./configure CC=clang, then make tests/fuzz/smtp_dot and so on
+SMTP_FUZZERS = tests/fuzz/smtp_path tests/fuzz/smtp_line tests/fuzz/smtp_dot tests/fuzz/smtp_reply
+EXTRA_PROGRAMS += $(SMTP_FUZZERS)
+SMTP_FUZZ_SOURCES = smtp/proto/base64.c smtp/proto/dot.c smtp/proto/line.c smtp/proto/params.c smtp/proto/path.c \
+	smtp/proto/reply.c base/slice.c base/buf.c
+SMTP_FUZZ_FLAGS = $(AM_CFLAGS) -fsanitize=fuzzer,address,undefined
+tests_fuzz_smtp_path_SOURCES = tests/fuzz/smtp_path.c $(SMTP_FUZZ_SOURCES)
+tests_fuzz_smtp_path_CFLAGS = $(SMTP_FUZZ_FLAGS)
+tests_fuzz_smtp_line_SOURCES = tests/fuzz/smtp_line.c $(SMTP_FUZZ_SOURCES)
+tests_fuzz_smtp_line_CFLAGS = $(SMTP_FUZZ_FLAGS)
+tests_fuzz_smtp_dot_SOURCES = tests/fuzz/smtp_dot.c $(SMTP_FUZZ_SOURCES)
+tests_fuzz_smtp_dot_CFLAGS = $(SMTP_FUZZ_FLAGS)
+tests_fuzz_smtp_reply_SOURCES = tests/fuzz/smtp_reply.c $(SMTP_FUZZ_SOURCES)
+tests_fuzz_smtp_reply_CFLAGS = $(SMTP_FUZZ_FLAGS)

@@ -13,7 +13,7 @@ line_next(struct slice in, size_t max, struct slice *line, size_t *used)
 	if (lf == NULL) {
 		if (in.len < max)
 			return LINE_MORE;
-		*used = in.len;
+		*used = max;
 		return LINE_TOO_LONG;
 	}
 	*used = (size_t)(lf - in.at) + 1;

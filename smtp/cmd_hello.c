@@ -1,0 +1,87 @@
+/* cmd_hello - EHLO and HELO: who the client says it is, and what this server offers (RFC 5321 4.1.1.1)
+ *
+ * The name is not checked against DNS here (the filter may), only that it can stand in a header. */
+#include <stdlib.h>
+
+#include "base/role.h"
+#include "conf/conf.h"
+#include "smtp/command.h"
+
+#define NAME_MAX_LEN 255
+
+/* Printable, no blanks, nothing that would end a comment or a line of Received. */
+static bool
+name_ok(struct slice s)
+{
+	if (s.len == 0 || s.len > NAME_MAX_LEN)
+		return false;
+	for (size_t i = 0; i < s.len; i++)
+		if (s.at[i] <= 32 || s.at[i] > 126 || s.at[i] == '(' || s.at[i] == ')' || s.at[i] == '\\' ||
+		    s.at[i] == '"' || s.at[i] == '<' || s.at[i] == '>' || s.at[i] == ';')
+			return false;
+	return true;
+}
+
+/* Takes the name; false when it was refused. */
+static bool
+hello(struct session *s, struct slice name, bool esmtp)
+{
+	char *copy;
+
+	if (!name_ok(name)) {
+		session_bad(s, 501, "5.5.4", "Say %s and your host name, or your address as [192.0.2.1]",
+		    esmtp ? "EHLO" : "HELO");
+		return false;
+	}
+	if (!s->helo_fixed) {
+		if ((copy = slice_dup(name)) == NULL) {
+			session_no_memory(s);
+			return false;
+		}
+		free(s->helo);
+		s->helo = copy;
+	}
+	s->esmtp = esmtp;
+	session_enter(s, SESSION_IDLE);
+	transaction_free(&s->tx);
+	return true;
+}
+
+void
+cmd_helo(struct session *s, struct slice args)
+{
+	if (hello(s, args, false))
+		session_reply(s, 250, NULL, "%s", role_conf()->hostname);
+}
+
+static void
+offer(struct buf *out, const char *what)
+{
+	buf_printf(out, "250-%s\r\n", what);
+}
+
+void
+cmd_ehlo(struct session *s, struct slice args)
+{
+	const struct conf *conf = role_conf();
+	struct buf out;
+
+	if (!hello(s, args, true))
+		return;
+	buf_init(&out, 2048);
+	buf_printf(&out, "250-%s\r\n", conf->hostname);
+	offer(&out, "PIPELINING");
+	buf_printf(&out, "250-SIZE %lld\r\n", (long long)conf->limits.message_size);
+	offer(&out, "8BITMIME");
+	if (!s->tls && s->kind != LISTEN_LOCAL && smtpd_tls() != NULL)
+		offer(&out, "STARTTLS");
+	if (s->tls && s->user == NULL && (s->kind == LISTEN_SUBMISSION || s->kind == LISTEN_SUBMISSIONS))
+		offer(&out, "AUTH PLAIN LOGIN");
+	if (s->proxy)
+		offer(&out, "XCLIENT NAME ADDR PORT HELO");
+	buf_text(&out, "250 ENHANCEDSTATUSCODES\r\n");
+	if (out.failed || channel_write(s->channel, buf_all(&out)) == -1)
+		session_close(s);
+	s->progress = true;
+	buf_free(&out);
+}

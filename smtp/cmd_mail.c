@@ -1,0 +1,128 @@
+/* cmd_mail - MAIL: a message begins (RFC 5321 4.1.1.2)
+ *
+ * On the submission listeners its sender must have logged in (or be on a trusted network) and may only use
+ * addresses that the directory says are the user's. */
+#include "base/role.h"
+#include "conf/conf.h"
+#include "smtp/command.h"
+#include "smtp/proto/line.h"
+#include "smtp/proto/params.h"
+#include "smtp/proto/path.h"
+
+static void
+begin(struct session *s)
+{
+	session_reply(s, 250, "2.1.0", "Sender ok");
+	session_enter(s, SESSION_MAIL);
+}
+
+static void
+sender_is(void *arg, struct frame *answer)
+{
+	struct session *s = arg;
+	char why[300] = "";
+	bool yes = false;
+
+	session_answered(s);
+	if (answer != NULL) {
+		yes = wire_u64(&answer->in) == 1;
+		wire_text_to(&answer->in, why, sizeof(why));
+	}
+	if (yes) {
+		begin(s);
+	} else {
+		if (answer == NULL)
+			session_reply(s, 451, "4.3.0", "The directory cannot be asked now; please try again later");
+		else
+			session_reply(s, 553, "5.7.1", "%s", why[0] != '\0' ? why : "You may not send as this address");
+		if (answer != NULL)
+			session_refused(s, NULL, why);
+		transaction_free(&s->tx);
+	}
+	session_run(s);
+}
+
+/* Ask the directory whether the user may send as it; the answer goes on. */
+static void
+ask_sender(struct session *s)
+{
+	struct buf *b = request_begin(MSG_DIR_SENDER);
+
+	wire_put_text(b, s->user);
+	wire_put_text(b, s->tx->from);
+	s->token = link_request(role_link(ROLE_DIRECTORY), -1, sender_is, s);
+	if (s->token == 0) {
+		session_reply(s, 451, "4.3.0", "The directory cannot be asked now; please try again later");
+		transaction_free(&s->tx);
+	}
+}
+
+/* Reads "FROM:<path> parameters"; false when it was refused. */
+static bool
+read_args(struct session *s, struct slice args, struct path *from, struct params *params)
+{
+	enum path_status path;
+	enum params_status status;
+	struct slice culprit;
+
+	if (!line_take(&args, SLICE("FROM:"))) {
+		session_bad(s, 501, "5.5.4", "Say MAIL FROM:<sender@domain>");
+		return false;
+	}
+	path = path_read(&args, from);
+	if (path != PATH_OK) {
+		session_bad(s, path == PATH_NOT_ASCII ? 553 : 501, path == PATH_NOT_ASCII ? "5.6.7" : "5.1.7", "%s",
+		    path_why(path));
+		return false;
+	}
+	status = params_read(args, PARAMS_MAIL, params, &culprit);
+	if (status != PARAMS_OK || (params->has_auth && !session_may_relay(s))) {
+		if (status == PARAMS_OK) {
+			status = PARAMS_UNKNOWN;
+			culprit = SLICE("AUTH");
+		}
+		session_bad(s, status == PARAMS_UNKNOWN ? 555 : 501, "5.5.4", "%s: %s", command_echo(culprit),
+		    params_why(status));
+		return false;
+	}
+	return true;
+}
+
+static bool
+is_submission(const struct session *s)
+{
+	return s->kind == LISTEN_SUBMISSION || s->kind == LISTEN_SUBMISSIONS;
+}
+
+void
+cmd_mail(struct session *s, struct slice args)
+{
+	const struct conf *conf = role_conf();
+	struct params params;
+	struct path from;
+
+	if (is_submission(s) && !session_may_relay(s)) {
+		session_bad(s, 530, "5.7.0", "Log in first%s", s->tls ? "" : ": STARTTLS, then AUTH");
+		return;
+	}
+	if (!read_args(s, args, &from, &params))
+		return;
+	if (params.size > (uint64_t)conf->limits.message_size) {
+		session_reply(s, 552, "5.3.4", "The message is too big; this server takes at most %lld bytes",
+		    (long long)conf->limits.message_size);
+		session_refused(s, NULL, "the message is too big");
+		return;
+	}
+	if ((s->tx = transaction_new()) == NULL ||
+	    (s->tx->from = pool_text(s->tx->pool, slice_of(from.text))) == NULL) {
+		transaction_free(&s->tx);
+		session_no_memory(s);
+		return;
+	}
+	s->tx->declared = params.size;
+	s->tx->flags = (params.eight_bit ? ENVELOPE_8BIT : 0) | (session_may_relay(s) ? ENVELOPE_SUBMITTED : 0);
+	if (s->user != NULL)
+		ask_sender(s);
+	else
+		begin(s);
+}

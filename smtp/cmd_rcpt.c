@@ -1,0 +1,168 @@
+/* cmd_rcpt - RCPT: one more recipient (RFC 5321 4.1.1.3)
+ *
+ * The directory says whether the mailbox exists, whose it is and where it leads; so mail that cannot be delivered is
+ * refused here and never bounced. Where an address leads to goes into the envelope, each place once. */
+#include <string.h>
+
+#include "base/log.h"
+#include "base/role.h"
+#include "conf/conf.h"
+#include "smtp/command.h"
+#include "smtp/proto/line.h"
+#include "smtp/proto/params.h"
+#include "smtp/proto/path.h"
+
+static void
+refuse(struct session *s, int code, const char *enhanced, const char *to, const char *why)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "<%.320s>: %.180s", to, why);
+	session_reply(s, code, enhanced, "%s", text);
+	session_refused(s, to, text);
+}
+
+/* It is in the envelope: say so. */
+static void
+accepted(struct session *s, const char *to)
+{
+	s->tx->accepted++;
+	if (s->tx->first == NULL)
+		s->tx->first = to;
+	session_reply(s, 250, "2.1.5", "Recipient ok");
+	session_enter(s, SESSION_RCPT);
+}
+
+/* The places that the answer names. -1: memory is gone or they are too many. */
+static int
+add_all(struct session *s, struct wire *in)
+{
+	struct transaction *t = s->tx;
+	size_t before = t->n_rcpts;
+
+	while (wire_more(in)) {
+		struct rcpt r = { .kind = wire_u64(in) == RCPT_LOCAL ? RCPT_LOCAL : RCPT_REMOTE };
+
+		r.address = wire_text(in, t->pool);
+		r.home = wire_text(in, t->pool);
+		r.folder = wire_text(in, t->pool);
+		r.original = wire_text(in, t->pool);
+		wire_u64(in); /* the quota: the directory has judged it */
+		if (in->failed || r.address[0] == '\0' || transaction_add(t, &r) == -1) {
+			t->n_rcpts = before;
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* An address at a stranger's domain: for those who may send to anywhere. */
+static void
+relay_to(struct session *s, const char *to, const char *why)
+{
+	struct rcpt r = { RCPT_REMOTE, to, "", "", to };
+
+	if (!session_may_relay(s))
+		refuse(s, 550, "5.7.1", to, why[0] != '\0' ? why : "this server does not relay to other domains");
+	else if (transaction_add(s->tx, &r) == -1)
+		session_no_memory(s);
+	else
+		accepted(s, to);
+}
+
+static void
+decide(struct session *s, const char *to, struct wire *in)
+{
+	enum rcpt_status status = (enum rcpt_status)wire_u64(in);
+	const char *why = wire_text(in, s->tx->pool);
+
+	switch (status) {
+	case RCPT_OK:
+		if (add_all(s, in) == -1)
+			refuse(s, 451, "4.3.0", to, "it leads to too many mailboxes for this message");
+		else
+			accepted(s, to);
+		break;
+	case RCPT_NOT_OURS:
+		relay_to(s, to, why);
+		break;
+	case RCPT_UNKNOWN:
+		refuse(s, 550, "5.1.1", to, why[0] != '\0' ? why : "there is no such mailbox");
+		break;
+	case RCPT_OVER_QUOTA:
+		refuse(s, 452, "4.2.2", to, why[0] != '\0' ? why : "the mailbox is full");
+		break;
+	default:
+		refuse(s, 451, "4.3.0", to, why[0] != '\0' ? why : "the directory cannot say now");
+		break;
+	}
+}
+
+struct question { /* lives in the transaction's pool */
+	struct session *session;
+	char to[];
+};
+
+static void
+rcpt_is(void *arg, struct frame *answer)
+{
+	struct question *q = arg;
+	struct session *s = q->session;
+
+	session_answered(s);
+	if (answer == NULL)
+		session_reply(s, 451, "4.3.0", "The directory cannot be asked now; please try again later");
+	else
+		decide(s, q->to, &answer->in);
+	session_run(s);
+}
+
+static void
+ask(struct session *s, const char *to)
+{
+	size_t len = strlen(to);
+	struct question *q = pool_alloc(s->tx->pool, sizeof(*q) + len + 1);
+
+	if (q == NULL) {
+		session_no_memory(s);
+		return;
+	}
+	q->session = s;
+	memcpy(q->to, to, len + 1);
+	wire_put_text(request_begin(MSG_DIR_RCPT), to);
+	s->token = link_request(role_link(ROLE_DIRECTORY), -1, rcpt_is, q);
+	if (s->token == 0)
+		session_reply(s, 451, "4.3.0", "The directory cannot be asked now; please try again later");
+}
+
+void
+cmd_rcpt(struct session *s, struct slice args)
+{
+	enum params_status status;
+	enum path_status path;
+	struct params params;
+	struct slice culprit;
+	struct path to;
+
+	if (!line_take(&args, SLICE("TO:"))) {
+		session_bad(s, 501, "5.5.4", "Say RCPT TO:<recipient@domain>");
+		return;
+	}
+	path = path_read(&args, &to);
+	if (path != PATH_OK || to.text[0] == '\0') {
+		session_bad(s, path == PATH_NOT_ASCII ? 553 : 501, path == PATH_NOT_ASCII ? "5.6.7" : "5.1.3", "%s",
+		    path_why(path == PATH_OK ? PATH_SYNTAX : path));
+		return;
+	}
+	status = params_read(args, PARAMS_RCPT, &params, &culprit);
+	if (status != PARAMS_OK) {
+		session_bad(s, status == PARAMS_UNKNOWN ? 555 : 501, "5.5.4", "%s: %s", command_echo(culprit),
+		    params_why(status));
+		return;
+	}
+	if (s->tx->accepted >= (size_t)role_conf()->limits.recipients) {
+		session_reply(s, 452, "4.5.3", "Too many recipients for one message; send the rest in another");
+		return;
+	}
+	ask(s, to.text);
+}

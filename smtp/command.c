@@ -1,0 +1,155 @@
+/* command - the table of SMTP commands, and how a line becomes one
+ *
+ * The table is the protocol: to add a command, write a function and a row. */
+#include "smtp/command.h"
+
+#include <string.h>
+
+#include "base/role.h"
+#include "conf/conf.h"
+#include "smtp/proto/line.h"
+
+#define READY (IN(GREETED) | IN(IDLE))
+#define ANY (READY | IN(MAIL) | IN(RCPT))
+#define LINE_LIMIT (64 * 1024)
+
+const struct command commands[] = {
+	/* verb       does          legal in                        traits */
+	{ "EHLO", cmd_ehlo, ANY, ENDS_PIPELINE, "EHLO your.host.name" },
+	{ "HELO", cmd_helo, ANY, ENDS_PIPELINE, "HELO your.host.name" },
+	{ "MAIL", cmd_mail, IN(IDLE), 0, "MAIL FROM:<sender@domain> [SIZE=bytes] [BODY=8BITMIME]" },
+	{ "RCPT", cmd_rcpt, IN(MAIL) | IN(RCPT), 0, "RCPT TO:<recipient@domain>" },
+	{ "DATA", cmd_data, IN(RCPT), NO_ARGUMENTS | ENDS_PIPELINE, "DATA" },
+	{ "RSET", cmd_rset, ANY, NO_ARGUMENTS, "RSET" },
+	{ "NOOP", cmd_noop, ANY, 0, "NOOP" },
+	{ "QUIT", cmd_quit, ANY, NO_ARGUMENTS, "QUIT" },
+	{ "VRFY", cmd_vrfy, ANY, 0, "VRFY address" },
+	{ "HELP", cmd_help, ANY, 0, "HELP" },
+	{ "STARTTLS", cmd_starttls, READY, NO_ARGUMENTS | ENDS_PIPELINE, "STARTTLS" },
+	{ "AUTH", cmd_auth, IN(IDLE), ENDS_PIPELINE, "AUTH PLAIN|LOGIN [initial response]" },
+	{ "XCLIENT", cmd_xclient, READY, ENDS_PIPELINE | HIDDEN, "XCLIENT ADDR=... NAME=... HELO=... PORT=..." },
+	/* a browser that was made to speak to us (cross-protocol attack): never go on reading */
+	{ "GET", cmd_web, ANY, HIDDEN, "" },
+	{ "POST", cmd_web, ANY, HIDDEN, "" },
+	{ "CONNECT", cmd_web, ANY, HIDDEN, "" },
+	{ NULL, NULL, 0, 0, NULL },
+};
+
+const struct command *
+command_find(struct slice verb)
+{
+	for (const struct command *c = commands; c->verb != NULL; c++)
+		if (slice_eq_nocase(verb, slice_of(c->verb)))
+			return c;
+	return NULL;
+}
+
+const char *
+command_echo(struct slice word)
+{
+	static char rooms[4][64];
+	static unsigned turn;
+	char *out = rooms[turn++ % COUNT(rooms)];
+
+	slice_copy(word, out, sizeof(rooms[0]));
+	for (char *p = out; *p != '\0'; p++)
+		if (*p < 32 || *p > 126)
+			*p = '?';
+	return out;
+}
+
+/* Why a known command is not legal now. */
+static void
+out_of_order(struct session *s, const struct command *c)
+{
+	const char *why = "not now";
+
+	if (s->state == SESSION_GREETED)
+		why = "say EHLO first";
+	else if (c->run == cmd_mail)
+		why = "a message is begun already; RSET gives it up";
+	else if (c->run == cmd_rcpt)
+		why = "say MAIL FROM first";
+	else if (c->run == cmd_data)
+		why = s->state == SESSION_MAIL ? "no recipient was accepted" : "say MAIL FROM and RCPT TO first";
+	else if (s->state == SESSION_MAIL || s->state == SESSION_RCPT)
+		why = "not within a message";
+	session_bad(s, 503, "5.5.1", "%s: %s", c->verb, why);
+}
+
+static void
+run(struct session *s, struct slice line)
+{
+	struct slice verb, args;
+	const struct command *c;
+	bool ahead = channel_input(s->channel).len > 0;
+
+	line_split(line, &verb, &args);
+	c = command_find(verb);
+	if (c == NULL) {
+		session_bad(s, 500, "5.5.1", "%s is no command here; HELP lists them", command_echo(verb));
+		return;
+	}
+	if (!(c->legal & 1u << s->state)) {
+		out_of_order(s, c);
+		/* what follows a refused DATA may be a message, and must not be read as commands */
+		if (c->run == cmd_data && ahead)
+			session_close(s);
+		return;
+	}
+	if ((c->traits & NO_ARGUMENTS) && args.len > 0) {
+		session_bad(s, 501, "5.5.4", "%s takes no arguments", c->verb);
+		return;
+	}
+	/* strangers that do not wait for replies are mostly spam engines */
+	if ((c->traits & ENDS_PIPELINE) && ahead && s->kind == LISTEN_MX && !s->trusted)
+		s->errors++;
+	c->run(s, args);
+}
+
+/* A line that was too long is dropped to its end, then refused. */
+static bool
+skip(struct session *s)
+{
+	bool ended;
+
+	channel_consume(s->channel, line_skip(channel_input(s->channel), &ended));
+	if (!ended)
+		return false;
+	s->skipping = false;
+	session_bad(s, 500, "5.5.2", "The line is too long; %lld bytes is the limit",
+	    (long long)role_conf()->limits.command_line);
+	return true;
+}
+
+bool
+command_input(struct session *s)
+{
+	static char copy[LINE_LIMIT + 2]; /* the channel's bytes may move under a command */
+	struct slice in = channel_input(s->channel), line;
+	size_t used, max = (size_t)role_conf()->limits.command_line;
+
+	if (in.len == 0)
+		return false;
+	if (s->skipping)
+		return skip(s);
+	switch (line_next(in, max < LINE_LIMIT ? max : LINE_LIMIT, &line, &used)) {
+	case LINE_MORE:
+		return false;
+	case LINE_TOO_LONG:
+		channel_consume(s->channel, used);
+		s->skipping = true;
+		return skip(s);
+	case LINE_BAD:
+		channel_consume(s->channel, used);
+		session_bad(s, 500, "5.5.2", "A command must end with CR LF, and hold no other CR, LF or NUL");
+		return true;
+	case LINE_OK:
+		memcpy(copy, line.at, line.len);
+		line.at = copy;
+		channel_consume(s->channel, used);
+		run(s, line);
+		return true;
+	}
+	return false;
+}

@@ -1,0 +1,88 @@
+/* head - what smtpd needs to know of a message's header
+ *
+ * Field names only, line by line, up to the first line that is empty or no field. */
+#include "smtp/head.h"
+
+#include <string.h>
+
+/* Is the line the field `name` (which ends in ':')? Blanks before the colon are obsolete but legal. */
+static bool
+is_field(struct slice line, struct slice name)
+{
+	ptrdiff_t colon = slice_find(line, ':');
+
+	if (colon < 0)
+		return false;
+	return slice_eq_nocase(slice_trim(slice_first(line, (size_t)colon)), name);
+}
+
+/* The id: from '<' to '>' in the value, which may stand in the next, folded line. Only printable ASCII is kept. */
+static void
+take_msgid(struct head *h, struct slice value)
+{
+	size_t n = 0;
+	ptrdiff_t open = slice_find(value, '<');
+
+	if (open < 0)
+		return;
+	value = slice_skip(value, (size_t)open);
+	for (size_t i = 0; i < value.len && n + 1 < sizeof(h->msgid); i++) {
+		if (value.at[i] <= 32 || value.at[i] == 127)
+			break;
+		h->msgid[n++] = value.at[i];
+		if (value.at[i] == '>')
+			break;
+	}
+	if (n == 0 || h->msgid[n - 1] != '>')
+		n = 0;
+	h->msgid[n] = '\0';
+}
+
+static void
+take_field(struct head *h, struct slice line, struct slice rest)
+{
+	size_t value;
+
+	switch (line.at[0] | 0x20) {
+	case 'r':
+		h->received += is_field(line, SLICE("Received"));
+		break;
+	case 'd':
+		h->has_date |= is_field(line, SLICE("Date"));
+		break;
+	case 'm':
+		if (h->has_msgid || !is_field(line, SLICE("Message-ID")))
+			break;
+		h->has_msgid = true;
+		value = (size_t)slice_find(line, ':') + 1;
+		if (slice_trim(slice_skip(line, value)).len == 0 && rest.len > 0 && (rest.at[0] == ' ' || rest.at[0] == '\t'))
+			take_msgid(h, slice_first(rest, HEAD_MSGID_SIZE));
+		else
+			take_msgid(h, slice_skip(line, value));
+		break;
+	}
+}
+
+void
+head_read(struct head *h, struct slice message, bool whole)
+{
+	struct slice line;
+
+	memset(h, 0, sizeof(*h));
+	while (message.len > 0) {
+		if (!slice_line(&message, &line))
+			return;
+		if (line.len == 0) {
+			h->complete = true;
+			return;
+		}
+		if (line.at[0] == ' ' || line.at[0] == '\t')
+			continue;
+		if (slice_find(line, ':') < 0) { /* no field: the body began without an empty line */
+			h->complete = true;
+			return;
+		}
+		take_field(h, line, message);
+	}
+	h->complete = whole; /* a message without a body */
+}

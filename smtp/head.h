@@ -1,0 +1,21 @@
+/* head - what smtpd needs to know of a message's header: hops, and what is missing
+ *
+ * Looks at no more than it is given (the first 32 KiB), decides nothing, fails never. */
+#ifndef SMTP_HEAD_H
+#define SMTP_HEAD_H
+
+#include "base/slice.h"
+
+#define HEAD_MSGID_SIZE 256
+
+struct head {
+	unsigned received; /* Received fields: hops so far */
+	bool complete;	   /* its end was seen */
+	bool has_date, has_msgid;
+	char msgid[HEAD_MSGID_SIZE]; /* with its brackets, or "" */
+};
+
+/* `whole`: nothing of the message lies behind these bytes. */
+void head_read(struct head *h, struct slice message, bool whole);
+
+#endif

@@ -1,0 +1,194 @@
+/* listener - the sockets that clients connect to
+ *
+ * Each wake-up accepts what is there, up to a batch, so that one busy listener does not starve the others. Every process of smtpd
+ * waits on the same sockets. When descriptors run out, accepting rests for a moment instead of spinning. */
+#define _GNU_SOURCE
+#include "smtp/listener.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/role.h"
+#include "conf/conf.h"
+#include "smtp/clients.h"
+#include "smtp/session.h"
+
+#define LISTENERS_MAX 64
+#define BATCH 32
+#define REST_MS 100
+
+static struct listener {
+	int fd;
+	enum listener_kind kind;
+	struct event *ready, *rested;
+} listeners[LISTENERS_MAX];
+static unsigned n_listeners;
+static bool started;
+
+/* -- who calls */
+
+static void
+inet_peer(struct peer *p, const struct sockaddr_storage *from)
+{
+	const struct sockaddr_in *v4 = (const void *)from;
+	const struct sockaddr_in6 *v6 = (const void *)from;
+
+	if (from->ss_family == AF_INET) {
+		inet_ntop(AF_INET, &v4->sin_addr, p->ip, sizeof(p->ip));
+		p->port = ntohs(v4->sin_port);
+	} else if (from->ss_family == AF_INET6) {
+		/* an IPv4 client of a socket that takes both */
+		if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+			inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], p->ip, sizeof(p->ip));
+		else
+			inet_ntop(AF_INET6, &v6->sin6_addr, p->ip, sizeof(p->ip));
+		p->port = ntohs(v6->sin6_port);
+	}
+}
+
+static int
+local_peer(struct peer *p, int fd)
+{
+	struct ucred who;
+	socklen_t len = sizeof(who);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == -1)
+		return -1;
+	p->uid = who.uid;
+	return 0;
+}
+
+static void
+welcome(struct listener *l, int fd, const struct sockaddr_storage *from)
+{
+	const struct conf *conf = role_conf();
+	struct peer peer = { .kind = l->kind };
+	uint64_t most_per_client = (uint64_t)conf->limits.connections_per_client;
+	uint32_t slot;
+
+	inet_peer(&peer, from);
+	if (l->kind == LISTEN_LOCAL && local_peer(&peer, fd) == -1) {
+		close(fd);
+		return;
+	}
+	/* a proxy's connections belong to many clients */
+	if (l->kind == LISTEN_LOCAL || conf_networks_hold(&conf->trusted_proxies, peer.ip))
+		most_per_client = UINT32_MAX;
+	slot = clients_slot(peer.ip);
+	switch (clients_enter(slot, (uint64_t)conf->limits.connections, most_per_client)) {
+	case CLIENTS_FINE:
+		session_start(fd, &peer, slot);
+		break;
+	case CLIENTS_TOO_MANY:
+		session_turn_away(fd, &peer, "This server has too many connections; please try again later");
+		break;
+	case CLIENTS_TOO_MANY_FROM_ONE:
+		session_turn_away(fd, &peer, "You have too many connections to this server; please close some");
+		break;
+	}
+}
+
+/* -- accepting */
+
+static void
+rest(struct listener *l)
+{
+	static const struct timeval pause = { 0, REST_MS * 1000 };
+
+	log_warning("no connection can be accepted for a moment: %s", strerror(errno));
+	event_del(l->ready);
+	evtimer_add(l->rested, &pause);
+}
+
+static void
+on_rested(evutil_socket_t fd, short what, void *arg)
+{
+	struct listener *l = arg;
+
+	(void)fd;
+	(void)what;
+	event_add(l->ready, NULL);
+}
+
+static void
+on_ready(evutil_socket_t listening, short what, void *arg)
+{
+	struct listener *l = arg;
+
+	(void)what;
+	for (int i = 0; i < BATCH; i++) {
+		struct sockaddr_storage from = { 0 };
+		socklen_t len = sizeof(from);
+		int fd = accept4(listening, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0) {
+			welcome(l, fd, &from);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+			rest(l);
+		if (errno != ECONNABORTED && errno != EINTR)
+			return;
+	}
+}
+
+/* -- life */
+
+static void
+start(struct listener *l)
+{
+	l->ready = event_new(role_base(), l->fd, EV_READ | EV_PERSIST, on_ready, l);
+	l->rested = evtimer_new(role_base(), on_rested, l);
+	if (l->ready == NULL || l->rested == NULL || event_add(l->ready, NULL) == -1)
+		log_error("a listener cannot be started: memory is gone");
+}
+
+void
+listener_add(int fd, enum listener_kind kind, const char *name, const char *address)
+{
+	struct listener *l = &listeners[n_listeners];
+	int on = 1;
+
+	if (n_listeners == LISTENERS_MAX || kind == LISTEN_LMTP || kind > LISTEN_LOCAL || role_stopping()) {
+		log_error("listener \"%s\" (%s) cannot be served", name, address);
+		close(fd);
+		return;
+	}
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	/* accepted sockets inherit it, which saves a call for each */
+	if (kind != LISTEN_LOCAL)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	l->fd = fd;
+	l->kind = kind;
+	n_listeners++;
+	if (started)
+		start(l);
+}
+
+void
+listeners_start(void)
+{
+	started = true;
+	for (unsigned i = 0; i < n_listeners; i++)
+		start(&listeners[i]);
+}
+
+void
+listeners_stop(void)
+{
+	for (unsigned i = 0; i < n_listeners; i++) {
+		if (listeners[i].ready != NULL)
+			event_free(listeners[i].ready);
+		if (listeners[i].rested != NULL)
+			event_free(listeners[i].rested);
+		close(listeners[i].fd);
+	}
+	n_listeners = 0;
+}

@@ -1,0 +1,14 @@
+/* listener - the sockets that clients connect to */
+#ifndef SMTP_LISTENER_H
+#define SMTP_LISTENER_H
+
+#include "base/msg.h"
+
+/* Takes the listening descriptor over. Before listeners_start it is only kept. */
+void listener_add(int fd, enum listener_kind kind, const char *name, const char *address);
+/* Accept from now on. */
+void listeners_start(void);
+/* Accept no more, for good. */
+void listeners_stop(void);
+
+#endif

@@ -1,0 +1,439 @@
+/* session - one client's connection, from accept to close
+ *
+ * Everything that happens comes through session_run: it takes one step after the other (a command, a piece of a body) until
+ * the client's bytes are used up or an answer has to be waited for, sends all replies in one write, and then decides in
+ * settle() when the deadline is, or that the session is over. Nothing else frees a session while it runs.
+ *
+ * Deadlines: a command must be complete within limits.idle_timeout of the last reply, however it drips in; a body may
+ * pause for limits.data_timeout; and no session outlives limits.session_timeout. */
+#include "smtp/session.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/qid.h"
+#include "base/role.h"
+#include "conf/conf.h"
+#include "smtp/clients.h"
+#include "smtp/command.h"
+
+#define IN_MIN (32 * 1024) /* bytes a client may send ahead */
+#define OUT_MAX (64 * 1024)
+#define OUT_HIGH (16 * 1024) /* a client that does not read its replies is not served */
+#define REPLY_TEXT_MAX 500
+#define BUSY_MS (10 * 60 * 1000) /* for another process to answer */
+#define CLOSE_MS (10 * 1000)
+
+static struct session *sessions;
+static unsigned n_sessions;
+
+static void settle(struct session *s);
+
+/* -- states */
+
+typedef bool input_fn(struct session *s);
+
+static const struct state_row {
+	const char *name;
+	unsigned next;	 /* states that may follow */
+	input_fn *input; /* what the client's bytes mean; false: nothing to do for now */
+} states[SESSION_STATES] = {
+	[SESSION_NEW] = { "new", IN(GREETED) | IN(CLOSING), NULL },
+	[SESSION_GREETED] = { "greeted", IN(IDLE) | IN(GREETED) | IN(TLS) | IN(CLOSING), command_input },
+	[SESSION_IDLE] = { "idle", IN(GREETED) | IN(IDLE) | IN(MAIL) | IN(AUTH) | IN(TLS) | IN(CLOSING),
+	    command_input },
+	[SESSION_MAIL] = { "mail", IN(IDLE) | IN(RCPT) | IN(CLOSING), command_input },
+	[SESSION_RCPT] = { "rcpt", IN(IDLE) | IN(DATA) | IN(CLOSING), command_input },
+	[SESSION_DATA] = { "data", IN(END) | IN(CLOSING), data_input },
+	[SESSION_END] = { "end", IN(IDLE) | IN(CLOSING), NULL },
+	[SESSION_AUTH] = { "auth", IN(IDLE) | IN(CLOSING), auth_input },
+	[SESSION_TLS] = { "tls", IN(GREETED) | IN(CLOSING), NULL },
+	[SESSION_CLOSING] = { "closing", 0, NULL },
+};
+
+void
+session_enter(struct session *s, enum session_state next)
+{
+	if (s->state == next)
+		return;
+	assert(states[s->state].next & 1u << next);
+	log_debug("%s: %s -> %s", s->ip, states[s->state].name, states[next].name);
+	s->state = next;
+	s->progress = true;
+	if (next == SESSION_IDLE || next == SESSION_GREETED)
+		transaction_free(&s->tx);
+}
+
+/* -- replies */
+
+static void
+write_line(struct session *s, int code, const char *enhanced, const char *text)
+{
+	char line[REPLY_TEXT_MAX + 64];
+	int n = snprintf(line, sizeof(line) - 2, "%03d %s%s%.*s", code, enhanced != NULL ? enhanced : "",
+	    enhanced != NULL ? " " : "", REPLY_TEXT_MAX, text);
+
+	for (int i = 0; i < n; i++)
+		if ((unsigned char)line[i] < 32 || line[i] == 127)
+			line[i] = '?';
+	memcpy(line + n, "\r\n", 2);
+	s->progress = true;
+	if (channel_write(s->channel, (struct slice){ line, (size_t)n + 2 }) == -1)
+		session_close(s);
+}
+
+static void
+reply_v(struct session *s, int code, const char *enhanced, const char *fmt, va_list ap)
+{
+	char text[REPLY_TEXT_MAX + 1];
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	write_line(s, code, enhanced, text);
+}
+
+void
+session_reply(struct session *s, int code, const char *enhanced, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	reply_v(s, code, enhanced, fmt, ap);
+	va_end(ap);
+}
+
+void
+session_bad(struct session *s, int code, const char *enhanced, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	reply_v(s, code, enhanced, fmt, ap);
+	va_end(ap);
+	if (++s->errors < (unsigned)role_conf()->limits.errors || s->state == SESSION_CLOSING)
+		return;
+	session_reply(s, 421, "4.7.0", "Too many commands in error; goodbye");
+	session_refused(s, NULL, "too many commands in error");
+	session_close(s);
+}
+
+void
+session_no_memory(struct session *s)
+{
+	session_reply(s, 451, "4.3.0", "This server is short of memory; please try again later");
+}
+
+void
+session_refused(const struct session *s, const char *to, const char *text)
+{
+	struct event_note note = { .event = EVENT_REFUSED, .text = text, .to = to, .ip = s->ip, .user = s->user };
+
+	if (s->tx != NULL) {
+		note.qid = s->tx->qid;
+		note.from = s->tx->from;
+		note.msgid = s->tx->head.msgid;
+	}
+	role_event(&note);
+}
+
+bool
+session_may_relay(const struct session *s)
+{
+	return s->user != NULL || s->trusted;
+}
+
+/* -- the end */
+
+void
+session_close(struct session *s)
+{
+	if (s->state != SESSION_CLOSING)
+		session_enter(s, SESSION_CLOSING);
+}
+
+/* The session's ticket is void from now on. */
+static void
+log_out(struct session *s)
+{
+	if (s->user == NULL)
+		return;
+	wire_put_bytes(frame_begin(MSG_AUTH_END, 0), (struct slice){ s->ticket, TICKET_LEN });
+	link_send(role_link(ROLE_AUTH), -1);
+	free(s->user);
+	s->user = NULL;
+	explicit_bzero(s->ticket, sizeof(s->ticket));
+}
+
+static void
+session_free(struct session *s)
+{
+	link_forget(s->token);
+	if (s->state == SESSION_AUTH)
+		auth_abort(s);
+	transaction_free(&s->tx);
+	log_out(s);
+	channel_free(&s->channel);
+	if (s->counted)
+		clients_leave(s->client);
+	if (s->prev != NULL)
+		s->prev->next = s->next;
+	else
+		sessions = s->next;
+	if (s->next != NULL)
+		s->next->prev = s->prev;
+	free(s->helo);
+	free(s->name);
+	free(s);
+	n_sessions--;
+	if (n_sessions == 0 && role_stopping())
+		role_exit(0);
+}
+
+/* -- deadlines */
+
+static int64_t
+patience(const struct session *s)
+{
+	const struct conf *conf = role_conf();
+
+	if (s->state == SESSION_CLOSING)
+		return CLOSE_MS;
+	if (s->token != 0 || s->state == SESSION_END)
+		return BUSY_MS;
+	return s->state == SESSION_DATA ? conf->limits.data_timeout : conf->limits.idle_timeout;
+}
+
+static void
+move_deadline(struct session *s)
+{
+	int64_t ms = patience(s), left = (s->ends - clock_mono()) / 1000;
+
+	s->progress = false;
+	if (left < ms && s->state != SESSION_CLOSING)
+		ms = left;
+	channel_deadline(s->channel, ms > 0 ? ms : 1);
+}
+
+static void
+on_timeout(struct session *s)
+{
+	enum session_state state = s->state;
+
+	if (state == SESSION_CLOSING || state == SESSION_NEW || state == SESSION_TLS) {
+		session_free(s);
+		return;
+	}
+	if (clock_mono() >= s->ends)
+		session_reply(s, 421, "4.4.2", "This connection has lasted too long; please connect again");
+	else if (state == SESSION_DATA && s->tx->dot.fault != DOT_FINE)
+		session_reply(s, 421, "4.4.2", "No end of the message came. %s", dot_why(s->tx->dot.fault));
+	else if (s->token != 0 || state == SESSION_END)
+		session_reply(s, 421, "4.3.0", "This server could not finish in time; please try again later");
+	else
+		session_reply(s, 421, "4.4.2", "Nothing came from you for too long; goodbye");
+	session_close(s);
+	settle(s);
+}
+
+/* -- running */
+
+static bool
+step(struct session *s)
+{
+	input_fn *input = states[s->state].input;
+
+	if (s->token != 0 || input == NULL || channel_pending(s->channel) > OUT_HIGH)
+		return false;
+	return input(s);
+}
+
+/* Is there anything left to wait for, after the client has closed its side? */
+static bool
+blocked(const struct session *s)
+{
+	return s->token != 0 || channel_pending(s->channel) > 0 ||
+	    (s->state == SESSION_DATA && channel_input(s->channel).len > 0);
+}
+
+/* After all steps: the session waits, or is over. May free it. */
+static void
+settle(struct session *s)
+{
+	if (role_stopping() && s->token == 0 && (IN(GREETED) | IN(IDLE) | IN(MAIL) | IN(RCPT)) & 1u << s->state) {
+		session_reply(s, 421, "4.3.2", "This server is going down; please try again in a moment");
+		session_close(s);
+	}
+	if (s->eof && !blocked(s) && s->state != SESSION_CLOSING)
+		session_enter(s, SESSION_CLOSING);
+	if (s->state == SESSION_CLOSING && channel_pending(s->channel) == 0) {
+		session_free(s);
+		return;
+	}
+	if (s->progress)
+		move_deadline(s);
+}
+
+void
+session_run(struct session *s)
+{
+	channel_cork(s->channel);
+	while (step(s))
+		;
+	channel_uncork(s->channel);
+	settle(s);
+}
+
+void
+session_answered(struct session *s)
+{
+	s->token = 0;
+	s->progress = true;
+	channel_cork(s->channel);
+}
+
+static void
+on_secured(struct session *s)
+{
+	s->tls = true;
+	if (s->state == SESSION_NEW) {
+		session_greet(s);
+	} else {
+		session_forget(s);
+		session_enter(s, SESSION_GREETED);
+	}
+	session_run(s);
+}
+
+static void
+on_channel(struct channel *c, enum channel_event event, void *arg)
+{
+	struct session *s = arg;
+
+	switch (event) {
+	case CHANNEL_INPUT:
+	case CHANNEL_DRAINED:
+		session_run(s);
+		break;
+	case CHANNEL_SECURED:
+		on_secured(s);
+		break;
+	case CHANNEL_EOF:
+		s->eof = true;
+		session_run(s);
+		break;
+	case CHANNEL_TIMEOUT:
+		on_timeout(s);
+		break;
+	default:
+		log_debug("%s: %s", s->ip, channel_error(c));
+		session_free(s);
+		break;
+	}
+}
+
+/* -- the beginning */
+
+void
+session_forget(struct session *s)
+{
+	transaction_free(&s->tx);
+	if (!s->helo_fixed) {
+		free(s->helo);
+		s->helo = NULL;
+	}
+	s->esmtp = false;
+}
+
+void
+session_greet(struct session *s)
+{
+	session_reply(s, 220, NULL, "%s ESMTP Tegami", role_conf()->hostname);
+	session_enter(s, SESSION_GREETED);
+}
+
+static void
+link_in(struct session *s)
+{
+	s->next = sessions;
+	if (sessions != NULL)
+		sessions->prev = s;
+	sessions = s;
+	n_sessions++;
+}
+
+static size_t
+in_max(void)
+{
+	size_t line = (size_t)role_conf()->limits.command_line + 2;
+
+	return line > IN_MIN ? line : IN_MIN;
+}
+
+void
+session_start(int fd, const struct peer *peer, uint32_t client)
+{
+	const struct conf *conf = role_conf();
+	struct session *s = calloc(1, sizeof(*s));
+
+	if (s == NULL) {
+		clients_leave(client);
+		close(fd);
+		return;
+	}
+	s->channel = channel_new(role_base(), fd, false, in_max(), OUT_MAX, on_channel, s);
+	if (s->channel == NULL) {
+		clients_leave(client);
+		free(s);
+		return;
+	}
+	s->counted = true;
+	s->client = client;
+	s->kind = peer->kind;
+	memcpy(s->ip, peer->ip, sizeof(s->ip));
+	s->port = peer->port;
+	s->uid = peer->uid;
+	s->ends = clock_mono() + conf->limits.session_timeout * 1000;
+	s->proxy = peer->kind != LISTEN_LOCAL && conf_networks_hold(&conf->trusted_proxies, s->ip);
+	s->trusted = peer->kind == LISTEN_LOCAL || conf_networks_hold(&conf->trusted_networks, s->ip);
+	s->progress = true;
+	link_in(s);
+	if (peer->kind != LISTEN_SUBMISSIONS)
+		session_greet(s);
+	else if (smtpd_tls() == NULL || channel_start_tls(s->channel, smtpd_tls(), true, NULL) == -1)
+		session_close(s);
+	settle(s);
+}
+
+void
+session_turn_away(int fd, const struct peer *peer, const char *why)
+{
+	char line[256];
+	int n = snprintf(line, sizeof(line), "421 4.7.0 %s\r\n", why);
+
+	/* to one who waits for TLS plain words would be noise */
+	if (peer->kind != LISTEN_SUBMISSIONS && send(fd, line, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		log_debug("%s: the refusal could not be sent", peer->ip);
+	close(fd);
+}
+
+unsigned
+session_count(void)
+{
+	return n_sessions;
+}
+
+void
+session_stop_all(void)
+{
+	for (struct session *s = sessions, *next; s != NULL; s = next) {
+		next = s->next;
+		settle(s);
+	}
+}

@@ -1,0 +1,130 @@
+/* smtpd - the process that speaks SMTP with strangers and users
+ *
+ * It holds the TLS keys and nothing else: no file, no database, no password. One runs per core; all accept on the same
+ * sockets. See session.c for the life of a connection, command.c for the commands, deliver.c for what becomes of a message. */
+#include <event2/event.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/role.h"
+#include "base/tls.h"
+#include "conf/conf.h"
+#include "smtp/clients.h"
+#include "smtp/listener.h"
+#include "smtp/session.h"
+#include "smtp/spool.h"
+
+#define GRACE_S 10 /* for sessions to finish after SETUP_STOP */
+
+static struct tls_server *tls;
+
+SSL_CTX *
+smtpd_tls(void)
+{
+	return tls_server_ctx(tls);
+}
+
+/* All certificates that were handed over. NULL + err when one is bad. */
+static struct tls_server *
+load_certificates(struct err *err)
+{
+	struct tls_server *fresh = tls_server_new(err);
+	const char *name;
+	int fd;
+
+	for (unsigned i = 0; fresh != NULL && (fd = role_file_at(SETUP_FILE_TLS_CERT, i, &name)) >= 0; i++) {
+		if (tls_server_add(fresh, name, fd, role_file(SETUP_FILE_TLS_KEY, name), err) == -1)
+			tls_server_free(&fresh);
+	}
+	return fresh;
+}
+
+/* As many descriptors as we may have: a connection is one. */
+static void
+raise_limits(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
+static int
+smtpd_open(struct err *err)
+{
+	raise_limits();
+	tzset();
+	tls_setup();
+	if (clients_open(role_file(SETUP_FILE_CLIENTS, ""), role_number(), err) == -1)
+		return -1;
+	tls = load_certificates(err);
+	return tls != NULL ? 0 : -1;
+}
+
+static int
+smtpd_start(struct err *err)
+{
+	(void)err;
+	if (smtpd_tls() == NULL)
+		log_warning("there is no certificate: TLS and logging in are not offered");
+	listeners_start();
+	return 0;
+}
+
+static int
+smtpd_reload(struct err *err)
+{
+	struct tls_server *fresh = load_certificates(err);
+
+	if (fresh == NULL)
+		return -1;
+	tls_server_free(&tls);
+	tls = fresh;
+	return 0;
+}
+
+static void
+on_grace_over(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	role_exit(0);
+}
+
+static void
+smtpd_stop(void)
+{
+	static const struct timeval grace = { GRACE_S, 0 };
+
+	listeners_stop();
+	if (event_base_once(role_base(), -1, EV_TIMEOUT, on_grace_over, NULL, &grace) == -1)
+		role_exit(0);
+	session_stop_all();
+	if (session_count() == 0)
+		role_exit(0);
+}
+
+static const struct msg_handler handlers[] = {
+	{ MSG_SPOOL_CREDIT, spool_on_credit },
+	{ MSG_NONE, NULL },
+};
+
+static const struct role_ops smtpd = {
+	.role = ROLE_SMTPD,
+	.handlers = handlers,
+	.open = smtpd_open,
+	.start = smtpd_start,
+	.reload = smtpd_reload,
+	.stop = smtpd_stop,
+	.listener = listener_add,
+};
+
+int
+main(void)
+{
+	return role_main(&smtpd);
+}

@@ -1,0 +1,182 @@
+/* test_path - addresses in MAIL and RCPT: what is taken and in which form, and what is refused */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "smtp/proto/path.h"
+
+static const struct {
+	const char *in, *text, *rest;
+} good[] = {
+	{ "<a@b.example>", "a@b.example", "" },
+	{ "<>", "", "" },
+	{ "<> BODY=7BIT", "", " BODY=7BIT" },
+	{ "<a@b.example> SIZE=1", "a@b.example", " SIZE=1" },
+	{ "a@b.example", "a@b.example", "" },
+	{ "a@b.example SIZE=1", "a@b.example", " SIZE=1" },
+	{ "<\"a b\"@c.example>", "\"a b\"@c.example", "" },
+	{ "<\"ab\"@c.example>", "ab@c.example", "" },
+	{ "<\"a\\\"b\"@c.example>", "\"a\\\"b\"@c.example", "" },
+	{ "<\"a\\b\"@c.example>", "ab@c.example", "" },
+	{ "<\"a..b\"@c.example>", "\"a..b\"@c.example", "" },
+	{ "<\"<script>\"@c.example>", "\"<script>\"@c.example", "" },
+	{ "<\"a@b\"@c.example>", "\"a@b\"@c.example", "" },
+	{ "<@x.example,@y.example:a@b.example>", "a@b.example", "" },
+	{ "<postmaster>", "postmaster", "" },
+	{ "<Postmaster>", "Postmaster", "" },
+	{ "<a@[192.0.2.1]>", "a@[192.0.2.1]", "" },
+	{ "<a@[IPv6:2001:db8::1]>", "a@[IPv6:2001:db8::1]", "" },
+	{ "<user+tag@b.example>", "user+tag@b.example", "" },
+	{ "<!#$%&'*+-/=?^_`{|}~@b.example>", "!#$%&'*+-/=?^_`{|}~@b.example", "" },
+	{ "<a@my_host.example>", "a@my_host.example", "" },
+	{ "<a@b>", "a@b", "" },
+};
+
+static const struct {
+	const char *in;
+	enum path_status status;
+} bad[] = {
+	{ "", PATH_SYNTAX },
+	{ "<", PATH_SYNTAX },
+	{ "<a@b.example", PATH_SYNTAX },
+	{ "<a@b.example>x", PATH_SYNTAX },
+	{ "<a@b.example>>", PATH_SYNTAX },
+	{ "<a b@c.example>", PATH_SYNTAX },
+	{ "<a@>", PATH_SYNTAX },
+	{ "<@b.example>", PATH_SYNTAX },
+	{ "<a>", PATH_NO_DOMAIN },
+	{ "<.a@b.example>", PATH_SYNTAX },
+	{ "<a.@b.example>", PATH_SYNTAX },
+	{ "<a..b@b.example>", PATH_SYNTAX },
+	{ "<a@b..example>", PATH_SYNTAX },
+	{ "<a@-b.example>", PATH_SYNTAX },
+	{ "<a@b-.example>", PATH_SYNTAX },
+	{ "<a@b.example.>", PATH_SYNTAX },
+	{ "<a@b@c.example>", PATH_SYNTAX },
+	{ "<a@[192.0.2.256]>", PATH_SYNTAX },
+	{ "<a@[192.0.2.1>", PATH_SYNTAX },
+	{ "<a@[]>", PATH_SYNTAX },
+	{ "<a@[IPv6:zz]>", PATH_SYNTAX },
+	{ "<a@[x-tag:data]>", PATH_SYNTAX },
+	{ "<\"\"@b.example>", PATH_SYNTAX },
+	{ "<\"a@b.example>", PATH_SYNTAX },
+	{ "<\"a\\", PATH_SYNTAX },
+	{ "<\"a\tb\"@c.example>", PATH_SYNTAX },
+	{ "<a\r@b.example>", PATH_SYNTAX },
+	{ "<@x.example:>", PATH_SYNTAX },
+	{ "<@x.example a@b.example>", PATH_SYNTAX },
+	{ "<x.example:a@b.example>", PATH_SYNTAX },
+	{ "<j\303\274rgen@b.example>", PATH_NOT_ASCII },
+	{ "<a@b\303\274.example>", PATH_NOT_ASCII },
+	{ "<\"\303\274\"@b.example>", PATH_NOT_ASCII },
+	{ "<|/bin/sh@b.example;x>", PATH_SYNTAX },
+};
+
+static void
+reads_good_ones(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(good); i++) {
+		struct slice rest = slice_of(good[i].in);
+		struct path p;
+
+		if (path_read(&rest, &p) != PATH_OK)
+			fail_msg("%s was refused", good[i].in);
+		assert_string_equal(p.text, good[i].text);
+		if (!slice_eq(rest, slice_of(good[i].rest)))
+			fail_msg("%s: left over: %.*s", good[i].in, SLICE_ARG(rest));
+	}
+}
+
+static void
+refuses_bad_ones(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		struct slice rest = slice_of(bad[i].in);
+		struct path p;
+		enum path_status status = path_read(&rest, &p);
+
+		if (status != bad[i].status)
+			fail_msg("%s: %d, not %d", bad[i].in, status, bad[i].status);
+		assert_string_equal(p.text, "");
+		assert_true(rest.at == bad[i].in);
+	}
+}
+
+static void
+keeps_limits(void **state)
+{
+	char in[700];
+	struct slice rest;
+	struct path p;
+
+	(void)state;
+	memset(in, 'a', sizeof(in));
+	in[0] = '<';
+	memcpy(in + 1 + PATH_LOCAL_MAX, "@b.example>", 12);
+	rest = slice_of(in);
+	assert_int_equal(path_read(&rest, &p), PATH_OK);
+	memset(in, 'a', sizeof(in));
+	in[0] = '<';
+	memcpy(in + 2 + PATH_LOCAL_MAX, "@b.example>", 12);
+	rest = slice_of(in);
+	assert_int_equal(path_read(&rest, &p), PATH_TOO_LONG);
+	/* a label of 64, and a name of more than 255 */
+	memset(in, 'a', sizeof(in));
+	memcpy(in, "<a@", 3);
+	memcpy(in + 3 + 64, ">", 2);
+	rest = slice_of(in);
+	assert_int_equal(path_read(&rest, &p), PATH_SYNTAX);
+	memset(in, 'a', sizeof(in));
+	memcpy(in, "<a@", 3);
+	for (int i = 35; i < 300; i += 32)
+		in[i] = '.';
+	memcpy(in + 300, ">", 2);
+	rest = slice_of(in);
+	assert_int_equal(path_read(&rest, &p), PATH_TOO_LONG);
+	/* each within its limit, but not together: nothing is written past the end */
+	memset(in, 'a', sizeof(in));
+	in[0] = '<';
+	in[1 + PATH_LOCAL_MAX] = '@';
+	for (int i = 1 + PATH_LOCAL_MAX + 32; i < 440; i += 32)
+		in[i] = '.';
+	memcpy(in + 440, ">", 2);
+	rest = slice_of(in);
+	assert_int_equal(path_read(&rest, &p), PATH_TOO_LONG);
+}
+
+static void
+knows_parts(void **state)
+{
+	struct slice rest = SLICE("<\"a@b\"@c.example>");
+	struct path p;
+
+	(void)state;
+	assert_int_equal(path_read(&rest, &p), PATH_OK);
+	assert_true(slice_eq(path_local(&p), SLICE("\"a@b\"")));
+	assert_true(slice_eq(path_domain(&p), SLICE("c.example")));
+	rest = SLICE("<postmaster>");
+	assert_int_equal(path_read(&rest, &p), PATH_OK);
+	assert_int_equal(path_domain(&p).len, 0);
+	assert_true(path_same("a@b.example", "a@B.Example"));
+	assert_false(path_same("a@b.example", "A@b.example"));
+	assert_false(path_same("a@b.example", "a@c.example"));
+	assert_true(path_same("postmaster", "postmaster"));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(reads_good_ones),
+		cmocka_unit_test(refuses_bad_ones),
+		cmocka_unit_test(keeps_limits),
+		cmocka_unit_test(knows_parts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
