@@ -2,7 +2,6 @@
  *
  * Each wake-up accepts what is there, up to a batch, so that one busy listener does not starve the others. Every process of smtpd
  * waits on the same sockets. When descriptors run out, accepting rests for a moment instead of spinning. */
-#define _GNU_SOURCE
 #include "smtp/listener.h"
 
 #include <arpa/inet.h>

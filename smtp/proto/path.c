@@ -231,7 +231,7 @@ take_mailbox(struct slice *in, struct path *out)
 		*in = slice_skip(*in, 1);
 		status = take_domain(in, &domain);
 	} else if (!slice_eq_nocase(name, SLICE("postmaster"))) {
-		status = PATH_NO_DOMAIN;
+		status = in->len == 0 || in->at[0] == '>' ? PATH_NO_DOMAIN : PATH_SYNTAX;
 	}
 	if (status == PATH_OK)
 		status = write_out(out, name, domain);

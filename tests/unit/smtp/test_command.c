@@ -6,6 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/role.h"
 #include "smtp/command.h"
 
 /* The handlers are not under test. */

@@ -41,7 +41,7 @@ static const struct {
 	{ "a\r\n.\r\r\n.\r\nQ", 0, NULL, "Q", DOT_BARE_CR, true },
 	{ "\n\n.\n\n", 0, NULL, "", DOT_BARE_LF, false },
 	{ "\r\r\r\r\n.\r\n", 0, NULL, "", DOT_BARE_CR, true },
-	{ "a\0b\r\n.\r\nQ", 10, NULL, "Q", DOT_NUL, true },
+	{ "a\0b\r\n.\r\nQ", 9, NULL, "Q", DOT_NUL, true },
 	{ "a\r\n.\0\r\n.\r\nQ", 11, NULL, "Q", DOT_NUL, true },
 	{ "a\nb\0c\r\n.\r\n", 10, NULL, "", DOT_BARE_LF, true },
 };
