@@ -8,7 +8,8 @@
  *   retry     waiting ones are tried now, held ones too          hold     waiting ones are not tried any more
  *   release   held ones go on                                    bounce   failed now: the sender gets a report
  *   delete    gone without a word
- * A recipient that is being delivered at this moment is left alone; its row says so. */
+ * Rows of a change are the recipients changed (or, with dry_run, those that would be), with the word `result`. One that is being
+ * delivered at this moment is left alone; when nothing at all was changed the end says why. */
 #include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +50,7 @@ struct walk {			/* one request under way */
 	struct row rows[PAGE_ROWS];
 	unsigned n_rows;
 	uint64_t matched, changed;
+	const char *why_not;	/* the last one that was not changed */
 };
 
 static unsigned n_walks;
@@ -173,22 +175,27 @@ row_out(struct walk *w, const struct row *r, const struct entry *e, const char *
 
 /* -- doing it */
 
+/* What was done, or NULL with w->why_not. */
 static const char *
-act(struct walk *w, struct entry *e, const struct row *r)
+act(struct walk *w, struct entry *e)
 {
 	struct report *failed = NULL;
 	struct outcome returned = { "", 0, "5.7.0", "returned by the administrator" };
 
-	(void)r;
-	if (w->action == ACT_RELEASE && e->state != ENTRY_HELD)
-		return "not held";
-	if (w->action == ACT_HOLD && e->state == ENTRY_HELD)
-		return "held already";
+	if (w->action == ACT_RELEASE && e->state != ENTRY_HELD) {
+		w->why_not = "not held";
+		return NULL;
+	}
+	if (w->action == ACT_HOLD && e->state == ENTRY_HELD) {
+		w->why_not = "held already";
+		return NULL;
+	}
 	if (w->dry_run)
 		return "would be changed";
-	if (!flow_pull(e))
-		return "being delivered";
-	w->changed++;
+	if (!flow_pull(e)) {
+		w->why_not = "being delivered at this moment; try again";
+		return NULL;
+	}
 	switch (w->action) {
 	case ACT_RETRY:
 	case ACT_RELEASE:
@@ -214,12 +221,16 @@ page_rows(struct walk *w)
 		struct row *r = &w->rows[i];
 		struct entry *e = entry_of(r);
 		struct entry before;
+		const char *result = "";
 
 		if (e == NULL || e->state == ENTRY_DONE)
 			continue;
 		w->matched++;
 		before = *e;
-		row_out(w, r, &before, w->action == ACT_LIST || w->action == ACT_SHOW ? "" : act(w, e, r));
+		if (w->action != ACT_LIST && w->action != ACT_SHOW && (result = act(w, e)) == NULL)
+			continue;
+		w->changed++;
+		row_out(w, r, &before, result);
 	}
 	w->n_rows = 0;
 	pool_free(&w->page);
@@ -234,6 +245,9 @@ walk_end(struct walk *w, const struct err *err)
 
 	if (err == NULL && w->matched == 0 && admin_get(&w->rq, "id") != NULL) {
 		err_set(&none, ERR_NOT_FOUND, "no such message in the queue");
+		err = &none;
+	} else if (err == NULL && w->matched > 0 && w->changed == 0) {
+		err_set(&none, ERR_TEMPORARY, "nothing was changed: %s", w->why_not);
 		err = &none;
 	}
 	admin_reply_end(w->to, err);

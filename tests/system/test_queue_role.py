@@ -199,7 +199,7 @@ def relay_all(q, f, status, code, enhanced, text):
 
 
 def test_retry_then_ok(state):
-    q = state(conf=[("relay.retry", "300")])
+    q = state(conf=[("relay.retry", ""), ("relay.retry", "1000")])
     q.put(qid_at(), [R])
     relay_all(q, q.relay.want("RELAY_SEND"), STEP_TEMPORARY, 451, "4.7.1", "greylisted")
     f = q.relay.want("RELAY_SEND")
@@ -250,7 +250,7 @@ def test_bounce_remote_sender_waits_for_directory(state):
 
 
 def test_lifetime_ends(state):
-    q = state(conf=[("relay.retry", "300"), ("relay.lifetime", "1000")])
+    q = state(conf=[("relay.retry", ""), ("relay.retry", "1000"), ("relay.lifetime", "1000")])
     q.put(qid_at(), [R], sender="")
     while True:
         f = q.relay.recv(3)
@@ -263,7 +263,7 @@ def test_lifetime_ends(state):
 
 
 def test_delay_warning(state):
-    q = state(conf=[("relay.retry", "300"), ("relay.warn_after", "100")])
+    q = state(conf=[("relay.retry", ""), ("relay.retry", "1000"), ("relay.warn_after", "1000")])
     q.put(qid_at(10), [R], sender="alice@example.test", flags=SUBMITTED)
     relay_all(q, q.relay.want("RELAY_SEND"), STEP_TEMPORARY, 451, "4.7.1", "later")
     ask = q.directory.want("DIR_RCPT")
@@ -414,7 +414,7 @@ def test_limits(state):
     assert q.put(qid_at(n=2), [A])[0] == PUT_OK
     assert q.put(qid_at(n=3), [A])[0] == PUT_FULL
     q.kill()
-    q = state(conf=[("limits.min_free", str(1 << 60))])
+    q = state(conf=[("limits.min_free", str(1 << 40))])
     assert q.put(qid_at(n=4), [A])[0] == PUT_FULL
 
 
