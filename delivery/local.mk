@@ -14,6 +14,17 @@ delivery_queue_SOURCES = delivery/queue.h delivery/queue.c delivery/queue_admin.
 delivery_queue_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 delivery_queue_LDADD = $(QUEUE_LIBS) $(ROLE_LIBS)
 
+check_PROGRAMS += tests/unit/delivery/test_schedule tests/unit/delivery/test_bounce tests/unit/delivery/test_queue_index \
+	tests/unit/delivery/test_queue_writer
+tests_unit_delivery_test_schedule_SOURCES = tests/unit/delivery/test_schedule.c
+tests_unit_delivery_test_schedule_LDADD = $(QUEUE_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_delivery_test_bounce_SOURCES = tests/unit/delivery/test_bounce.c
+tests_unit_delivery_test_bounce_LDADD = $(QUEUE_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_delivery_test_queue_index_SOURCES = tests/unit/delivery/test_queue_index.c
+tests_unit_delivery_test_queue_index_LDADD = $(QUEUE_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_delivery_test_queue_writer_SOURCES = tests/unit/delivery/test_queue_writer.c
+tests_unit_delivery_test_queue_writer_LDADD = $(STORAGE_TEST_LIBS) $(QUEUE_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+
 # The relay: everything but its main, as a library for its tests.
 noinst_LIBRARIES += delivery/librelay.a
 delivery_librelay_a_SOURCES = delivery/route.h delivery/route.c delivery/mx.h delivery/mx.c \

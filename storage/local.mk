@@ -84,3 +84,9 @@ tests_unit_storage_test_auth_exchange_SOURCES = tests/unit/storage/test_auth_exc
 tests_unit_storage_test_auth_exchange_LDADD = storage/libauth.a $(GSASL_LIBS) -lcrypto $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_storage_test_prepare_SOURCES = tests/unit/storage/test_prepare.c
 tests_unit_storage_test_prepare_LDADD = $(STORAGE_TEST_LIBS) $(PREPARE_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/storage/test_queue_store tests/unit/storage/test_spool
+tests_unit_storage_test_queue_store_SOURCES = tests/unit/storage/test_queue_store.c
+tests_unit_storage_test_queue_store_LDADD = $(STORAGE_TEST_LIBS) storage/libqueuestore.a $(DB_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_storage_test_spool_SOURCES = tests/unit/storage/test_spool.c
+tests_unit_storage_test_spool_LDADD = $(STORAGE_TEST_LIBS) storage/libqueuestore.a $(DB_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
