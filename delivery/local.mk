@@ -39,3 +39,9 @@ role_PROGRAMS += delivery/relay
 delivery_relay_SOURCES = delivery/relay_main.c
 delivery_relay_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
 delivery_relay_LDADD = delivery/librelay.a $(DNS_LIBS) $(SMTP_PROTO_LIBS) $(ROLE_LIBS)
+
+# make tests/bench/queue_bench && tests/bench/queue_bench delivery/queue
+EXTRA_PROGRAMS += tests/bench/queue_bench
+tests_bench_queue_bench_SOURCES = tests/bench/queue_bench.c
+tests_bench_queue_bench_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
+tests_bench_queue_bench_LDADD = $(QUEUE_LIBS) $(BASE_LIBS)
