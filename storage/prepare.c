@@ -36,7 +36,7 @@ owner_of(enum role role, struct prepare_owner *owner, struct err *err)
 	    found == NULL)
 		return err_set(err, ERR_USAGE,
 		    "there is no account \"%s\" for the role %s; make all accounts with: "
-		    "sh conf/accounts (or systemd-sysusers conf/tegami.sysusers)",
+		    "sh conf/accounts (installed: sh " PKGDATADIR "/accounts)",
 		    processes[role].user, processes[role].name);
 	owner->uid = found->pw_uid;
 	owner->gid = found->pw_gid;
