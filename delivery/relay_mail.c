@@ -126,6 +126,17 @@ mail_over(struct session *s, bool clean)
 	user->sent(arg, usable);
 }
 
+/* Over, and the peer is out of step: it must not get another byte. */
+static void
+mail_over_closed(struct session *s)
+{
+	const struct session_user *user = s->user;
+	void *arg = s->arg;
+
+	session_close(s);
+	user->sent(arg, false);
+}
+
 /* -- the message */
 
 static void
@@ -163,6 +174,10 @@ data_ready(struct session *s)
 {
 	struct mail *m = s->mail;
 
+	if (m->refused) { /* after refusing MAIL it may have taken recipients: a dot would send them an empty mail */
+		mail_over_closed(s);
+		return;
+	}
 	if (m->accepted == 0) { /* pipelined DATA was taken all the same: an empty message ends it (RFC 2920 3.1) */
 		channel_text(s->channel, ".\r\n");
 		body_done(s);
@@ -295,8 +310,6 @@ final_reply(struct session *s)
 static void
 early_reply(struct session *s)
 {
-	const struct session_user *user = s->user;
-	void *arg = s->arg;
 	struct result r;
 
 	if (s->reply.code / 100 < 4) {
@@ -305,8 +318,7 @@ early_reply(struct session *s)
 	}
 	result_from_reply(&r, &s->reply);
 	decide_all(s->mail, RCPT_ACCEPTED, &r);
-	session_close(s);
-	user->sent(arg, false);
+	mail_over_closed(s);
 }
 
 void

@@ -45,7 +45,9 @@ static const char common_options[] = "server:\n"
 				     "  infra-keep-probing: yes\n"
 				     "  infra-cache-max-rtt: 4000\n"
 				     "  do-not-query-localhost: no\n"
-				     "  minimal-responses: yes\n";
+				     "  minimal-responses: yes\n"
+				     /* the name that `finish` asks for: answered here and nowhere else */
+				     "  local-zone: \"ready.tegami.\" static\n";
 
 /* Zones that libunbound answers itself unless told not to. A range "16-31.172..." stands for each number. */
 static const char *const built_in_zones[] = { "localhost.", "test.", "invalid.", "onion.", "home.arpa.",
@@ -205,8 +207,6 @@ set_up(struct ub_ctx *ctx, const struct conf *conf, struct err *err)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", config_fd[forwarding]);
 	if ((r = ub_ctx_config(ctx, path)) != 0)
 		return err_set(err, ERR_TEMPORARY, "cannot configure libunbound: %s", ub_strerror(r));
-	/* the name that `finish` asks for is answered here and nowhere else */
-	ub_ctx_zone_add(ctx, "ready.tegami.", "static");
 	for (size_t i = 0; i < conf->resolver.servers.n; i++)
 		if (add_server(ctx, conf->resolver.servers.at[i], err) == -1)
 			return -1;
