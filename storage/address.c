@@ -1,7 +1,8 @@
 /* address - a mail address in the one form in which the stores keep and compare it
  *
- * It promises that what comes out holds no control character, no NUL, no bad UTF-8 and fits its fields, whatever came in. It
- * fails with ERR_USAGE and a sentence that can be shown to the administrator; nothing is guessed. */
+ * It promises that what comes out holds no control character, no NUL, no bad UTF-8 and fits its
+ * fields, whatever came in. It fails with ERR_USAGE and a sentence that can be shown to the
+ * administrator; nothing is guessed. */
 #include "storage/address.h"
 
 #include <ctype.h>
@@ -24,8 +25,8 @@ is_letter_or_digit(unsigned char c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-/* How many bytes the UTF-8 character at the front has; 0 when it is not well formed (RFC 3629: no overlong forms, no
- * surrogates, nothing past U+10FFFF) or is a C1 control. */
+/* How many bytes the UTF-8 character at the front has; 0 when it is not well formed (RFC 3629: no
+ * overlong forms, no surrogates, nothing past U+10FFFF) or is a C1 control. */
 static size_t
 utf8_len(struct slice s)
 {
@@ -59,14 +60,16 @@ literal_read(struct slice text, char *out, struct err *err)
 		char c = text.at[i];
 
 		if (!is_letter_or_digit((unsigned char)c) && strchr(".:[]-", c) == NULL)
-			return err_set(err, ERR_USAGE, "the address literal holds a wrong character");
+			return err_set(
+			    err, ERR_USAGE, "the address literal holds a wrong character");
 		out[i] = lower(c);
 	}
 	out[text.len] = '\0';
 	return 0;
 }
 
-/* Labels of letters, digits, hyphens and underscores; what libidn2 let through is checked once more. */
+/* Labels of letters, digits, hyphens and underscores; what libidn2 let through is checked once
+ * more. */
 static bool
 labels_ok(const char *name)
 {
@@ -80,7 +83,8 @@ labels_ok(const char *name)
 			label = 0;
 			continue;
 		}
-		if (!is_letter_or_digit((unsigned char)*p) && *p != '_' && (*p != '-' || label == 0))
+		if (!is_letter_or_digit((unsigned char)*p) && *p != '_' &&
+		    (*p != '-' || label == 0))
 			return false;
 		if (++label > 63)
 			return false;
@@ -92,10 +96,12 @@ static int
 domain_to_ascii(const char *text, char *out, struct err *err)
 {
 	uint8_t *ascii = NULL;
-	int rc = idn2_lookup_u8((const uint8_t *)text, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+	int rc =
+	    idn2_lookup_u8((const uint8_t *)text, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
 
 	if (rc != IDN2_OK)
-		return err_set(err, ERR_USAGE, "\"%s\" is not a domain name: %s", text, idn2_strerror(rc));
+		return err_set(
+		    err, ERR_USAGE, "\"%s\" is not a domain name: %s", text, idn2_strerror(rc));
 	rc = slice_copy(slice_of((char *)ascii), out, DOMAIN_MAX + 1) ? 0 : -1;
 	idn2_free(ascii);
 	return rc == -1 ? err_set(err, ERR_USAGE, "the domain name is too long") : 0;
@@ -111,7 +117,8 @@ domain_read(struct slice text, char *out, struct err *err)
 	if (text.len > 1 && text.at[text.len - 1] == '.')
 		text.len--;
 	if (text.len == 0 || text.len > DOMAIN_MAX || memchr(text.at, '\0', text.len) != NULL)
-		return err_set(err, ERR_USAGE, "the domain name is %s", text.len == 0 ? "missing" : "too long or holds a NUL");
+		return err_set(err, ERR_USAGE, "the domain name is %s",
+		    text.len == 0 ? "missing" : "too long or holds a NUL");
 	if (text.at[0] == '[')
 		return literal_read(text, out, err);
 	for (i = 0; i < text.len; i += n) {
@@ -131,7 +138,8 @@ domain_read(struct slice text, char *out, struct err *err)
 	else if (domain_to_ascii(copy, out, err) == -1)
 		return -1;
 	if (!labels_ok(out))
-		return err_set(err, ERR_USAGE, "the domain name is not made of labels of letters, digits and hyphens");
+		return err_set(err, ERR_USAGE,
+		    "the domain name is not made of labels of letters, digits and hyphens");
 	return 0;
 }
 
@@ -149,7 +157,8 @@ local_add(struct address *out, size_t *len, struct slice c)
 	return 0;
 }
 
-/* The next character of a local part: its bytes, without a backslash before it; empty when it may not stand there. */
+/* The next character of a local part: its bytes, without a backslash before it; empty when it may
+ * not stand there. */
 static struct slice
 local_next(struct slice *rest, bool quoted)
 {
@@ -187,16 +196,19 @@ local_read(struct slice *rest, struct address *out, struct err *err)
 	while (rest->len > 0 && rest->at[0] != stop) {
 		c = local_next(rest, quoted);
 		if (c.len == 0)
-			return err_set(err, ERR_USAGE, "the part before the @ holds a character that may not stand there");
+			return err_set(err, ERR_USAGE,
+			    "the part before the @ holds a character that may not stand there");
 		if (local_add(out, &len, c) == -1)
-			return err_set(err, ERR_USAGE, "the part before the @ is longer than %d bytes", LOCAL_MAX);
+			return err_set(err, ERR_USAGE,
+			    "the part before the @ is longer than %d bytes", LOCAL_MAX);
 	}
 	if (!quoted)
 		return 0;
 	if (rest->len == 0)
 		return err_set(err, ERR_USAGE, "a quotation mark is missing");
 	*rest = slice_skip(*rest, 1);
-	return len == 0 ? err_set(err, ERR_USAGE, "there is nothing between the quotation marks") : 0;
+	return len == 0 ? err_set(err, ERR_USAGE, "there is nothing between the quotation marks")
+			: 0;
 }
 
 int
@@ -210,7 +222,8 @@ address_read(struct slice text, struct address *out, struct err *err)
 	if (text.len == 0)
 		return 0;
 	if (text.at[0] != '@')
-		return err_set(err, ERR_USAGE, "the quotation marks do not hold all that is before the @");
+		return err_set(
+		    err, ERR_USAGE, "the quotation marks do not hold all that is before the @");
 	return domain_read(slice_skip(text, 1), out->domain, err);
 }
 
@@ -262,9 +275,11 @@ address_is_mailbox(const struct address *a, struct err *err)
 	if (a->local[0] == '\0' || a->domain[0] == '\0' || a->domain[0] == '[')
 		return err_set(err, ERR_USAGE, "a mailbox is named like alice@example.org");
 	if (!is_dot_string(a->local))
-		return err_set(err, ERR_USAGE, "a mailbox name has dots only between other characters");
+		return err_set(
+		    err, ERR_USAGE, "a mailbox name has dots only between other characters");
 	for (p = a->local; *p != '\0'; p++)
 		if (!is_letter_or_digit((unsigned char)*p) && strchr(MAILBOX_SIGNS, *p) == NULL)
-			return err_set(err, ERR_USAGE, "a mailbox name may hold letters, digits and " MAILBOX_SIGNS);
+			return err_set(err, ERR_USAGE,
+			    "a mailbox name may hold letters, digits and " MAILBOX_SIGNS);
 	return 0;
 }

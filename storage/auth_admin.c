@@ -1,7 +1,8 @@
 /* auth_admin - the administrator's requests to `auth`
  *
- * A new main password is hashed in a thread, since that takes as long as a check; the verb then runs with the hash instead of the
- * password. All other verbs are answered at once. Whatever takes a right away also ends the tickets of that account. */
+ * A new main password is hashed in a thread, since that takes as long as a check; the verb then
+ * runs with the hash instead of the password. All other verbs are answered at once. Whatever takes
+ * a right away also ends the tickets of that account. */
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,18 +14,18 @@
 #include "storage/credentials_admin.h"
 
 struct request {
-	struct job job;		/* first */
-	struct pool *pool;	/* holds the words */
+	struct job job;    /* first */
+	struct pool *pool; /* holds the words */
 	struct reply_to to;
 	struct admin_request rq;
-	const char *password;	/* to be hashed; borrowed */
+	const char *password; /* to be hashed; borrowed */
 	char hash[PASSWORD_HASH_SIZE];
 	struct err err;
 	int rc;
 };
 
 struct rows {
-	struct admin_out out;	/* first */
+	struct admin_out out; /* first */
 	struct reply_to to;
 };
 
@@ -37,7 +38,8 @@ row(struct admin_out *out, const struct admin_word *words, size_t n)
 static bool
 takes_away(const char *verb)
 {
-	static const char *const verbs[] = { "cred.passwd", "cred.remove", "cred.disable", "app.remove" };
+	static const char *const verbs[] = { "cred.passwd", "cred.remove", "cred.disable",
+		"app.remove" };
 	size_t i;
 
 	for (i = 0; i < COUNT(verbs); i++)
@@ -65,7 +67,8 @@ request_end(struct request *r)
 	struct rows rows = { { row }, r->to };
 
 	if (r->rc == 0)
-		r->rc = admin_run(credentials_admin_verbs, auth.credentials, &r->rq, &rows.out, &r->err);
+		r->rc = admin_run(
+		    credentials_admin_verbs, auth.credentials, &r->rq, &rows.out, &r->err);
 	if (r->rc == 0 && takes_away(r->rq.verb))
 		end_tickets(&r->rq);
 	admin_reply_end(r->to, r->rc == 0 ? NULL : &r->err);
@@ -105,7 +108,8 @@ needs_hash(struct request *r)
 	if (strcmp(r->rq.verb, "cred.add") != 0 && strcmp(r->rq.verb, "cred.passwd") != 0)
 		return false;
 	r->password = admin_get(&r->rq, "password");
-	return r->password != NULL && admin_get(&r->rq, "hash") == NULL && password_acceptable(r->password, NULL) == 0;
+	return r->password != NULL && admin_get(&r->rq, "hash") == NULL &&
+	       password_acceptable(r->password, NULL) == 0;
 }
 
 void
@@ -129,7 +133,8 @@ auth_on_admin(struct frame *f)
 		r->job.done = hash_done;
 		if (workers_submit(auth.workers, &r->job) == 0)
 			return;
-		r->rc = err_set(&r->err, ERR_TEMPORARY, "too many logins are being checked; try again");
+		r->rc =
+		    err_set(&r->err, ERR_TEMPORARY, "too many logins are being checked; try again");
 	}
 	request_end(r);
 }

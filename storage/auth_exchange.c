@@ -1,8 +1,8 @@
 /* auth_exchange - the SASL side of one login
  *
- * The library asks for a verdict in the middle of a step, but ours takes a thread and a while. So its question is only noted and
- * answered with yes; the step then ends, and the real check follows with what was noted. That is right for PLAIN and LOGIN, which
- * end with that question.
+ * The library asks for a verdict in the middle of a step, but ours takes a thread and a while. So
+ * its question is only noted and answered with yes; the step then ends, and the real check follows
+ * with what was noted. That is right for PLAIN and LOGIN, which end with that question.
  *
  * LOGIN has no standard; the prompts "Username:" and "Password:" are what old clients wait for. */
 #include "storage/auth_exchange.h"
@@ -17,8 +17,8 @@ static Gsasl *library;
 
 static const struct mechanism {
 	const char *name;
-	bool initial_at_once;	/* the first step takes the initial response */
-	const char *prompts[2];	/* instead of the library's */
+	bool initial_at_once;   /* the first step takes the initial response */
+	const char *prompts[2]; /* instead of the library's */
 } mechanisms[] = {
 	{ "PLAIN", true, { NULL, NULL } },
 	{ "LOGIN", false, { "Username:", "Password:" } },
@@ -75,7 +75,8 @@ exchange_new(const char *name, struct err *err)
 	while (i < COUNT(mechanisms) && strcasecmp(mechanisms[i].name, name) != 0)
 		i++;
 	if (i == COUNT(mechanisms)) {
-		err_set(err, ERR_USAGE, "the mechanism is not offered; there are " EXCHANGE_MECHANISMS);
+		err_set(
+		    err, ERR_USAGE, "the mechanism is not offered; there are " EXCHANGE_MECHANISMS);
 		return NULL;
 	}
 	x = calloc(1, sizeof(*x));
@@ -123,7 +124,8 @@ exchange_step(struct exchange *x, struct slice response, struct buf *out)
 	if (response.len > EXCHANGE_INPUT_MAX ||
 	    (x->mechanism->prompts[0] != NULL && slice_find(response, '\0') >= 0))
 		return EXCHANGE_BAD;
-	rc = gsasl_step(x->session, response.at != NULL ? response.at : "", response.len, &challenge, &len);
+	rc = gsasl_step(
+	    x->session, response.at != NULL ? response.at : "", response.len, &challenge, &len);
 	x->steps++;
 	if (rc == GSASL_NEEDS_MORE && prompt != NULL)
 		rc = buf_text(out, prompt) == 0 ? rc : GSASL_MALLOC_ERROR;

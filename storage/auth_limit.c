@@ -1,7 +1,8 @@
 /* auth_limit - how often a client network may guess passwords
  *
- * A fixed table of sets of eight entries, found by a keyed hash, so that a stranger can neither make it grow nor choose whom it
- * forgets: a full set gives up its emptiest entry. An entry is the hash of its key; nothing of the network or the name is kept. */
+ * A fixed table of sets of eight entries, found by a keyed hash, so that a stranger can neither
+ * make it grow nor choose whom it forgets: a full set gives up its emptiest entry. An entry is the
+ * hash of its key; nothing of the network or the name is kept. */
 #include "storage/auth_limit.h"
 
 #include <arpa/inet.h>
@@ -16,14 +17,14 @@
 
 #define SETS 16384
 #define WAYS 8
-#define ONE 1000			/* a failure, in the bucket's unit */
-#define DRAIN (600 * CLOCK_SECOND)	/* a full bucket is empty after this */
+#define ONE 1000                         /* a failure, in the bucket's unit */
+#define DRAIN (600 * CLOCK_SECOND)       /* a full bucket is empty after this */
 #define KNOWN (24 * 3600 * CLOCK_SECOND) /* how long a right password is remembered */
 
 struct entry {
-	uint64_t key;		/* 0: free */
-	int64_t at;		/* when `level` was right */
-	int64_t good;		/* the last right password, 0 none */
+	uint64_t key; /* 0: free */
+	int64_t at;   /* when `level` was right */
+	int64_t good; /* the last right password, 0 none */
 	int64_t level;
 };
 
@@ -124,7 +125,8 @@ entry_of(struct auth_limit *l, const char *network, const char *user, int64_t no
 			victim = &set[i];
 			break;
 		}
-		if (set[i].level < victim->level || (set[i].level == victim->level && set[i].at < victim->at))
+		if (set[i].level < victim->level ||
+		    (set[i].level == victim->level && set[i].at < victim->at))
 			victim = &set[i];
 	}
 	if (victim->key != key)
@@ -140,7 +142,8 @@ is_full(const struct auth_limit *l, const struct entry *e)
 }
 
 bool
-auth_limit_admit(struct auth_limit *l, const char *ip, const char *user, int64_t now, unsigned *wait)
+auth_limit_admit(
+    struct auth_limit *l, const char *ip, const char *user, int64_t now, unsigned *wait)
 {
 	char network[64];
 	struct entry *all, *one;

@@ -1,8 +1,10 @@
-/* auth_login - logins under way: the exchange with the client, then the check of the password in a thread
+/* auth_login - logins under way: the exchange with the client, then the check of the password in a
+ * thread
  *
- * An exchange is found by the smtpd process (its link) and that one's number for the session. While a password is being checked the
- * exchange stays, so that an abort is seen: then no ticket is made. There is a ceiling on exchanges and on checks; above it the answer
- * is AUTH_TEMPORARY. A guess that the limiter refuses costs no hashing. */
+ * An exchange is found by the smtpd process (its link) and that one's number for the session. While
+ * a password is being checked the exchange stays, so that an abort is seen: then no ticket is made.
+ * There is a ceiling on exchanges and on checks; above it the answer is AUTH_TEMPORARY. A guess
+ * that the limiter refuses costs no hashing. */
 #include "storage/auth.h"
 
 #include <openssl/crypto.h>
@@ -21,7 +23,7 @@
 #define LOGIN_LIFE (180 * CLOCK_SECOND)
 
 struct login {
-	struct job job;			/* first */
+	struct job job; /* first */
 	struct login *next;
 	uint64_t owner, session;
 	int64_t started;
@@ -133,7 +135,8 @@ auth_forget_old(int64_t now)
 /* -- answers */
 
 static void
-answer(struct reply_to to, enum auth_status status, struct slice challenge, const char *user, struct slice ticket, const char *why)
+answer(struct reply_to to, enum auth_status status, struct slice challenge, const char *user,
+    struct slice ticket, const char *why)
 {
 	struct buf *b = reply_begin(to, MSG_AUTH_IS);
 
@@ -185,8 +188,10 @@ login_good(struct login *l)
 		return;
 	}
 	auth_used(l->user, l->slot, clock_now());
-	event(EVENT_AUTH_OK, l, l->slot == 0 ? "logged in with the main password" : "logged in with an app password");
-	answer(l->to, AUTH_OK, (struct slice){ NULL, 0 }, l->user, (struct slice){ (char *)ticket, TICKET_SIZE }, "");
+	event(EVENT_AUTH_OK, l,
+	    l->slot == 0 ? "logged in with the main password" : "logged in with an app password");
+	answer(l->to, AUTH_OK, (struct slice){ NULL, 0 }, l->user,
+	    (struct slice){ (char *)ticket, TICKET_SIZE }, "");
 	OPENSSL_cleanse(ticket, sizeof(ticket));
 }
 
@@ -214,7 +219,8 @@ check_start(struct login *l, const char *typed_password, struct err *err)
 	if (l->set == NULL || l->password == NULL)
 		return err_set(err, ERR_TEMPORARY, "out of memory");
 	/* an empty set makes the thread do the same work for nothing */
-	if (l->user[0] != '\0' && credentials_find(auth.credentials, l->user, "smtp", clock_now(), l->set, err) == -1)
+	if (l->user[0] != '\0' &&
+	    credentials_find(auth.credentials, l->user, "smtp", clock_now(), l->set, err) == -1)
 		return -1;
 	l->job.run = check_run;
 	l->job.done = check_done;
@@ -256,8 +262,10 @@ login_check(struct login *l)
 		return;
 	}
 	if (!auth_limit_admit(auth.limit, l->ip, l->user, clock_mono(), &wait)) {
-		event(EVENT_AUTH_FAILED, l, "too many failed logins from this network: not checked");
-		end_no(l, AUTH_TEMPORARY, "too many failed logins from your network; try again later");
+		event(
+		    EVENT_AUTH_FAILED, l, "too many failed logins from this network: not checked");
+		end_no(
+		    l, AUTH_TEMPORARY, "too many failed logins from your network; try again later");
 		return;
 	}
 	if (check_start(l, password, &err) == -1) {
@@ -321,10 +329,12 @@ login_begin(struct frame *f, uint64_t session)
 
 	buf_init(&challenge, 4096);
 	if (l == NULL) {
-		answer_no(reply_later(f), err.kind == ERR_USAGE ? AUTH_NO_MECHANISM : AUTH_TEMPORARY, err.text);
+		answer_no(reply_later(f),
+		    err.kind == ERR_USAGE ? AUTH_NO_MECHANISM : AUTH_TEMPORARY, err.text);
 	} else {
 		has_initial = wire_u64(&f->in) == 1;
-		go_on(l, exchange_start(l->exchange, has_initial, wire_bytes(&f->in), &challenge), &challenge);
+		go_on(l, exchange_start(l->exchange, has_initial, wire_bytes(&f->in), &challenge),
+		    &challenge);
 	}
 	buf_free(&challenge);
 	pool_free(&pool);
@@ -337,10 +347,11 @@ auth_on_start(struct frame *f)
 	struct login *l = login_find(reply_later(f).link_serial, session);
 
 	if (l != NULL && l->checking) {
-		answer_no(reply_later(f), AUTH_TEMPORARY, "the login before this one is still being checked");
+		answer_no(reply_later(f), AUTH_TEMPORARY,
+		    "the login before this one is still being checked");
 		return;
 	}
-	if (l != NULL)	/* the client gave that one up without a word */
+	if (l != NULL) /* the client gave that one up without a word */
 		login_drop(l);
 	login_begin(f, session);
 }

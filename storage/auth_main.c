@@ -1,7 +1,9 @@
-/* auth_main - the `auth` role: the only one that sees passwords, and the only one that writes credentials.db
+/* auth_main - the `auth` role: the only one that sees passwords, and the only one that writes
+ * credentials.db
  *
- * It tells smtpd whether a login is good and gives it a ticket for the session; `queue` and `signer` ask here whether a ticket is
- * good and whose. Password checks run in threads, two at least; the loop itself never hashes. */
+ * It tells smtpd whether a login is good and gives it a ticket for the session; `queue` and
+ * `signer` ask here whether a ticket is good and whose. Password checks run in threads, two at
+ * least; the loop itself never hashes. */
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -11,7 +13,7 @@
 #include "storage/auth.h"
 #include "storage/auth_exchange.h"
 
-#define CHECKS_MAX 256		/* that wait for a thread */
+#define CHECKS_MAX 256 /* that wait for a thread */
 #define TICKETS_MAX 65536
 #define TICKET_LIFE (24 * 3600 * CLOCK_SECOND)
 #define TIDY_SECONDS 30
@@ -73,7 +75,8 @@ start(struct err *err)
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	struct event *tidy = event_new(role_base(), -1, EV_PERSIST, on_tidy, NULL);
 
-	auth.workers = workers_new(role_base(), cores > 2 ? (unsigned)cores : 2, 0, CHECKS_MAX, err);
+	auth.workers =
+	    workers_new(role_base(), cores > 2 ? (unsigned)cores : 2, 0, CHECKS_MAX, err);
 	if (auth.workers == NULL)
 		return -1;
 	if (tidy == NULL || event_add(tidy, &every) == -1)

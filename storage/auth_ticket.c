@@ -1,7 +1,7 @@
 /* auth_ticket - proof that a session logged in
  *
- * Tickets are random, so their first bytes are the hash; chains stay short, and their number has a ceiling. A guess must hit 128
- * bits, and the comparison takes the same time wherever it fails. */
+ * Tickets are random, so their first bytes are the hash; chains stay short, and their number has a
+ * ceiling. A guess must hit 128 bits, and the comparison takes the same time wherever it fails. */
 #include "storage/auth_ticket.h"
 
 #include <openssl/crypto.h>
@@ -47,7 +47,8 @@ bucket_of(const unsigned char *bytes)
 
 /* Take out of bucket `i` what `fits`. */
 static void
-drop(struct tickets *t, size_t i, bool (*fits)(const struct ticket *k, const void *arg), const void *arg)
+drop(struct tickets *t, size_t i, bool (*fits)(const struct ticket *k, const void *arg),
+    const void *arg)
 {
 	struct ticket **at = &t->buckets[i], *gone;
 
@@ -118,7 +119,8 @@ tickets_free(struct tickets **t)
 }
 
 int
-tickets_issue(struct tickets *t, const char *user, uint64_t owner, int64_t now, unsigned char out[static TICKET_SIZE], struct err *err)
+tickets_issue(struct tickets *t, const char *user, uint64_t owner, int64_t now,
+    unsigned char out[static TICKET_SIZE], struct err *err)
 {
 	struct ticket *k;
 

@@ -1,7 +1,8 @@
 /* auth_used - when each password was last used
  *
- * A commit for every login would make each wait for the disk, so the times are kept here and written together: every half minute,
- * when the table is full, and at the end. A crash loses at most these times. */
+ * A commit for every login would make each wait for the disk, so the times are kept here and
+ * written together: every half minute, when the table is full, and at the end. A crash loses at
+ * most these times. */
 #include <stdio.h>
 #include <string.h>
 
@@ -30,7 +31,8 @@ auth_used_write(void)
 		return;
 	rc = db_exec(db, "BEGIN IMMEDIATE", &err);
 	for (i = 0; i < n_used && rc == 0; i++)
-		rc = credentials_used(auth.credentials, used[i].address, used[i].slot, used[i].at, &err);
+		rc = credentials_used(
+		    auth.credentials, used[i].address, used[i].slot, used[i].at, &err);
 	if (rc == 0)
 		rc = db_exec(db, "COMMIT", &err);
 	if (rc == -1) {

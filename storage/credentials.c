@@ -1,9 +1,10 @@
 /* credentials - who may log in with what, kept in credentials.db
  *
- * One row for an account, one for each of its passwords. Hashes never leave this file but into a check, into Dovecot's view, or
- * into the administrator's copy of the file.
+ * One row for an account, one for each of its passwords. Hashes never leave this file but into a
+ * check, into Dovecot's view, or into the administrator's copy of the file.
  *
- * Errors: ERR_USAGE, ERR_NOT_FOUND, ERR_EXISTS and ERR_FULL (all slots taken) with a sentence, otherwise those of db.c. */
+ * Errors: ERR_USAGE, ERR_NOT_FOUND, ERR_EXISTS and ERR_FULL (all slots taken) with a sentence,
+ * otherwise those of db.c. */
 #include "storage/credentials.h"
 
 #include <stdio.h>
@@ -29,11 +30,12 @@ static const struct db_migration steps[] = {
 	  " last_used INTEGER NOT NULL DEFAULT 0,"
 	  " PRIMARY KEY (account, slot)) STRICT, WITHOUT ROWID;" },
 	{ /* what it is for: '' all, or ',imap,smtp,' */
-	  "ALTER TABLE passwords ADD COLUMN scope TEXT NOT NULL DEFAULT '';"
-	  "CREATE VIEW dovecot_passdb AS"
-	  " SELECT a.address AS user, p.slot AS slot, p.hash AS password, p.scope AS scope"
-	  " FROM accounts a JOIN passwords p ON p.account = a.id"
-	  " WHERE a.enabled = 1 AND (p.expires = 0 OR p.expires / 1000000 > CAST(strftime('%s', 'now') AS INTEGER));" },
+	    "ALTER TABLE passwords ADD COLUMN scope TEXT NOT NULL DEFAULT '';"
+	    "CREATE VIEW dovecot_passdb AS"
+	    " SELECT a.address AS user, p.slot AS slot, p.hash AS password, p.scope AS scope"
+	    " FROM accounts a JOIN passwords p ON p.account = a.id"
+	    " WHERE a.enabled = 1 AND (p.expires = 0 OR p.expires / 1000000 > CAST(strftime('%s', "
+	    "'now') AS INTEGER));" },
 };
 
 const struct db_schema credentials_schema = { "credentials.db", steps, COUNT(steps), 0 };
@@ -43,11 +45,12 @@ struct credentials {
 	sqlite3_stmt *find, *used;
 };
 
-static const char find_sql[] =
-    "SELECT p.slot, p.hash FROM accounts a JOIN passwords p ON p.account = a.id WHERE a.address = ?1 AND a.enabled = 1"
-    " AND (p.expires = 0 OR p.expires > ?2) AND (p.scope = '' OR instr(p.scope, ',' || ?3 || ',') > 0)";
-static const char used_sql[] =
-    "UPDATE passwords SET last_used = ?3 WHERE slot = ?2 AND account = (SELECT id FROM accounts WHERE address = ?1)";
+static const char find_sql[] = "SELECT p.slot, p.hash FROM accounts a JOIN passwords p ON "
+			       "p.account = a.id WHERE a.address = ?1 AND a.enabled = 1"
+			       " AND (p.expires = 0 OR p.expires > ?2) AND (p.scope = '' OR "
+			       "instr(p.scope, ',' || ?3 || ',') > 0)";
+static const char used_sql[] = "UPDATE passwords SET last_used = ?3 WHERE slot = ?2 AND account = "
+			       "(SELECT id FROM accounts WHERE address = ?1)";
 
 struct credentials *
 credentials_open(enum db_mode mode, struct err *err)
@@ -73,7 +76,7 @@ credentials_close(struct credentials **c)
 {
 	if (*c == NULL)
 		return;
-	db_close(&(*c)->db);	/* and its statements */
+	db_close(&(*c)->db); /* and its statements */
 	free(*c);
 	*c = NULL;
 }
@@ -87,7 +90,8 @@ credentials_db(struct credentials *c)
 /* -- for a login */
 
 int
-credentials_find(struct credentials *c, const char *address, const char *scope, int64_t now, struct password_set *set, struct err *err)
+credentials_find(struct credentials *c, const char *address, const char *scope, int64_t now,
+    struct password_set *set, struct err *err)
 {
 	int got, found = 0;
 	int64_t slot;
@@ -101,7 +105,7 @@ credentials_find(struct credentials *c, const char *address, const char *scope, 
 		slot = db_i64(c->find, 0);
 		to = slot == 0 ? set->main : set->apps[slot - 1];
 		if (!slice_copy(slice_of(db_text(c->find, 1)), to, PASSWORD_HASH_SIZE))
-			to[0] = '\0';	/* no hash of ours is that long */
+			to[0] = '\0'; /* no hash of ours is that long */
 		found = 1;
 	}
 	return got == -1 ? -1 : found;
@@ -186,7 +190,8 @@ main_password(struct credentials *c, int64_t account, const char *hash, struct e
 static int
 account_insert(struct credentials *c, const char *address, struct err *err)
 {
-	sqlite3_stmt *s = db_prepare(c->db, "INSERT INTO accounts (address, enabled, created) VALUES (?1, 1, ?2)", err);
+	sqlite3_stmt *s = db_prepare(
+	    c->db, "INSERT INTO accounts (address, enabled, created) VALUES (?1, 1, ?2)", err);
 	int rc;
 
 	if (s == NULL)
@@ -196,7 +201,8 @@ account_insert(struct credentials *c, const char *address, struct err *err)
 	rc = db_run(c->db, s, err);
 	db_done(&s);
 	if (rc == -1 && err != NULL && err->kind == ERR_EXISTS)
-		err_set(err, ERR_EXISTS, "%s has a password already; change it with `tegami user passwd`", address);
+		err_set(err, ERR_EXISTS,
+		    "%s has a password already; change it with `tegami user passwd`", address);
 	return rc;
 }
 
@@ -243,7 +249,9 @@ credentials_remove(struct credentials *c, const char *text, struct err *err)
 {
 	int64_t id = 0;
 
-	return account_id(c, text, &id, err) == -1 ? -1 : change(c, "DELETE FROM accounts WHERE id = ?1", id, 0, err);
+	return account_id(c, text, &id, err) == -1
+		   ? -1
+		   : change(c, "DELETE FROM accounts WHERE id = ?1", id, 0, err);
 }
 
 int
@@ -273,21 +281,25 @@ scope_read(const char *text, char out[64], struct err *err)
 		for (i = 0; i < COUNT(known) && !slice_eq(one, slice_of(known[i])); i++)
 			continue;
 		if (i == COUNT(known))
-			return err_set(err, ERR_USAGE, "\"%.*s\" is no scope; there are smtp, imap, pop3 and sieve",
+			return err_set(err, ERR_USAGE,
+			    "\"%.*s\" is no scope; there are smtp, imap, pop3 and sieve",
 			    (int)(one.len > 40 ? 40 : one.len), one.at);
 		seen |= 1u << i;
 	}
 	for (i = 0; i < COUNT(known); i++)
 		if (seen & 1u << i)
-			snprintf(out + strlen(out), 64 - strlen(out), "%s%s,", out[0] ? "" : ",", known[i]);
+			snprintf(out + strlen(out), 64 - strlen(out), "%s%s,", out[0] ? "" : ",",
+			    known[i]);
 	return 0;
 }
 
 /* The lowest free slot, and the hash of another app password ("" when there is none). */
 static int
-slot_free(struct credentials *c, int64_t account, const char *label, int *slot, char like[PASSWORD_HASH_SIZE], struct err *err)
+slot_free(struct credentials *c, int64_t account, const char *label, int *slot,
+    char like[PASSWORD_HASH_SIZE], struct err *err)
 {
-	sqlite3_stmt *s = db_prepare(c->db, "SELECT slot, hash, label FROM passwords WHERE account = ?1 AND slot > 0", err);
+	sqlite3_stmt *s = db_prepare(
+	    c->db, "SELECT slot, hash, label FROM passwords WHERE account = ?1 AND slot > 0", err);
 	bool taken[PASSWORD_APPS_MAX + 1] = { true }, same = false;
 	int got = -1, i = 0;
 
@@ -307,15 +319,20 @@ slot_free(struct credentials *c, int64_t account, const char *label, int *slot, 
 	while (i <= PASSWORD_APPS_MAX && taken[i])
 		i++;
 	*slot = i;
-	return i > PASSWORD_APPS_MAX ? err_set(err, ERR_USAGE, "all %d app passwords are in use; remove one first", PASSWORD_APPS_MAX) : 0;
+	return i > PASSWORD_APPS_MAX
+		   ? err_set(err, ERR_USAGE, "all %d app passwords are in use; remove one first",
+			 PASSWORD_APPS_MAX)
+		   : 0;
 }
 
 static int
-app_insert(struct credentials *c, int64_t account, int slot, const char *hash, const char *label, const char *scope, int64_t expires,
-    struct err *err)
+app_insert(struct credentials *c, int64_t account, int slot, const char *hash, const char *label,
+    const char *scope, int64_t expires, struct err *err)
 {
 	sqlite3_stmt *s = db_prepare(c->db,
-	    "INSERT INTO passwords (account, slot, hash, label, scope, created, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)", err);
+	    "INSERT INTO passwords (account, slot, hash, label, scope, created, expires) VALUES "
+	    "(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+	    err);
 	int rc;
 
 	if (s == NULL)
@@ -333,8 +350,9 @@ app_insert(struct credentials *c, int64_t account, int slot, const char *hash, c
 }
 
 int
-credentials_app_add(struct credentials *c, const char *text, const char *label, const char *scope_text, int64_t expires, int *slot,
-    char password[static PASSWORD_APP_SIZE], struct err *err)
+credentials_app_add(struct credentials *c, const char *text, const char *label,
+    const char *scope_text, int64_t expires, int *slot, char password[static PASSWORD_APP_SIZE],
+    struct err *err)
 {
 	char scope[64], like[PASSWORD_HASH_SIZE], hash[PASSWORD_HASH_SIZE];
 	int64_t id = 0;
@@ -362,7 +380,8 @@ credentials_app_remove(struct credentials *c, const char *text, const char *labe
 
 	if (account_id(c, text, &id, err) == -1)
 		return -1;
-	s = db_prepare(c->db, "DELETE FROM passwords WHERE account = ?1 AND slot > 0 AND label = ?2", err);
+	s = db_prepare(
+	    c->db, "DELETE FROM passwords WHERE account = ?1 AND slot > 0 AND label = ?2", err);
 	if (s == NULL)
 		return -1;
 	db_bind_i64(s, 1, id);

@@ -1,8 +1,9 @@
 /* credentials - who may log in with what, kept in credentials.db
  *
- * An account is the full address of a user, with a main password (slot 0) and up to eight app passwords (slots 1 to 8), and a
- * switch. Dovecot reads the same file through the view dovecot_passdb (user, slot, password, scope), which holds only what is
- * enabled and not expired. */
+ * An account is the full address of a user, with a main password (slot 0) and up to eight app
+ * passwords (slots 1 to 8), and a switch. Dovecot reads the same file through the view
+ * dovecot_passdb (user, slot, password, scope), which holds only what is enabled and not expired.
+ */
 #ifndef STORAGE_CREDENTIALS_H
 #define STORAGE_CREDENTIALS_H
 
@@ -20,20 +21,26 @@ struct credentials *credentials_open(enum db_mode mode, struct err *err);
 void credentials_close(struct credentials **c);
 sqlite3 *credentials_db(struct credentials *c);
 
-/* What an account may log in with for "smtp" at time `now` (us): 1 and *set, 0 no such account, disabled or nothing valid (the
- * set is empty then), -1 + err. `address` in its one form (address.h). */
-int credentials_find(struct credentials *c, const char *address, const char *scope, int64_t now, struct password_set *set, struct err *err);
+/* What an account may log in with for "smtp" at time `now` (us): 1 and *set, 0 no such account,
+ * disabled or nothing valid (the set is empty then), -1 + err. `address` in its one form
+ * (address.h). */
+int credentials_find(struct credentials *c, const char *address, const char *scope, int64_t now,
+    struct password_set *set, struct err *err);
 /* Remember that a slot was used. */
-int credentials_used(struct credentials *c, const char *address, int slot, int64_t now, struct err *err);
+int credentials_used(
+    struct credentials *c, const char *address, int slot, int64_t now, struct err *err);
 
 /* -- changing it; `hash` as password.h makes it */
 int credentials_add(struct credentials *c, const char *address, const char *hash, struct err *err);
 int credentials_set(struct credentials *c, const char *address, const char *hash, struct err *err);
 int credentials_remove(struct credentials *c, const char *address, struct err *err);
 int credentials_enable(struct credentials *c, const char *address, bool enabled, struct err *err);
-/* Make an app password. `scope` is "" (all) or of "smtp", "imap", "pop3", "sieve" with commas; `expires` in us, 0 never. */
-int credentials_app_add(struct credentials *c, const char *address, const char *label, const char *scope, int64_t expires, int *slot,
-    char password[static PASSWORD_APP_SIZE], struct err *err);
-int credentials_app_remove(struct credentials *c, const char *address, const char *label, struct err *err);
+/* Make an app password. `scope` is "" (all) or of "smtp", "imap", "pop3", "sieve" with commas;
+ * `expires` in us, 0 never. */
+int credentials_app_add(struct credentials *c, const char *address, const char *label,
+    const char *scope, int64_t expires, int *slot, char password[static PASSWORD_APP_SIZE],
+    struct err *err);
+int credentials_app_remove(
+    struct credentials *c, const char *address, const char *label, struct err *err);
 
 #endif

@@ -11,7 +11,7 @@
 #include "storage/address.h"
 #include "storage/credentials.h"
 
-#define EXPIRES_MAX (UINT64_C(100) * 366 * 86400)	/* seconds */
+#define EXPIRES_MAX (UINT64_C(100) * 366 * 86400) /* seconds */
 
 static int
 need(const struct admin_request *rq, const char *key, const char **out, struct err *err)
@@ -69,7 +69,8 @@ run_remove(void *owner, const struct admin_request *rq, struct admin_out *out, s
 	const char *address;
 
 	(void)out;
-	return need(rq, "address", &address, err) == -1 ? -1 : credentials_remove(owner, address, err);
+	return need(rq, "address", &address, err) == -1 ? -1
+							: credentials_remove(owner, address, err);
 }
 
 static int
@@ -78,7 +79,9 @@ run_enable(void *owner, const struct admin_request *rq, struct admin_out *out, s
 	const char *address;
 
 	(void)out;
-	return need(rq, "address", &address, err) == -1 ? -1 : credentials_enable(owner, address, true, err);
+	return need(rq, "address", &address, err) == -1
+		   ? -1
+		   : credentials_enable(owner, address, true, err);
 }
 
 static int
@@ -87,7 +90,9 @@ run_disable(void *owner, const struct admin_request *rq, struct admin_out *out, 
 	const char *address;
 
 	(void)out;
-	return need(rq, "address", &address, err) == -1 ? -1 : credentials_enable(owner, address, false, err);
+	return need(rq, "address", &address, err) == -1
+		   ? -1
+		   : credentials_enable(owner, address, false, err);
 }
 
 /* -- lists */
@@ -110,7 +115,8 @@ list_accounts(struct credentials *c, const char *address, struct admin_out *out,
 	sqlite3_stmt *s = db_prepare(credentials_db(c),
 	    "SELECT address, enabled, a.created, ifnull(max(p.created) FILTER (WHERE slot = 0), 0),"
 	    " count(*) FILTER (WHERE slot > 0), ifnull(max(last_used), 0)"
-	    " FROM accounts a LEFT JOIN passwords p ON p.account = a.id WHERE ?1 IS NULL OR address = ?1"
+	    " FROM accounts a LEFT JOIN passwords p ON p.account = a.id WHERE ?1 IS NULL OR "
+	    "address = ?1"
 	    " GROUP BY a.id ORDER BY address",
 	    err);
 	int got, rows = 0;
@@ -119,8 +125,9 @@ list_accounts(struct credentials *c, const char *address, struct admin_out *out,
 		return -1;
 	db_bind_text(s, 1, address);
 	for (; (got = db_step(credentials_db(c), s, err)) == 1; rows++)
-		admin_row(out, "address", db_text(s, 0), "enabled", db_i64(s, 1) ? "yes" : "no", "created", db_text(s, 2), "changed",
-		    db_text(s, 3), "app_passwords", db_text(s, 4), "last_used", db_text(s, 5), NULL);
+		admin_row(out, "address", db_text(s, 0), "enabled", db_i64(s, 1) ? "yes" : "no",
+		    "created", db_text(s, 2), "changed", db_text(s, 3), "app_passwords",
+		    db_text(s, 4), "last_used", db_text(s, 5), NULL);
 	db_done(&s);
 	return got == -1 ? -1 : rows;
 }
@@ -143,7 +150,9 @@ run_show(void *owner, const struct admin_request *rq, struct admin_out *out, str
 		return -1;
 	one_form(text, address);
 	rows = list_accounts(owner, address, out, err);
-	return rows == 0 ? err_set(err, ERR_NOT_FOUND, "nobody logs in as %.80s", text) : rows == -1 ? -1 : 0;
+	return rows == 0    ? err_set(err, ERR_NOT_FOUND, "nobody logs in as %.80s", text)
+	       : rows == -1 ? -1
+			    : 0;
 }
 
 static int
@@ -166,8 +175,9 @@ run_app_list(void *owner, const struct admin_request *rq, struct admin_out *out,
 		return -1;
 	db_bind_text(s, 1, address);
 	while ((got = db_step(db, s, err)) == 1)
-		admin_row(out, "slot", db_text(s, 0), "label", db_text(s, 1), "scope", db_text(s, 2), "created", db_text(s, 3), "expires",
-		    db_text(s, 4), "last_used", db_text(s, 5), NULL);
+		admin_row(out, "slot", db_text(s, 0), "label", db_text(s, 1), "scope",
+		    db_text(s, 2), "created", db_text(s, 3), "expires", db_text(s, 4), "last_used",
+		    db_text(s, 5), NULL);
 	db_done(&s);
 	return got;
 }
@@ -182,12 +192,14 @@ run_app_add(void *owner, const struct admin_request *rq, struct admin_out *out, 
 	uint64_t seconds;
 	int slot = 0;
 
-	if (need(rq, "address", &address, err) == -1 || admin_get_u64(rq, "expires", 0, &seconds, err) == -1)
+	if (need(rq, "address", &address, err) == -1 ||
+	    admin_get_u64(rq, "expires", 0, &seconds, err) == -1)
 		return -1;
 	if (seconds > EXPIRES_MAX)
 		return err_set(err, ERR_USAGE, "an app password lasts at most 100 years");
-	if (credentials_app_add(owner, address, label != NULL && *label ? label : "app", scope ? scope : "",
-		seconds ? clock_now() + (int64_t)seconds * CLOCK_SECOND : 0, &slot, password, err) == -1)
+	if (credentials_app_add(owner, address, label != NULL && *label ? label : "app",
+		scope ? scope : "", seconds ? clock_now() + (int64_t)seconds * CLOCK_SECOND : 0,
+		&slot, password, err) == -1)
 		return -1;
 	snprintf(slot_text, sizeof(slot_text), "%d", slot);
 	admin_row(out, "slot", slot_text, "password", password, NULL);

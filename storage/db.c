@@ -1,11 +1,13 @@
 /* db - SQLite as every store uses it
  *
- * What it promises: a database is opened by its name in the working directory and never by an absolute path; only a file of
- * exactly the version this program knows is read or written; an upgrade happens in one transaction per step, after a copy
- * was made; a commit is durable when it returns.
+ * What it promises: a database is opened by its name in the working directory and never by an
+ * absolute path; only a file of exactly the version this program knows is read or written; an
+ * upgrade happens in one transaction per step, after a copy was made; a commit is durable when it
+ * returns.
  *
- * How it fails: always with -1 or NULL and an err that names the file. A full disk is ERR_FULL, a broken rule of the schema
- * ERR_EXISTS, everything else ERR_TEMPORARY, because the next try may find the disk healed or the lock gone.
+ * How it fails: always with -1 or NULL and an err that names the file. A full disk is ERR_FULL, a
+ * broken rule of the schema ERR_EXISTS, everything else ERR_TEMPORARY, because the next try may
+ * find the disk healed or the lock gone.
  *
  * A handle belongs to one thread at a time (SQLITE_OPEN_NOMUTEX). */
 #include "storage/db.h"
@@ -34,7 +36,8 @@ vfs_full_pathname(sqlite3_vfs *vfs, const char *name, int size, char *out)
 	return SQLITE_OK;
 }
 
-/* SQLite's own VFS in all but one function: that one would walk from the root to make the name absolute. */
+/* SQLite's own VFS in all but one function: that one would walk from the root to make the name
+ * absolute. */
 static int
 vfs_ready(void)
 {
@@ -93,7 +96,8 @@ db_number(sqlite3 *db, const char *sql, int64_t *out, struct err *err)
 	return got == 1 ? 0 : -1;
 }
 
-/* Copy the database to FILE.vN.bak, readable by its owner only. An older copy of the same version is replaced. */
+/* Copy the database to FILE.vN.bak, readable by its owner only. An older copy of the same version
+ * is replaced. */
 static int
 db_keep_copy(sqlite3 *db, const char *file, int64_t version, struct err *err)
 {
@@ -142,8 +146,8 @@ db_migrate(sqlite3 *db, const struct db_schema *schema, int64_t version, struct 
 	if (db_number(db, "SELECT count(*) FROM sqlite_schema", &tables, err) == -1)
 		return -1;
 	if (version == 0 && tables > 0)
-		return err_set(err, ERR_USAGE, "%s is not a database of Tegami's; move it away",
-		    schema->file);
+		return err_set(
+		    err, ERR_USAGE, "%s is not a database of Tegami's; move it away", schema->file);
 	if (version > 0 && db_keep_copy(db, schema->file, version, err) == -1)
 		return -1;
 	for (i = (size_t)version; i < schema->n_steps; i++)

@@ -1,11 +1,12 @@
 /* directory - domains, users and aliases, kept in directory.db
  *
- * What is in the file: domains by their A-label, users and aliases by domain and lower-case local part, one row for each target
- * of an alias; a catch-all is the alias with the empty local part. `dovecot_userdb` is the interface for Dovecot: its
- * columns stay when the tables change.
+ * What is in the file: domains by their A-label, users and aliases by domain and lower-case local
+ * part, one row for each target of an alias; a catch-all is the alias with the empty local part.
+ * `dovecot_userdb` is the interface for Dovecot: its columns stay when the tables change.
  *
- * Each change is one statement or one transaction, so a reader sees all of it or nothing. Errors: ERR_USAGE, ERR_NOT_FOUND
- * and ERR_EXISTS for the administrator's own mistakes, otherwise those of db.c. */
+ * Each change is one statement or one transaction, so a reader sees all of it or nothing. Errors:
+ * ERR_USAGE, ERR_NOT_FOUND and ERR_EXISTS for the administrator's own mistakes, otherwise those of
+ * db.c. */
 #include "storage/directory.h"
 
 #include <stdio.h>
@@ -51,7 +52,8 @@ static const char *const query_text[Q_QUERIES] = {
 	[Q_DOMAIN_ID] = "SELECT id FROM domains WHERE name = ?1",
 	[Q_DOMAIN_FIRST] = "SELECT name FROM domains ORDER BY id LIMIT 1",
 	[Q_USER] = "SELECT id, quota, enabled FROM users WHERE domain = ?1 AND local = ?2",
-	[Q_USER_FIRST] = "SELECT local FROM users WHERE domain = ?1 AND enabled = 1 ORDER BY id LIMIT 1",
+	[Q_USER_FIRST] =
+	    "SELECT local FROM users WHERE domain = ?1 AND enabled = 1 ORDER BY id LIMIT 1",
 	[Q_ALIAS] = "SELECT target FROM aliases WHERE domain = ?1 AND local = ?2 ORDER BY id",
 };
 
@@ -64,13 +66,15 @@ directory_configure(struct directory *d, const struct directory_settings *settin
 	int rc;
 
 	if (!slice_copy(slice_of(settings->separator), d->separator, sizeof(d->separator)))
-		return err_set(err, ERR_USAGE, "the subaddress separator is longer than %zu bytes", sizeof(d->separator) - 1);
+		return err_set(err, ERR_USAGE, "the subaddress separator is longer than %zu bytes",
+		    sizeof(d->separator) - 1);
 	if (domain_read(slice_of(settings->hostname), d->hostname, NULL) == -1)
 		d->hostname[0] = '\0';
 	d->default_quota = settings->default_quota;
 	if (sqlite3_db_readonly(d->db, "main"))
 		return 0;
-	s = db_prepare(d->db, "UPDATE settings SET value = ?1 WHERE key = 'default_quota' AND value IS NOT ?1", err);
+	s = db_prepare(d->db,
+	    "UPDATE settings SET value = ?1 WHERE key = 'default_quota' AND value IS NOT ?1", err);
 	if (s == NULL)
 		return -1;
 	db_bind_i64(s, 1, d->default_quota);
@@ -105,7 +109,7 @@ directory_close(struct directory **d)
 {
 	if (*d == NULL)
 		return;
-	db_close(&(*d)->db);	/* and its statements */
+	db_close(&(*d)->db); /* and its statements */
 	free(*d);
 	*d = NULL;
 }
@@ -133,7 +137,8 @@ directory_domain_id(struct directory *d, const char *domain, int64_t *id, struct
 }
 
 int
-directory_user_get(struct directory *d, int64_t domain, const char *local, struct directory_user *out, struct err *err)
+directory_user_get(struct directory *d, int64_t domain, const char *local,
+    struct directory_user *out, struct err *err)
 {
 	sqlite3_stmt *s = d->query[Q_USER];
 	int got;
@@ -152,17 +157,20 @@ directory_user_get(struct directory *d, int64_t domain, const char *local, struc
 
 /* Read an address whose domain must be one of ours. */
 static int
-own_address(struct directory *d, const char *text, struct address *a, int64_t *domain, struct err *err)
+own_address(
+    struct directory *d, const char *text, struct address *a, int64_t *domain, struct err *err)
 {
 	int got;
 
 	if (address_read(slice_of(text), a, err) == -1)
 		return err_context(err, "\"%.80s\"", text);
 	if (a->domain[0] == '\0')
-		return err_set(err, ERR_USAGE, "\"%.80s\" has no domain; write it like alice@example.org", text);
+		return err_set(err, ERR_USAGE,
+		    "\"%.80s\" has no domain; write it like alice@example.org", text);
 	got = directory_domain_id(d, a->domain, domain, err);
 	if (got == 0)
-		return err_set(err, ERR_NOT_FOUND, "%s is not a domain of this server; see `tegami domain list`", a->domain);
+		return err_set(err, ERR_NOT_FOUND,
+		    "%s is not a domain of this server; see `tegami domain list`", a->domain);
 	return got == 1 ? 0 : -1;
 }
 
@@ -252,8 +260,8 @@ domain_is_unused(struct directory *d, int64_t id, const char *domain, struct err
 	if (got != 1)
 		return -1;
 	if (users > 0)
-		return err_set(err, ERR_USAGE, "%s still has %lld user%s; remove them first", domain,
-		    (long long)users, users == 1 ? "" : "s");
+		return err_set(err, ERR_USAGE, "%s still has %lld user%s; remove them first",
+		    domain, (long long)users, users == 1 ? "" : "s");
 	return 0;
 }
 
@@ -269,7 +277,8 @@ directory_domain_remove(struct directory *d, const char *text, struct err *err)
 	rc = directory_domain_id(d, domain, &id, err);
 	if (rc == 0)
 		return err_set(err, ERR_NOT_FOUND, "there is no domain %s", domain);
-	if (rc == -1 || domain_is_unused(d, id, domain, err) == -1 || db_exec(d->db, "BEGIN IMMEDIATE", err) == -1)
+	if (rc == -1 || domain_is_unused(d, id, domain, err) == -1 ||
+	    db_exec(d->db, "BEGIN IMMEDIATE", err) == -1)
 		return -1;
 	rc = change(d, "DELETE FROM aliases WHERE domain = ?1", id, 0, 0, err);
 	if (rc == 0)
@@ -280,10 +289,13 @@ directory_domain_remove(struct directory *d, const char *text, struct err *err)
 /* -- users */
 
 static int
-user_insert(struct directory *d, int64_t domain, const char *local, const char *name, int64_t quota, struct err *err)
+user_insert(struct directory *d, int64_t domain, const char *local, const char *name, int64_t quota,
+    struct err *err)
 {
 	sqlite3_stmt *s = db_prepare(d->db,
-	    "INSERT INTO users (domain, local, name, quota, enabled, created) VALUES (?1, ?2, ?3, ?4, 1, ?5)", err);
+	    "INSERT INTO users (domain, local, name, quota, enabled, created) VALUES (?1, ?2, ?3, "
+	    "?4, 1, ?5)",
+	    err);
 	int rc;
 
 	if (s == NULL)
@@ -299,7 +311,8 @@ user_insert(struct directory *d, int64_t domain, const char *local, const char *
 }
 
 int
-directory_user_add(struct directory *d, const char *address, const char *name, int64_t quota, struct err *err)
+directory_user_add(
+    struct directory *d, const char *address, const char *name, int64_t quota, struct err *err)
 {
 	struct address a;
 	int64_t domain;
@@ -310,7 +323,8 @@ directory_user_add(struct directory *d, const char *address, const char *name, i
 		return err_context(err, "\"%.80s\"", address);
 	if (strlen(name) > 200)
 		return err_set(err, ERR_USAGE, "the name is longer than 200 bytes");
-	if (user_insert(d, domain, a.local, name, quota < 0 ? DIRECTORY_QUOTA_DEFAULT : quota, err) == 0)
+	if (user_insert(
+		d, domain, a.local, name, quota < 0 ? DIRECTORY_QUOTA_DEFAULT : quota, err) == 0)
 		return 0;
 	if (err != NULL && err->kind == ERR_EXISTS)
 		err_set(err, ERR_EXISTS, "the user %s@%s is there already", a.local, a.domain);
@@ -344,7 +358,8 @@ directory_user_quota(struct directory *d, const char *address, int64_t quota, st
 
 	if (own_user(d, address, &user, err) == -1)
 		return -1;
-	return change(d, "UPDATE users SET quota = ?2 WHERE id = ?1", user.id, quota < 0 ? DIRECTORY_QUOTA_DEFAULT : quota, 0, err);
+	return change(d, "UPDATE users SET quota = ?2 WHERE id = ?1", user.id,
+	    quota < 0 ? DIRECTORY_QUOTA_DEFAULT : quota, 0, err);
 }
 
 /* -- aliases */
@@ -358,9 +373,11 @@ target_read(const struct address *alias, const char *text, char *out, struct err
 	if (address_read(slice_of(text), &a, err) == -1)
 		return err_context(err, "target \"%.80s\"", text);
 	if (a.domain[0] == '\0')
-		return err_set(err, ERR_USAGE, "target \"%.80s\" has no domain; write it like alice@example.org", text);
+		return err_set(err, ERR_USAGE,
+		    "target \"%.80s\" has no domain; write it like alice@example.org", text);
 	if (a.local[0] == '\0' && alias->local[0] != '\0')
-		return err_set(err, ERR_USAGE, "target \"%.80s\" names a whole domain; only a catch-all (@%s) may do that",
+		return err_set(err, ERR_USAGE,
+		    "target \"%.80s\" names a whole domain; only a catch-all (@%s) may do that",
 		    text, alias->domain);
 	address_text(&a, out);
 	return 0;
@@ -368,7 +385,8 @@ target_read(const struct address *alias, const char *text, char *out, struct err
 
 /* One (domain, local, target) with `sql`. */
 static int
-alias_row(struct directory *d, const char *sql, int64_t domain, const char *local, const char *target, struct err *err)
+alias_row(struct directory *d, const char *sql, int64_t domain, const char *local,
+    const char *target, struct err *err)
 {
 	sqlite3_stmt *s = db_prepare(d->db, sql, err);
 	int rc;
@@ -409,7 +427,8 @@ alias_leads(struct directory *d, const struct address *a, struct err *err)
 }
 
 static int
-alias_insert(struct directory *d, const struct address *a, int64_t domain, const char *const *targets, size_t n, struct err *err)
+alias_insert(struct directory *d, const struct address *a, int64_t domain,
+    const char *const *targets, size_t n, struct err *err)
 {
 	char target[ADDRESS_SIZE];
 	size_t i;
@@ -417,35 +436,43 @@ alias_insert(struct directory *d, const struct address *a, int64_t domain, const
 	for (i = 0; i < n; i++) {
 		if (target_read(a, targets[i], target, err) == -1)
 			return -1;
-		if (alias_row(d, "INSERT INTO aliases (domain, local, target, created) VALUES (?1, ?2, ?3, ?4)",
+		if (alias_row(d,
+			"INSERT INTO aliases (domain, local, target, created) VALUES (?1, ?2, ?3, "
+			"?4)",
 			domain, a->local, target, err) == 0)
 			continue;
 		if (err != NULL && err->kind == ERR_EXISTS)
-			err_set(err, ERR_EXISTS, "%s leads to %s already", a->local[0] ? a->local : "the catch-all", target);
+			err_set(err, ERR_EXISTS, "%s leads to %s already",
+			    a->local[0] ? a->local : "the catch-all", target);
 		return -1;
 	}
 	return alias_leads(d, a, err);
 }
 
 int
-directory_alias_add(struct directory *d, const char *address, const char *const *targets, size_t n, struct err *err)
+directory_alias_add(
+    struct directory *d, const char *address, const char *const *targets, size_t n, struct err *err)
 {
 	struct address a;
 	int64_t domain;
 
 	if (n == 0 || n > DIRECTORY_TARGETS_MAX)
-		return err_set(err, ERR_USAGE, "an alias has 1 to %d targets", DIRECTORY_TARGETS_MAX);
-	if (own_address(d, address, &a, &domain, err) == -1 || db_exec(d->db, "BEGIN IMMEDIATE", err) == -1)
+		return err_set(
+		    err, ERR_USAGE, "an alias has 1 to %d targets", DIRECTORY_TARGETS_MAX);
+	if (own_address(d, address, &a, &domain, err) == -1 ||
+	    db_exec(d->db, "BEGIN IMMEDIATE", err) == -1)
 		return -1;
 	return finish(d, alias_insert(d, &a, domain, targets, n, err), err);
 }
 
 static int
-alias_delete(struct directory *d, const struct address *a, int64_t domain, const char *const *targets, size_t n, struct err *err)
+alias_delete(struct directory *d, const struct address *a, int64_t domain,
+    const char *const *targets, size_t n, struct err *err)
 {
 	char target[ADDRESS_SIZE], text[ADDRESS_SIZE];
-	const char *sql = n == 0 ? "DELETE FROM aliases WHERE domain = ?1 AND local = ?2 AND ?3 = ''"
-				 : "DELETE FROM aliases WHERE domain = ?1 AND local = ?2 AND target = ?3";
+	const char *sql =
+	    n == 0 ? "DELETE FROM aliases WHERE domain = ?1 AND local = ?2 AND ?3 = ''"
+		   : "DELETE FROM aliases WHERE domain = ?1 AND local = ?2 AND target = ?3";
 	size_t i;
 
 	address_text(a, text);
@@ -456,18 +483,21 @@ alias_delete(struct directory *d, const struct address *a, int64_t domain, const
 		if (alias_row(d, sql, domain, a->local, target, err) == -1)
 			return -1;
 		if (sqlite3_changes(d->db) == 0)
-			return err_set(err, ERR_NOT_FOUND, "there is no alias %s%s%s", text, n ? " to " : "", target);
+			return err_set(err, ERR_NOT_FOUND, "there is no alias %s%s%s", text,
+			    n ? " to " : "", target);
 	}
 	return 0;
 }
 
 int
-directory_alias_remove(struct directory *d, const char *address, const char *const *targets, size_t n, struct err *err)
+directory_alias_remove(
+    struct directory *d, const char *address, const char *const *targets, size_t n, struct err *err)
 {
 	struct address a;
 	int64_t domain;
 
-	if (own_address(d, address, &a, &domain, err) == -1 || db_exec(d->db, "BEGIN IMMEDIATE", err) == -1)
+	if (own_address(d, address, &a, &domain, err) == -1 ||
+	    db_exec(d->db, "BEGIN IMMEDIATE", err) == -1)
 		return -1;
 	return finish(d, alias_delete(d, &a, domain, targets, n, err), err);
 }

@@ -1,6 +1,7 @@
 /* directory_admin - what the administrator asks of the directory
  *
- * Verbs that change go through directory.h, which knows the rules; verbs that list read the tables here. */
+ * Verbs that change go through directory.h, which knows the rules; verbs that list read the tables
+ * here. */
 #include "storage/directory_admin.h"
 
 #include <inttypes.h>
@@ -49,7 +50,8 @@ read_quota(const char *text, int64_t *quota, struct err *err)
 		s.len--;
 	}
 	if (!slice_to_u64(s, &n) || n > (uint64_t)INT64_MAX >> shift)
-		return err_set(err, ERR_USAGE, "the quota \"%.40s\" is not a size like 500M, 2G or 0 (no limit)", text);
+		return err_set(err, ERR_USAGE,
+		    "the quota \"%.40s\" is not a size like 500M, 2G or 0 (no limit)", text);
 	*quota = (int64_t)(n << shift);
 	return 0;
 }
@@ -69,16 +71,19 @@ run_domain_add(void *owner, const struct admin_request *rq, struct admin_out *ou
 	const char *domain;
 
 	(void)out;
-	return need(rq, "domain", &domain, err) == -1 ? -1 : directory_domain_add(owner, domain, err);
+	return need(rq, "domain", &domain, err) == -1 ? -1
+						      : directory_domain_add(owner, domain, err);
 }
 
 static int
-run_domain_remove(void *owner, const struct admin_request *rq, struct admin_out *out, struct err *err)
+run_domain_remove(
+    void *owner, const struct admin_request *rq, struct admin_out *out, struct err *err)
 {
 	const char *domain;
 
 	(void)out;
-	return need(rq, "domain", &domain, err) == -1 ? -1 : directory_domain_remove(owner, domain, err);
+	return need(rq, "domain", &domain, err) == -1 ? -1
+						      : directory_domain_remove(owner, domain, err);
 }
 
 /* Rows of the domains, or of the one named. How many, or -1. */
@@ -96,8 +101,8 @@ list_domains(struct directory *d, const char *domain, struct admin_out *out, str
 		return -1;
 	db_bind_text(s, 1, domain);
 	for (; (got = db_step(d->db, s, err)) == 1; rows++)
-		admin_row(out, "domain", db_text(s, 0), "users", db_text(s, 1), "aliases", db_text(s, 2), "created",
-		    db_text(s, 3), NULL);
+		admin_row(out, "domain", db_text(s, 0), "users", db_text(s, 1), "aliases",
+		    db_text(s, 2), "created", db_text(s, 3), NULL);
 	db_done(&s);
 	return got == -1 ? -1 : rows;
 }
@@ -109,9 +114,11 @@ run_domain_list(void *owner, const struct admin_request *rq, struct admin_out *o
 	return list_domains(owner, NULL, out, err) == -1 ? -1 : 0;
 }
 
-/* The domain word in its one form; "" in `out` when there is none and it may be left out. It must be one of ours. */
+/* The domain word in its one form; "" in `out` when there is none and it may be left out. It must
+ * be one of ours. */
 static int
-read_domain(struct directory *d, const struct admin_request *rq, char out[DOMAIN_MAX + 1], struct err *err)
+read_domain(
+    struct directory *d, const struct admin_request *rq, char out[DOMAIN_MAX + 1], struct err *err)
 {
 	const char *text = admin_get(rq, "domain");
 	int64_t id;
@@ -148,7 +155,8 @@ run_user_add(void *owner, const struct admin_request *rq, struct admin_out *out,
 	int64_t quota;
 
 	(void)out;
-	if (need(rq, "address", &address, err) == -1 || read_quota(quota_text ? quota_text : "", &quota, err) == -1)
+	if (need(rq, "address", &address, err) == -1 ||
+	    read_quota(quota_text ? quota_text : "", &quota, err) == -1)
 		return -1;
 	return directory_user_add(owner, address, name ? name : "", quota, err);
 }
@@ -159,7 +167,9 @@ run_user_remove(void *owner, const struct admin_request *rq, struct admin_out *o
 	const char *address;
 
 	(void)out;
-	return need(rq, "address", &address, err) == -1 ? -1 : directory_user_remove(owner, address, err);
+	return need(rq, "address", &address, err) == -1
+		   ? -1
+		   : directory_user_remove(owner, address, err);
 }
 
 static int
@@ -168,16 +178,21 @@ run_user_enable(void *owner, const struct admin_request *rq, struct admin_out *o
 	const char *address;
 
 	(void)out;
-	return need(rq, "address", &address, err) == -1 ? -1 : directory_user_enable(owner, address, true, err);
+	return need(rq, "address", &address, err) == -1
+		   ? -1
+		   : directory_user_enable(owner, address, true, err);
 }
 
 static int
-run_user_disable(void *owner, const struct admin_request *rq, struct admin_out *out, struct err *err)
+run_user_disable(
+    void *owner, const struct admin_request *rq, struct admin_out *out, struct err *err)
 {
 	const char *address;
 
 	(void)out;
-	return need(rq, "address", &address, err) == -1 ? -1 : directory_user_enable(owner, address, false, err);
+	return need(rq, "address", &address, err) == -1
+		   ? -1
+		   : directory_user_enable(owner, address, false, err);
 }
 
 static int
@@ -201,17 +216,19 @@ user_row(struct directory *d, sqlite3_stmt *s, struct admin_out *out)
 
 	snprintf(address, sizeof(address), "%s@%s", db_text(s, 0), db_text(s, 1));
 	snprintf(home, sizeof(home), "%s/%s", db_text(s, 1), db_text(s, 0));
-	admin_row(out, "address", address, "name", db_text(s, 2), "enabled", db_i64(s, 4) ? "yes" : "no", "quota",
-	    number(own >= 0 ? own : d->default_quota, quota), "quota_default", own >= 0 ? "no" : "yes", "home", home,
-	    "created", db_text(s, 5), NULL);
+	admin_row(out, "address", address, "name", db_text(s, 2), "enabled",
+	    db_i64(s, 4) ? "yes" : "no", "quota", number(own >= 0 ? own : d->default_quota, quota),
+	    "quota_default", own >= 0 ? "no" : "yes", "home", home, "created", db_text(s, 5), NULL);
 }
 
 /* Rows of the users of a domain, or of all (domain is ""), or of the one named. How many, or -1. */
 static int
-list_users(struct directory *d, const char *domain, const char *local, struct admin_out *out, struct err *err)
+list_users(struct directory *d, const char *domain, const char *local, struct admin_out *out,
+    struct err *err)
 {
 	sqlite3_stmt *s = db_prepare(d->db,
-	    "SELECT local, d.name, u.name, quota, enabled, u.created FROM users u JOIN domains d ON d.id = u.domain"
+	    "SELECT local, d.name, u.name, quota, enabled, u.created FROM users u JOIN domains d "
+	    "ON d.id = u.domain"
 	    " WHERE (?1 = '' OR d.name = ?1) AND (?2 IS NULL OR local = ?2) ORDER BY d.name, local",
 	    err);
 	int got, rows = 0;
@@ -246,7 +263,9 @@ run_user_show(void *owner, const struct admin_request *rq, struct admin_out *out
 	if (need(rq, "address", &text, err) == -1 || address_read(slice_of(text), &a, err) == -1)
 		return -1;
 	rows = a.domain[0] == '\0' ? 0 : list_users(owner, a.domain, a.local, out, err);
-	return rows == 0 ? err_set(err, ERR_NOT_FOUND, "there is no user %.80s", text) : rows == -1 ? -1 : 0;
+	return rows == 0    ? err_set(err, ERR_NOT_FOUND, "there is no user %.80s", text)
+	       : rows == -1 ? -1
+			    : 0;
 }
 
 /* -- aliases */
@@ -258,17 +277,22 @@ run_alias_add(void *owner, const struct admin_request *rq, struct admin_out *out
 	size_t n = all_targets(rq, targets);
 
 	(void)out;
-	return need(rq, "address", &address, err) == -1 ? -1 : directory_alias_add(owner, address, targets, n, err);
+	return need(rq, "address", &address, err) == -1
+		   ? -1
+		   : directory_alias_add(owner, address, targets, n, err);
 }
 
 static int
-run_alias_remove(void *owner, const struct admin_request *rq, struct admin_out *out, struct err *err)
+run_alias_remove(
+    void *owner, const struct admin_request *rq, struct admin_out *out, struct err *err)
 {
 	const char *address, *targets[ADMIN_WORDS_MAX];
 	size_t n = all_targets(rq, targets);
 
 	(void)out;
-	return need(rq, "address", &address, err) == -1 ? -1 : directory_alias_remove(owner, address, targets, n, err);
+	return need(rq, "address", &address, err) == -1
+		   ? -1
+		   : directory_alias_remove(owner, address, targets, n, err);
 }
 
 static int
@@ -293,7 +317,8 @@ run_alias_list(void *owner, const struct admin_request *rq, struct admin_out *ou
 		slice_copy(slice_of(db_text(s, 0)), a.local, sizeof(a.local));
 		slice_copy(slice_of(db_text(s, 1)), a.domain, sizeof(a.domain));
 		address_text(&a, text);
-		admin_row(out, "address", text, "target", db_text(s, 2), "created", db_text(s, 3), NULL);
+		admin_row(
+		    out, "address", text, "target", db_text(s, 2), "created", db_text(s, 3), NULL);
 	}
 	db_done(&s);
 	return got;

@@ -1,7 +1,8 @@
 /* directory_check - what is odd about the users and aliases, in words, before mail shows it
  *
- * Looks for domains whose postmaster is nobody's task, and for aliases that lead nowhere, in a circle, to too many or partly to
- * mailboxes that are gone. Every alias is looked up as mail would look it up. */
+ * Looks for domains whose postmaster is nobody's task, and for aliases that lead nowhere, in a
+ * circle, to too many or partly to mailboxes that are gone. Every alias is looked up as mail would
+ * look it up. */
 #include "storage/directory_check.h"
 
 #include <stdio.h>
@@ -20,12 +21,14 @@ static void
 tell(struct check *c, const char *name, const char *state, const char *text, const char *advice)
 {
 	if (c->rows++ < DIRECTORY_CHECK_ROWS)
-		admin_row(c->out, "name", name, "state", state, "text", text, "advice", advice, NULL);
+		admin_row(
+		    c->out, "name", name, "state", state, "text", text, "advice", advice, NULL);
 }
 
 /* Walk (local, domain) rows of `sql` and look each address up. */
 static int
-for_each(struct check *c, const char *sql, void (*fn)(struct check *, const char *address), struct err *err)
+for_each(struct check *c, const char *sql, void (*fn)(struct check *, const char *address),
+    struct err *err)
 {
 	sqlite3_stmt *s = db_prepare(c->d->db, sql, err);
 	char text[ADDRESS_SIZE];
@@ -69,22 +72,25 @@ check_postmaster(struct check *c, const char *address)
 	char text[600];
 
 	if (c->answer->status == RCPT_OK && c->answer->n > 0) {
-		snprintf(text, sizeof(text), "%s is not set up: its mail goes to %s", address, c->answer->targets[0].address);
+		snprintf(text, sizeof(text), "%s is not set up: its mail goes to %s", address,
+		    c->answer->targets[0].address);
 		tell(c, "postmaster", "warning", text, "name who reads it with `tegami alias add`");
 	} else {
 		snprintf(text, sizeof(text), "%s: %s", address, c->answer->why);
-		tell(c, "postmaster", "error", text, "add a user, or an alias with `tegami alias add`");
+		tell(c, "postmaster", "error", text,
+		    "add a user, or an alias with `tegami alias add`");
 	}
 }
 
 static const char without_postmaster[] =
     "SELECT 'postmaster', name FROM domains d WHERE"
     " NOT EXISTS (SELECT 1 FROM users u WHERE u.domain = d.id AND u.local = 'postmaster') AND"
-    " NOT EXISTS (SELECT 1 FROM aliases a WHERE a.domain = d.id AND a.local = 'postmaster') ORDER BY name";
+    " NOT EXISTS (SELECT 1 FROM aliases a WHERE a.domain = d.id AND a.local = 'postmaster') ORDER "
+    "BY name";
 
-static const char all_aliases[] =
-    "SELECT DISTINCT a.local, d.name FROM aliases a JOIN domains d ON d.id = a.domain WHERE a.local <> ''"
-    " ORDER BY d.name, a.local";
+static const char all_aliases[] = "SELECT DISTINCT a.local, d.name FROM aliases a JOIN domains d "
+				  "ON d.id = a.domain WHERE a.local <> ''"
+				  " ORDER BY d.name, a.local";
 
 int
 directory_check(struct directory *d, struct admin_out *out, struct err *err)
@@ -98,7 +104,8 @@ directory_check(struct directory *d, struct admin_out *out, struct err *err)
 	if (rc == 0)
 		rc = for_each(&c, all_aliases, check_alias, err);
 	if (rc == 0 && c.rows == 0)
-		tell(&c, "directory", "ok", "every alias leads to somebody, and every domain has a postmaster", "");
+		tell(&c, "directory", "ok",
+		    "every alias leads to somebody, and every domain has a postmaster", "");
 	free(c.answer);
 	return rc;
 }

@@ -1,12 +1,13 @@
 /* directory_lookup - where a recipient's mail goes
  *
- * An address is followed through aliases, depth first, until only mailboxes of ours and addresses elsewhere are left. Each
- * alias is followed once; a mailbox that an alias of the same name leads back to is meant itself ("alice: alice, bob"). Three
- * ceilings (targets, addresses looked at, depth) end every walk; passing one is RCPT_TEMPORARY with the reason, as is any
- * failure of the store, so that mail waits at its sender until the administrator has mended it.
+ * An address is followed through aliases, depth first, until only mailboxes of ours and addresses
+ * elsewhere are left. Each alias is followed once; a mailbox that an alias of the same name leads
+ * back to is meant itself ("alice: alice, bob"). Three ceilings (targets, addresses looked at,
+ * depth) end every walk; passing one is RCPT_TEMPORARY with the reason, as is any failure of the
+ * store, so that mail waits at its sender until the administrator has mended it.
  *
- * Some targets of an alias may not exist: mail goes to the others, and `why` names the missing one. Only when none is
- * left the answer is RCPT_UNKNOWN. */
+ * Some targets of an alias may not exist: mail goes to the others, and `why` names the missing one.
+ * Only when none is left the answer is RCPT_UNKNOWN. */
 #include "storage/directory.h"
 
 #include <stdio.h>
@@ -15,10 +16,10 @@
 
 #include "storage/directory_store.h"
 
-struct visit {			/* an alias that was followed */
-	const char *key;	/* "local@domain" */
+struct visit {           /* an alias that was followed */
+	const char *key; /* "local@domain" */
 	struct visit *next;
-	bool open;		/* still being followed: coming back here is a circle */
+	bool open; /* still being followed: coming back here is a circle */
 };
 
 struct walk {
@@ -28,13 +29,13 @@ struct walk {
 	struct visit *visits;
 	unsigned looked_at;
 	bool circle;
-	const char *missing;	/* the last address that does not exist */
+	const char *missing; /* the last address that does not exist */
 };
 
 /* What one address is, without following it. */
 struct found {
-	const char *alias;	/* local part under which the alias is kept, or NULL */
-	const char *user;	/* local part of the mailbox, or NULL */
+	const char *alias; /* local part under which the alias is kept, or NULL */
+	const char *user;  /* local part of the mailbox, or NULL */
 	struct directory_user row;
 	int64_t domain;
 };
@@ -51,7 +52,8 @@ stop(struct walk *w, enum rcpt_status status, const char *why)
 static int
 stop_err(struct walk *w, const struct err *err)
 {
-	return stop(w, RCPT_TEMPORARY, pool_printf(w->pool, "the directory cannot be read: %s", err->text));
+	return stop(
+	    w, RCPT_TEMPORARY, pool_printf(w->pool, "the directory cannot be read: %s", err->text));
 }
 
 /* -- one address */
@@ -151,7 +153,8 @@ find(struct walk *w, const char *local, struct found *f)
 /* -- what was found */
 
 static int
-add_target(struct walk *w, enum rcpt_kind kind, const char *address, const char *home, int64_t quota)
+add_target(
+    struct walk *w, enum rcpt_kind kind, const char *address, const char *home, int64_t quota)
 {
 	struct directory_target *t;
 	size_t i;
@@ -161,7 +164,8 @@ add_target(struct walk *w, enum rcpt_kind kind, const char *address, const char 
 			return 0;
 	if (w->out->n == DIRECTORY_TARGETS_MAX)
 		return stop(w, RCPT_TEMPORARY,
-		    pool_printf(w->pool, "the address leads to more than %d others", DIRECTORY_TARGETS_MAX));
+		    pool_printf(w->pool, "the address leads to more than %d others",
+			DIRECTORY_TARGETS_MAX));
 	t = &w->out->targets[w->out->n++];
 	t->kind = kind;
 	t->address = address;
@@ -187,7 +191,8 @@ add_user(struct walk *w, const struct found *f, const char *domain)
 
 /* Copied out first: following a target runs the same statement again. */
 static int
-alias_targets(struct walk *w, int64_t domain, const char *local, const char *targets[DIRECTORY_TARGETS_MAX], size_t *n)
+alias_targets(struct walk *w, int64_t domain, const char *local,
+    const char *targets[DIRECTORY_TARGETS_MAX], size_t *n)
 {
 	sqlite3_stmt *s = w->d->query[Q_ALIAS];
 	struct err err;
@@ -235,7 +240,7 @@ follow(struct walk *w, const struct found *f, const struct address *a, unsigned 
 	for (i = 0; i < n; i++) {
 		if (address_read(slice_of(targets[i]), &next, NULL) == -1)
 			continue;
-		if (next.local[0] == '\0')	/* "@other": the same name there */
+		if (next.local[0] == '\0') /* "@other": the same name there */
 			memcpy(next.local, a->local, sizeof(next.local));
 		if (visit(w, &next, depth + 1) == -1)
 			return -1;
@@ -247,7 +252,8 @@ static int
 follow_once(struct walk *w, const struct found *f, const struct address *a, unsigned depth)
 {
 	/* a catch-all is followed once for each name, since its targets may keep the name */
-	const char *key = pool_printf(w->pool, "%s@%s", f->alias[0] != '\0' ? f->alias : a->local, a->domain);
+	const char *key =
+	    pool_printf(w->pool, "%s@%s", f->alias[0] != '\0' ? f->alias : a->local, a->domain);
 	struct visit *v = key == NULL ? NULL : visited(w, key);
 	size_t before = w->out->n;
 	int rc;
@@ -294,7 +300,8 @@ visit(struct walk *w, const struct address *a, unsigned depth)
 	int got;
 
 	if (depth > DIRECTORY_DEPTH_MAX || ++w->looked_at > DIRECTORY_VISITS_MAX)
-		return stop(w, RCPT_TEMPORARY, "the aliases behind the address are nested too deep or are too many");
+		return stop(w, RCPT_TEMPORARY,
+		    "the aliases behind the address are nested too deep or are too many");
 	got = directory_domain_id(w->d, a->domain, &f.domain, &err);
 	if (got == -1)
 		return stop_err(w, &err);
@@ -313,7 +320,8 @@ visit(struct walk *w, const struct address *a, unsigned depth)
 
 /* -- the address the client named */
 
-/* The domain that stands for the whole server: the host name itself or the nearest domain above it, else the first one. */
+/* The domain that stands for the whole server: the host name itself or the nearest domain above it,
+ * else the first one. */
 static int
 main_domain(struct directory *d, char *out, struct err *err)
 {
@@ -338,7 +346,8 @@ main_domain(struct directory *d, char *out, struct err *err)
 	return got;
 }
 
-/* Give an address without a domain, or at our own host name, the main domain, if it is one that every server has. */
+/* Give an address without a domain, or at our own host name, the main domain, if it is one that
+ * every server has. */
 static int
 settle_domain(struct walk *w, struct address *a)
 {
@@ -351,11 +360,13 @@ settle_domain(struct walk *w, struct address *a)
 		if (got == 1)
 			return 0;
 		if (got == 0 && strcmp(a->domain, w->d->hostname) != 0)
-			return stop(w, RCPT_NOT_OURS, pool_printf(w->pool, "%s is not a domain of this server", a->domain));
+			return stop(w, RCPT_NOT_OURS,
+			    pool_printf(w->pool, "%s is not a domain of this server", a->domain));
 	}
 	if (got == 0 && !is_role_name(a->local) && strcmp(a->local, "root") != 0)
-		return stop(w, RCPT_UNKNOWN, a->domain[0] != '\0' ? "there is no mailbox at the host name itself"
-								  : "the address has no domain");
+		return stop(w, RCPT_UNKNOWN,
+		    a->domain[0] != '\0' ? "there is no mailbox at the host name itself"
+					 : "the address has no domain");
 	if (got == 0)
 		got = main_domain(w->d, a->domain, &err);
 	if (got == -1)
@@ -369,7 +380,8 @@ root_is_postmaster(struct walk *w, struct address *a)
 {
 	struct found f = { NULL, NULL, { 0, 0, false }, 0 };
 
-	if (directory_domain_id(w->d, a->domain, &f.domain, NULL) == 1 && find_exact(w, a->local, &f) == 0)
+	if (directory_domain_id(w->d, a->domain, &f.domain, NULL) == 1 &&
+	    find_exact(w, a->local, &f) == 0)
 		strcpy(a->local, "postmaster");
 }
 
@@ -411,7 +423,8 @@ lookup(struct walk *w, struct slice text)
 }
 
 void
-directory_lookup(struct directory *d, struct slice address, struct pool *pool, struct directory_answer *out)
+directory_lookup(
+    struct directory *d, struct slice address, struct pool *pool, struct directory_answer *out)
 {
 	struct walk w = { d, pool, out, NULL, 0, false, NULL };
 	bool alone = sqlite3_get_autocommit(d->db);
@@ -428,7 +441,8 @@ directory_lookup(struct directory *d, struct slice address, struct pool *pool, s
 }
 
 int
-directory_may_send(struct directory *d, struct slice user, struct slice address, struct pool *pool, const char **why, struct err *err)
+directory_may_send(struct directory *d, struct slice user, struct slice address, struct pool *pool,
+    const char **why, struct err *err)
 {
 	struct directory_answer *out;
 	struct address a;
@@ -450,7 +464,8 @@ directory_may_send(struct directory *d, struct slice user, struct slice address,
 	for (i = 0; i < out->n; i++)
 		if (out->targets[i].kind == RCPT_LOCAL && strcmp(out->targets[i].address, own) == 0)
 			return 1;
-	*why = pool_printf(pool, "%s may not send as %.*s: it is not an address of theirs", own, SLICE_ARG(address));
+	*why = pool_printf(pool, "%s may not send as %.*s: it is not an address of theirs", own,
+	    SLICE_ARG(address));
 	if (*why == NULL)
 		*why = "not an address of theirs";
 	return 0;

@@ -1,9 +1,11 @@
-/* directory_main - the `directory` role: answers who is who, and is the only one that writes directory.db
+/* directory_main - the `directory` role: answers who is who, and is the only one that writes
+ * directory.db
  *
- * A question is answered at once from prepared statements. Only where a mailbox has a quota `mda` is asked how full it is; that
- * answer may come later, in any order. When mda is away or does not know, mail is let through: a quota is a limit for people, not
- * a reason to refuse mail on a guess. An address with several targets is refused for quota only when all of them are full, so
- * that one full mailbox does not close a list. */
+ * A question is answered at once from prepared statements. Only where a mailbox has a quota `mda`
+ * is asked how full it is; that answer may come later, in any order. When mda is away or does not
+ * know, mail is let through: a quota is a limit for people, not a reason to refuse mail on a guess.
+ * An address with several targets is refused for quota only when all of them are full, so that one
+ * full mailbox does not close a list. */
 #include <string.h>
 
 #include "base/admin.h"
@@ -16,17 +18,17 @@
 #include "storage/directory_admin.h"
 
 #define QUESTION_BYTES (1024 * 1024)
-#define QUESTIONS_MAX 4096	/* waiting for mda */
+#define QUESTIONS_MAX 4096 /* waiting for mda */
 
 static struct directory *directory;
 static unsigned waiting;
 
 struct question {
-	struct pool *pool;		/* it lives in it */
+	struct pool *pool; /* it lives in it */
 	struct reply_to to;
 	const char *original;
 	struct directory_answer answer;
-	unsigned asked;			/* answers of mda yet to come */
+	unsigned asked; /* answers of mda yet to come */
 	unsigned full;
 };
 
@@ -68,7 +70,7 @@ answer_status(struct reply_to to, enum rcpt_status status, const char *why)
 static void
 question_end(struct question *q)
 {
-	struct pool *pool = q->pool;	/* q lives in it */
+	struct pool *pool = q->pool; /* q lives in it */
 	struct buf *b;
 
 	if (q->full > 0 && q->full == q->answer.n) {
@@ -81,7 +83,8 @@ question_end(struct question *q)
 		wire_put_text(b, q->answer.why);
 		put_targets(b, q);
 		if (reply_send(q->to, -1) == -1)
-			answer_status(q->to, RCPT_TEMPORARY, "the address leads to more others than an answer can hold");
+			answer_status(q->to, RCPT_TEMPORARY,
+			    "the address leads to more others than an answer can hold");
 	}
 	pool_free(&pool);
 }
@@ -139,7 +142,7 @@ on_rcpt(struct frame *f)
 	q->to = reply_later(f);
 	q->original = wire_text(&f->in, pool);
 	directory_lookup(directory, slice_of(q->original), pool, &q->answer);
-	q->asked = 1;	/* ours: no answer may end it before all were asked */
+	q->asked = 1; /* ours: no answer may end it before all were asked */
 	for (i = 0; i < q->answer.n; i++)
 		if (q->answer.targets[i].kind == RCPT_LOCAL && q->answer.targets[i].quota > 0)
 			ask_usage(q, &q->answer.targets[i]);
@@ -161,7 +164,8 @@ on_sender(struct frame *f)
 	if (pool != NULL) {
 		user = wire_text(&f->in, pool);
 		address = wire_text(&f->in, pool);
-		yes = directory_may_send(directory, slice_of(user), slice_of(address), pool, &why, &err);
+		yes = directory_may_send(
+		    directory, slice_of(user), slice_of(address), pool, &why, &err);
 	}
 	b = reply_begin(reply_later(f), MSG_DIR_SENDER_IS);
 	wire_put_u64(b, yes == 1);
@@ -183,7 +187,8 @@ settings(void)
 {
 	const struct conf *c = role_conf();
 
-	return (struct directory_settings){ c->hostname, c->delivery.subaddress_separator, c->delivery.default_quota };
+	return (struct directory_settings){ c->hostname, c->delivery.subaddress_separator,
+		c->delivery.default_quota };
 }
 
 static int

@@ -1,18 +1,12 @@
-/* directory_store - what the files of the directory share: the handle and its prepared statements */
+/* directory_store - what the files of the directory share: the handle and its prepared statements
+ */
 #ifndef STORAGE_DIRECTORY_STORE_H
 #define STORAGE_DIRECTORY_STORE_H
 
 #include "storage/address.h"
 #include "storage/directory.h"
 
-enum directory_query {
-	Q_DOMAIN_ID,
-	Q_DOMAIN_FIRST,
-	Q_USER,
-	Q_USER_FIRST,
-	Q_ALIAS,
-	Q_QUERIES
-};
+enum directory_query { Q_DOMAIN_ID, Q_DOMAIN_FIRST, Q_USER, Q_USER_FIRST, Q_ALIAS, Q_QUERIES };
 
 struct directory {
 	sqlite3 *db;
@@ -24,13 +18,14 @@ struct directory {
 
 /* A mailbox of ours, as Q_USER yields it. */
 struct directory_user {
-	int64_t id, quota;	/* quota as it applies: 0 no limit */
+	int64_t id, quota; /* quota as it applies: 0 no limit */
 	bool enabled;
 };
 
 /* The id of a domain of ours: 1 and *id, 0 no such, -1 + err. */
 int directory_domain_id(struct directory *d, const char *domain, int64_t *id, struct err *err);
 /* 1 and *out, 0 no such, -1 + err. */
-int directory_user_get(struct directory *d, int64_t domain, const char *local, struct directory_user *out, struct err *err);
+int directory_user_get(struct directory *d, int64_t domain, const char *local,
+    struct directory_user *out, struct err *err);
 
 #endif

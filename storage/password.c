@@ -1,10 +1,11 @@
 /* password - how passwords are kept, made and checked
  *
- * Checking does the same work whoever asks: one PBKDF2 if what was typed has the form of an app password, then one crypt, against
- * made-up hashes where there are none. All app passwords of an account share a salt, so one PBKDF2 answers for all.
+ * Checking does the same work whoever asks: one PBKDF2 if what was typed has the form of an app
+ * password, then one crypt, against made-up hashes where there are none. All app passwords of an
+ * account share a salt, so one PBKDF2 answers for all.
  *
- * Errors: ERR_USAGE for a password that may not be set, ERR_TEMPORARY when the library or memory fails. A check that fails for
- * such a reason is a wrong password: nothing opens by accident. */
+ * Errors: ERR_USAGE for a password that may not be set, ERR_TEMPORARY when the library or memory
+ * fails. A check that fails for such a reason is a wrong password: nothing opens by accident. */
 #include "storage/password.h"
 
 #include <crypt.h>
@@ -22,13 +23,14 @@
 #define KEY_LEN 32
 #define SALT_LEN 16
 #define SALT_MAX 64
-#define ITERATIONS 4096		/* RFC 7677's least; the passwords are random */
+#define ITERATIONS 4096 /* RFC 7677's least; the passwords are random */
 #define ITERATIONS_MAX 1000000
 
 static const char alphabet[] = "abcdefghijkmnpqrstuvwxyz23456789"; /* 32, none that look alike */
 
 /* Schemes of crypt(3) under Dovecot's names. */
-static const char *const crypt_schemes[] = { "{CRYPT}", "{SHA512-CRYPT}", "{SHA256-CRYPT}", "{BLF-CRYPT}", "{MD5-CRYPT}" };
+static const char *const crypt_schemes[] = { "{CRYPT}", "{SHA512-CRYPT}", "{SHA256-CRYPT}",
+	"{BLF-CRYPT}", "{MD5-CRYPT}" };
 #define SCRAM_SCHEME "{SCRAM-SHA-256}"
 
 int
@@ -39,7 +41,8 @@ password_acceptable(const char *password, struct err *err)
 	if (len == 0)
 		return err_set(err, ERR_USAGE, "the password is empty");
 	if (len > PASSWORD_MAX)
-		return err_set(err, ERR_USAGE, "the password is longer than %d bytes", PASSWORD_MAX);
+		return err_set(
+		    err, ERR_USAGE, "the password is longer than %d bytes", PASSWORD_MAX);
 	if (strpbrk(password, "\r\n") != NULL)
 		return err_set(err, ERR_USAGE, "the password holds a line break");
 	return 0;
@@ -149,13 +152,14 @@ verifier_read(const char *hash, struct verifier *v)
 	if (!slice_starts_nocase(rest, SLICE(SCRAM_SCHEME)))
 		return false;
 	rest = slice_skip(rest, sizeof(SCRAM_SCHEME) - 1);
-	if (!slice_to_u64(slice_cut(&rest, ','), &iterations) || iterations < 1 || iterations > ITERATIONS_MAX)
+	if (!slice_to_u64(slice_cut(&rest, ','), &iterations) || iterations < 1 ||
+	    iterations > ITERATIONS_MAX)
 		return false;
 	v->iterations = (int)iterations;
 	salt_len = base64_read(slice_cut(&rest, ','), v->salt, sizeof(v->salt));
 	v->salt_len = (size_t)salt_len;
 	return salt_len > 0 && base64_read(slice_cut(&rest, ','), v->stored, KEY_LEN) == KEY_LEN &&
-	    base64_read(rest, v->server, KEY_LEN) == KEY_LEN;
+	       base64_read(rest, v->server, KEY_LEN) == KEY_LEN;
 }
 
 /* StoredKey and ServerKey of a password, RFC 5802 3. */
@@ -164,10 +168,13 @@ verifier_keys(struct verifier *v, const char *password)
 {
 	unsigned char salted[KEY_LEN], client[KEY_LEN];
 	unsigned len = KEY_LEN;
-	bool ok = PKCS5_PBKDF2_HMAC(password, -1, v->salt, (int)v->salt_len, v->iterations, EVP_sha256(), KEY_LEN, salted) == 1 &&
-	    HMAC(EVP_sha256(), salted, KEY_LEN, (const unsigned char *)"Client Key", 10, client, &len) != NULL &&
-	    HMAC(EVP_sha256(), salted, KEY_LEN, (const unsigned char *)"Server Key", 10, v->server, &len) != NULL &&
-	    SHA256(client, KEY_LEN, v->stored) != NULL;
+	bool ok = PKCS5_PBKDF2_HMAC(password, -1, v->salt, (int)v->salt_len, v->iterations,
+		      EVP_sha256(), KEY_LEN, salted) == 1 &&
+		  HMAC(EVP_sha256(), salted, KEY_LEN, (const unsigned char *)"Client Key", 10,
+		      client, &len) != NULL &&
+		  HMAC(EVP_sha256(), salted, KEY_LEN, (const unsigned char *)"Server Key", 10,
+		      v->server, &len) != NULL &&
+		  SHA256(client, KEY_LEN, v->stored) != NULL;
 
 	OPENSSL_cleanse(salted, sizeof(salted));
 	OPENSSL_cleanse(client, sizeof(client));
@@ -177,7 +184,8 @@ verifier_keys(struct verifier *v, const char *password)
 static bool
 same_salt(const struct verifier *a, const struct verifier *b)
 {
-	return a->iterations == b->iterations && a->salt_len == b->salt_len && memcmp(a->salt, b->salt, a->salt_len) == 0;
+	return a->iterations == b->iterations && a->salt_len == b->salt_len &&
+	       memcmp(a->salt, b->salt, a->salt_len) == 0;
 }
 
 /* Which app's hash fits; -1 none. */
@@ -198,7 +206,7 @@ apps_check(const struct password_set *set, const char *password)
 		if (CRYPTO_memcmp(kept.stored, typed.stored, KEY_LEN) == 0)
 			slot = i + 1;
 	}
-	if (typed.iterations == 0) {	/* no app password: the same work for nothing */
+	if (typed.iterations == 0) { /* no app password: the same work for nothing */
 		typed.iterations = ITERATIONS;
 		typed.salt_len = SALT_LEN;
 		verifier_keys(&typed, password);
@@ -235,7 +243,8 @@ password_app_make(char out[static PASSWORD_APP_SIZE], struct err *err)
 }
 
 int
-password_app_hash(const char *password, const char *like, char out[static PASSWORD_HASH_SIZE], struct err *err)
+password_app_hash(
+    const char *password, const char *like, char out[static PASSWORD_HASH_SIZE], struct err *err)
 {
 	unsigned char salt[SALT_MAX * 2], stored[64], server[64];
 	struct verifier v;
@@ -251,7 +260,8 @@ password_app_hash(const char *password, const char *like, char out[static PASSWO
 	EVP_EncodeBlock(salt, v.salt, (int)v.salt_len);
 	EVP_EncodeBlock(stored, v.stored, KEY_LEN);
 	EVP_EncodeBlock(server, v.server, KEY_LEN);
-	snprintf(out, PASSWORD_HASH_SIZE, SCRAM_SCHEME "%d,%s,%s,%s", v.iterations, salt, stored, server);
+	snprintf(out, PASSWORD_HASH_SIZE, SCRAM_SCHEME "%d,%s,%s,%s", v.iterations, salt, stored,
+	    server);
 	return 0;
 }
 
@@ -260,10 +270,11 @@ password_hash_known(const char *hash, struct err *err)
 {
 	const char *part = crypt_part(hash);
 
-	if (strlen(hash) >= PASSWORD_HASH_SIZE || part == NULL || crypt_checksalt(part) == CRYPT_SALT_INVALID ||
-	    strlen(part) < 20)
+	if (strlen(hash) >= PASSWORD_HASH_SIZE || part == NULL ||
+	    crypt_checksalt(part) == CRYPT_SALT_INVALID || strlen(part) < 20)
 		return err_set(err, ERR_USAGE,
-		    "this kind of password hash cannot be checked; {CRYPT}, {SHA512-CRYPT}, {SHA256-CRYPT}, {BLF-CRYPT} and "
+		    "this kind of password hash cannot be checked; {CRYPT}, {SHA512-CRYPT}, "
+		    "{SHA256-CRYPT}, {BLF-CRYPT} and "
 		    "{MD5-CRYPT} can");
 	return 0;
 }

@@ -1,16 +1,17 @@
 /* password - how passwords are kept, made and checked
  *
- * A main password is "{CRYPT}$y$..." (yescrypt), slow on purpose. An app password is random (140 bits), so a cheap check is safe:
- * "{SCRAM-SHA-256}iterations,salt,StoredKey,ServerKey" (RFC 5802, RFC 7677), as Dovecot keeps it. All calls may run in any thread; the
- * slow ones say so. */
+ * A main password is "{CRYPT}$y$..." (yescrypt), slow on purpose. An app password is random (140
+ * bits), so a cheap check is safe:
+ * "{SCRAM-SHA-256}iterations,salt,StoredKey,ServerKey" (RFC 5802, RFC 7677), as Dovecot keeps it.
+ * All calls may run in any thread; the slow ones say so. */
 #ifndef STORAGE_PASSWORD_H
 #define STORAGE_PASSWORD_H
 
 #include "base/err.h"
 
-#define PASSWORD_MAX 256	/* bytes of a password */
-#define PASSWORD_HASH_SIZE 512	/* a hash with its {SCHEME} and the NUL */
-#define PASSWORD_APP_SIZE 35	/* "xxxx-xxxx-xxxx-xxxx-xxxx-xxxx-xxxx" */
+#define PASSWORD_MAX 256       /* bytes of a password */
+#define PASSWORD_HASH_SIZE 512 /* a hash with its {SCHEME} and the NUL */
+#define PASSWORD_APP_SIZE 35   /* "xxxx-xxxx-xxxx-xxxx-xxxx-xxxx-xxxx" */
 #define PASSWORD_APPS_MAX 8
 
 /* May it be set? ERR_USAGE says why not. */
@@ -21,8 +22,10 @@ int password_hash(const char *password, char out[static PASSWORD_HASH_SIZE], str
 int password_hash_known(const char *hash, struct err *err);
 /* A new app password. */
 int password_app_make(char out[static PASSWORD_APP_SIZE], struct err *err);
-/* Its hash. `like` is another app hash of the same account, whose salt is taken so that one check serves all; or NULL. */
-int password_app_hash(const char *password, const char *like, char out[static PASSWORD_HASH_SIZE], struct err *err);
+/* Its hash. `like` is another app hash of the same account, whose salt is taken so that one check
+ * serves all; or NULL. */
+int password_app_hash(
+    const char *password, const char *like, char out[static PASSWORD_HASH_SIZE], struct err *err);
 /* Does it look like an app password? */
 bool password_app_form(const char *password);
 
@@ -31,8 +34,8 @@ struct password_set {
 	char main[PASSWORD_HASH_SIZE];
 	char apps[PASSWORD_APPS_MAX][PASSWORD_HASH_SIZE];
 };
-/* Which slot does the password open: 0 the main one, 1.. an app's, -1 none (slow). The work is the same for an empty set, so
- * time does not tell whether an account exists. */
+/* Which slot does the password open: 0 the main one, 1.. an app's, -1 none (slow). The work is the
+ * same for an empty set, so time does not tell whether an account exists. */
 int password_check(const struct password_set *set, const char *password);
 
 #endif

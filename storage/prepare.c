@@ -1,10 +1,11 @@
 /* prepare - the state directory as the server needs it
  *
- * Made from two tables: folders and databases, each with the role that owns it. Running it again changes nothing that is right
- * already; after it, no role has to create a file in state_dir itself, which none of them could.
+ * Made from two tables: folders and databases, each with the role that owns it. Running it again
+ * changes nothing that is right already; after it, no role has to create a file in state_dir
+ * itself, which none of them could.
  *
- * Every entry is opened without following a symbolic link, and owner and mode are set through that descriptor, so that
- * what root changes is what it looked at. */
+ * Every entry is opened without following a symbolic link, and owner and mode are set through that
+ * descriptor, so that what root changes is what it looked at. */
 #include "storage/prepare.h"
 
 #include <errno.h>
@@ -96,9 +97,11 @@ make_all(const char *path, mode_t mode, bool *made, struct err *err)
 	return 0;
 }
 
-/* `follow`: the administrator named it, so it may be a symbolic link. `keep_mode`: only when it is new. */
+/* `follow`: the administrator named it, so it may be a symbolic link. `keep_mode`: only when it is
+ * new. */
 static int
-own_folder(const char *path, struct prepare_owner owner, mode_t mode, bool follow, bool keep_mode, struct err *err)
+own_folder(const char *path, struct prepare_owner owner, mode_t mode, bool follow, bool keep_mode,
+    struct err *err)
 {
 	struct stat st;
 	bool made;
@@ -119,7 +122,7 @@ own_folder(const char *path, struct prepare_owner owner, mode_t mode, bool follo
 }
 
 static const struct {
-	const char *path;	/* below state_dir */
+	const char *path; /* below state_dir */
 	enum role owner;
 	mode_t mode;
 } folders[] = {
@@ -156,10 +159,11 @@ own_file(const char *name, struct prepare_owner owner, mode_t mode, struct err *
 	return rc;
 }
 
-/* The database and its two companions. Closed again before owners change: closing a descriptor of an open database
- * would drop SQLite's locks on it. */
+/* The database and its two companions. Closed again before owners change: closing a descriptor of
+ * an open database would drop SQLite's locks on it. */
 static int
-own_database(const struct db_schema *schema, struct prepare_owner owner, mode_t mode, struct err *err)
+own_database(
+    const struct db_schema *schema, struct prepare_owner owner, mode_t mode, struct err *err)
 {
 	static const char *const ends[] = { "", "-wal", "-shm" };
 	char name[256];
@@ -187,7 +191,8 @@ prepare_state(const struct prepare_owner *owners, struct err *err)
 	int fd, rc;
 
 	for (i = 0; i < COUNT(folders); i++)
-		if (own_folder(folders[i].path, owners[folders[i].owner], folders[i].mode, false, false, err) == -1)
+		if (own_folder(folders[i].path, owners[folders[i].owner], folders[i].mode, false,
+			false, err) == -1)
 			return -1;
 	for (i = 0; i < COUNT(databases); i++) {
 		owner.uid = owners[databases[i].owner].uid;
@@ -215,7 +220,8 @@ prepare_mail(const char *mail_dir, const struct prepare_owner *owners, struct er
 }
 
 int
-state_prepare(const struct conf *conf, const struct prepare_owner owners[static ROLE_COUNT], struct err *err)
+state_prepare(
+    const struct conf *conf, const struct prepare_owner owners[static ROLE_COUNT], struct err *err)
 {
 	mode_t mask = umask(022);
 	int rc = own_folder(conf->state_dir, owners[ROLE_TEGAMID], 0711, true, false, err);

@@ -9,14 +9,17 @@
 
 #include "storage/auth_exchange.h"
 
-#define S(lit) { lit, sizeof(lit) - 1 }
+#define S(lit)                                                                                     \
+	{                                                                                          \
+		lit, sizeof(lit) - 1                                                               \
+	}
 #define USER "alice@example.test"
 
 static const struct row {
 	const char *mechanism;
 	bool initial;
-	struct slice in[3];		/* what the client sends, one after the other */
-	const char *challenge[3];	/* what comes back before each but the last */
+	struct slice in[3];       /* what the client sends, one after the other */
+	const char *challenge[3]; /* what comes back before each but the last */
 	enum exchange_state end;
 } rows[] = {
 	{ "PLAIN", true, { S("\0" USER "\0secret") }, { NULL }, EXCHANGE_ASKED },
@@ -33,7 +36,8 @@ static const struct row {
 	{ "LOGIN", true, { S(USER), S("secret") }, { NULL, "Password:" }, EXCHANGE_ASKED },
 	{ "LOGIN", false, { S(""), S("secret") }, { "Username:" }, EXCHANGE_BAD },
 	{ "LOGIN", false, { S(USER), S("") }, { "Username:", "Password:" }, EXCHANGE_BAD },
-	{ "LOGIN", false, { S("alice\0@example.test"), S("secret") }, { "Username:" }, EXCHANGE_BAD },
+	{ "LOGIN", false, { S("alice\0@example.test"), S("secret") }, { "Username:" },
+	    EXCHANGE_BAD },
 	{ "LOGIN", false, { S(USER), S("secret\0x") }, { "Username:", "Password:" }, EXCHANGE_BAD },
 };
 
@@ -79,7 +83,8 @@ test_rows(void **state)
 static void
 test_not_offered(void **state)
 {
-	static const char *const names[] = { "CRAM-MD5", "GSSAPI", "ANONYMOUS", "EXTERNAL", "DIGEST-MD5", "", "PLAIN LOGIN", "SECURID" };
+	static const char *const names[] = { "CRAM-MD5", "GSSAPI", "ANONYMOUS", "EXTERNAL",
+		"DIGEST-MD5", "", "PLAIN LOGIN", "SECURID" };
 	struct err err;
 	size_t i;
 
@@ -101,7 +106,8 @@ test_too_long(void **state)
 	(void)state;
 	memset(input, 'x', sizeof(input));
 	buf_init(&out, 4096);
-	assert_int_equal(exchange_start(x, true, (struct slice){ input, sizeof(input) }, &out), EXCHANGE_BAD);
+	assert_int_equal(
+	    exchange_start(x, true, (struct slice){ input, sizeof(input) }, &out), EXCHANGE_BAD);
 	buf_free(&out);
 	exchange_free(&x);
 }
@@ -118,7 +124,8 @@ setup(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_rows), cmocka_unit_test(test_not_offered), cmocka_unit_test(test_too_long) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_not_offered), cmocka_unit_test(test_too_long) };
 
 	return cmocka_run_group_tests(tests, setup, NULL);
 }

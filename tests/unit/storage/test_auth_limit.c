@@ -51,8 +51,13 @@ test_networks(void **state)
 	static const struct {
 		const char *ip, *network;
 	} rows[] = {
-		{ "192.0.2.7", "192.0.2.7" }, { "::ffff:192.0.2.7", "192.0.2.7" }, { "2001:db8:1:2345:6:7:8:9", "2001:db8:1:2300::/56" },
-		{ "2001:db8:1:23ff::1", "2001:db8:1:2300::/56" }, { "::1", "::/56" }, { "", "local" }, { "not an address", "local" },
+		{ "192.0.2.7", "192.0.2.7" },
+		{ "::ffff:192.0.2.7", "192.0.2.7" },
+		{ "2001:db8:1:2345:6:7:8:9", "2001:db8:1:2300::/56" },
+		{ "2001:db8:1:23ff::1", "2001:db8:1:2300::/56" },
+		{ "::1", "::/56" },
+		{ "", "local" },
+		{ "not an address", "local" },
 	};
 	char out[64];
 	size_t i;
@@ -72,8 +77,8 @@ test_limit(void **state)
 	(void)state;
 	assert_int_equal(guess("192.0.2.7", "a", now, 20), 5);
 	assert_true(wait_s > 0 && wait_s <= 130);
-	assert_int_equal(guess("192.0.2.7", "b", now, 1), 0);	/* same network */
-	assert_int_equal(guess("192.0.2.8", "a", now, 1), 1);	/* another */
+	assert_int_equal(guess("192.0.2.7", "b", now, 1), 0); /* same network */
+	assert_int_equal(guess("192.0.2.8", "a", now, 1), 1); /* another */
 	assert_int_equal(guess("192.0.2.7", "a", now + MINUTE, 3), 0);
 	assert_int_equal(guess("192.0.2.7", "a", now + 3 * MINUTE, 3), 1);
 	assert_int_equal(guess("192.0.2.7", "a", now + 30 * MINUTE, 20), 5);
@@ -149,8 +154,8 @@ test_long_name(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { ROW(test_networks), ROW(test_limit), ROW(test_right_ones), ROW(test_settings), ROW(test_many),
-		ROW(test_long_name) };
+	const struct CMUnitTest tests[] = { ROW(test_networks), ROW(test_limit),
+		ROW(test_right_ones), ROW(test_settings), ROW(test_many), ROW(test_long_name) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

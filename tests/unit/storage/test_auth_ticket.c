@@ -15,7 +15,8 @@ static void
 test_tickets(void **state)
 {
 	unsigned char a[TICKET_SIZE], b[TICKET_SIZE], c[TICKET_SIZE];
-	struct slice sa = { (char *)a, TICKET_SIZE }, sb = { (char *)b, TICKET_SIZE }, sc = { (char *)c, TICKET_SIZE };
+	struct slice sa = { (char *)a, TICKET_SIZE }, sb = { (char *)b, TICKET_SIZE },
+		     sc = { (char *)c, TICKET_SIZE };
 	struct err err;
 	struct tickets *t = tickets_new(MOST, 1000, &err);
 
@@ -29,7 +30,7 @@ test_tickets(void **state)
 	assert_null(tickets_user(t, slice_first(sa, 15), 1));
 	assert_null(tickets_user(t, (struct slice){ NULL, 0 }, 1));
 	assert_null(tickets_user(t, SLICE("0123456789abcdef"), 1));
-	tickets_end(t, sa, 2);	/* another process's */
+	tickets_end(t, sa, 2); /* another process's */
 	assert_non_null(tickets_user(t, sa, 1));
 	tickets_end(t, sa, 1);
 	assert_null(tickets_user(t, sa, 1));
@@ -60,7 +61,8 @@ test_ceiling(void **state)
 		assert_int_equal(tickets_issue(t, "alice@x", 1, 0, a, &err), 0);
 	assert_int_equal(tickets_issue(t, "alice@x", 1, 0, a, &err), -1);
 	assert_int_equal(err.kind, ERR_TEMPORARY);
-	assert_int_equal(tickets_issue(t, "alice@x", 1, 1000, a, &err), 0);	/* the old ones have run out */
+	assert_int_equal(
+	    tickets_issue(t, "alice@x", 1, 1000, a, &err), 0); /* the old ones have run out */
 	assert_int_equal(tickets_count(t), 1);
 	tickets_free(&t);
 }
@@ -68,7 +70,8 @@ test_ceiling(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_tickets), cmocka_unit_test(test_ceiling) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_tickets),
+		cmocka_unit_test(test_ceiling) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

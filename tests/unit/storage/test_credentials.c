@@ -36,15 +36,15 @@ leave(void **state)
 	return scratch_leave(state);
 }
 
-#define OK(call) \
-	do { \
-		if ((call) == -1) \
-			fail_msg("%s: %s", #call, err.text); \
+#define OK(call)                                                                                   \
+	do {                                                                                       \
+		if ((call) == -1)                                                                  \
+			fail_msg("%s: %s", #call, err.text);                                       \
 	} while (0)
-#define FAILS(call, what) \
-	do { \
-		assert_int_equal(call, -1); \
-		assert_int_equal(err.kind, what); \
+#define FAILS(call, what)                                                                          \
+	do {                                                                                       \
+		assert_int_equal(call, -1);                                                        \
+		assert_int_equal(err.kind, what);                                                  \
 	} while (0)
 
 static int
@@ -107,19 +107,27 @@ test_apps(void **state)
 
 	(void)state;
 	OK(credentials_add(c, "alice@example.test", HASH, &err));
-	FAILS(credentials_app_add(c, "bob@example.test", "x", "", 0, &slot, password[0], &err), ERR_NOT_FOUND);
-	FAILS(credentials_app_add(c, "alice@example.test", "", "", 0, &slot, password[0], &err), ERR_USAGE);
-	FAILS(credentials_app_add(c, "alice@example.test", "x", "smtp,http", 0, &slot, password[0], &err), ERR_USAGE);
+	FAILS(credentials_app_add(c, "bob@example.test", "x", "", 0, &slot, password[0], &err),
+	    ERR_NOT_FOUND);
+	FAILS(credentials_app_add(c, "alice@example.test", "", "", 0, &slot, password[0], &err),
+	    ERR_USAGE);
+	FAILS(credentials_app_add(
+		  c, "alice@example.test", "x", "smtp,http", 0, &slot, password[0], &err),
+	    ERR_USAGE);
 	for (i = 1; i <= 8; i++) {
 		snprintf(label, sizeof(label), "app %d", i);
-		OK(credentials_app_add(c, "alice@example.test", label, i == 2 ? "imap" : i == 3 ? "smtp, imap" : "", i == 4 ? YEAR : 0, &slot,
-		    password[i], &err));
+		OK(credentials_app_add(c, "alice@example.test", label,
+		    i == 2   ? "imap"
+		    : i == 3 ? "smtp, imap"
+			     : "",
+		    i == 4 ? YEAR : 0, &slot, password[i], &err));
 		assert_int_equal(slot, i);
 	}
-	FAILS(credentials_app_add(c, "alice@example.test", "nine", "", 0, &slot, password[0], &err), ERR_USAGE);
+	FAILS(credentials_app_add(c, "alice@example.test", "nine", "", 0, &slot, password[0], &err),
+	    ERR_USAGE);
 	assert_int_equal(find("alice@example.test", "smtp", 2 * YEAR), 1);
-	assert_string_equal(set.apps[1], "");	/* imap only */
-	assert_string_equal(set.apps[3], "");	/* expired */
+	assert_string_equal(set.apps[1], ""); /* imap only */
+	assert_string_equal(set.apps[3], ""); /* expired */
 	assert_int_equal(password_check(&set, password[1]), 1);
 	assert_int_equal(password_check(&set, password[3]), 3);
 	assert_int_equal(password_check(&set, password[8]), 8);
@@ -133,7 +141,9 @@ test_apps(void **state)
 	assert_int_equal(view("scope = '' OR instr(scope, ',pop3,') > 0"), 6);
 	FAILS(credentials_app_remove(c, "alice@example.test", "no such", &err), ERR_NOT_FOUND);
 	OK(credentials_app_remove(c, "alice@example.test", "app 5", &err));
-	FAILS(credentials_app_add(c, "alice@example.test", "app 6", "", 0, &slot, password[0], &err), ERR_EXISTS);
+	FAILS(
+	    credentials_app_add(c, "alice@example.test", "app 6", "", 0, &slot, password[0], &err),
+	    ERR_EXISTS);
 	OK(credentials_app_add(c, "alice@example.test", "new", "", 0, &slot, password[0], &err));
 	assert_int_equal(slot, 5);
 	OK(credentials_used(c, "alice@example.test", 5, 1234, &err));
@@ -154,8 +164,11 @@ test_migration_from_version_1(void **state)
 	remove("credentials.db-shm");
 	first.n_steps = 1;
 	db = db_open(&first, DB_CREATE, &err);
-	OK(db_exec(db, "INSERT INTO accounts VALUES (3, 'ann@old.test', 1, 5);"
-		       "INSERT INTO passwords (account, slot, hash, created) VALUES (3, 0, '" HASH "', 5), (3, 2, 'x', 5)", &err));
+	OK(db_exec(db,
+	    "INSERT INTO accounts VALUES (3, 'ann@old.test', 1, 5);"
+	    "INSERT INTO passwords (account, slot, hash, created) VALUES (3, 0, '" HASH
+	    "', 5), (3, 2, 'x', 5)",
+	    &err));
 	db_close(&db);
 	assert_null(credentials_open(DB_WRITE, &err));
 	c = credentials_open(DB_CREATE, &err);
@@ -175,9 +188,10 @@ keep_row(struct admin_out *out, const struct admin_word *words, size_t n)
 
 	(void)out;
 	for (i = 0; i < n; i++)
-		if (strcmp(words[i].key, "created") != 0 && strcmp(words[i].key, "changed") != 0 && strcmp(words[i].key, "password") != 0 &&
-		    strcmp(words[i].key, "expires") != 0)
-			at += (size_t)snprintf(rows_text + at, sizeof(rows_text) - at, "%s=%s ", words[i].key, words[i].value);
+		if (strcmp(words[i].key, "created") != 0 && strcmp(words[i].key, "changed") != 0 &&
+		    strcmp(words[i].key, "password") != 0 && strcmp(words[i].key, "expires") != 0)
+			at += (size_t)snprintf(rows_text + at, sizeof(rows_text) - at, "%s=%s ",
+			    words[i].key, words[i].value);
 }
 
 static int
@@ -212,15 +226,20 @@ test_verbs(void **state)
 		{ "cred.add address c@example.test", ERR_USAGE, "" },
 		{ "cred.add address c@example.test password ", ERR_USAGE, "" },
 		{ "cred.passwd address c@example.test password secret", ERR_NOT_FOUND, "" },
-		{ "app.add address a@example.test label phone scope imap expires 86400", 0, "slot=1 " },
+		{ "app.add address a@example.test label phone scope imap expires 86400", 0,
+		    "slot=1 " },
 		{ "app.add address a@example.test label phone", ERR_EXISTS, "" },
 		{ "app.add address a@example.test label x expires soon", ERR_USAGE, "" },
-		{ "app.add address a@example.test label x expires 18446744073709551615", ERR_USAGE, "" },
-		{ "app.list address A@example.test", 0, "slot=1 label=phone scope=imap last_used=0 " },
-		{ "cred.show address a@example.test", 0, "address=a@example.test enabled=yes app_passwords=1 last_used=0 " },
+		{ "app.add address a@example.test label x expires 18446744073709551615", ERR_USAGE,
+		    "" },
+		{ "app.list address A@example.test", 0,
+		    "slot=1 label=phone scope=imap last_used=0 " },
+		{ "cred.show address a@example.test", 0,
+		    "address=a@example.test enabled=yes app_passwords=1 last_used=0 " },
 		{ "cred.disable address a@example.test", 0, "" },
 		{ "cred.list", 0,
-		    "address=a@example.test enabled=no app_passwords=1 last_used=0 address=b@example.test enabled=yes app_passwords=0 last_used=0 " },
+		    "address=a@example.test enabled=no app_passwords=1 last_used=0 "
+		    "address=b@example.test enabled=yes app_passwords=0 last_used=0 " },
 		{ "cred.enable address a@example.test", 0, "" },
 		{ "app.remove address a@example.test label phone", 0, "" },
 		{ "app.list address a@example.test", 0, "" },
@@ -246,7 +265,8 @@ test_verbs(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { ROW(test_accounts), ROW(test_apps), ROW(test_migration_from_version_1), ROW(test_verbs) };
+	const struct CMUnitTest tests[] = { ROW(test_accounts), ROW(test_apps),
+		ROW(test_migration_from_version_1), ROW(test_verbs) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

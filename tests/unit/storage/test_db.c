@@ -15,7 +15,8 @@
 #include "tests/unit/storage/scratch.h"
 
 static const struct db_migration steps[] = {
-	{ "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE); INSERT INTO t VALUES (1, 'one');" },
+	{ "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE); INSERT INTO t VALUES (1, "
+	  "'one');" },
 	{ "ALTER TABLE t ADD COLUMN size INTEGER NOT NULL DEFAULT 7;" },
 	{ "CREATE TABLE broken (; " },
 };
@@ -108,7 +109,7 @@ test_migration(void **state)
 	assert_int_equal(rename("t.db.v1.bak", "t.db"), 0);
 	unlink("t.db-wal");
 	unlink("t.db-shm");
-	db = db_open(&v1, DB_WRITE, &err);	/* the copy is a whole database of the old version */
+	db = db_open(&v1, DB_WRITE, &err); /* the copy is a whole database of the old version */
 	assert_non_null(db);
 	db_close(&db);
 }
@@ -152,7 +153,10 @@ test_not_a_database(void **state)
 	int fd = open("t.db", O_WRONLY | O_CREAT, 0600);
 
 	(void)state;
-	assert_int_equal(write(fd, "this is no database, but long enough to look at, I hope, so there it is", 70), 70);
+	assert_int_equal(
+	    write(
+		fd, "this is no database, but long enough to look at, I hope, so there it is", 70),
+	    70);
 	close(fd);
 	assert_null(db_open(&v2, DB_CREATE, &err));
 	assert_int_equal(err.kind, ERR_TEMPORARY);
@@ -201,7 +205,8 @@ test_statements(void **state)
 	db_close(&db);
 }
 
-/* The file must be reached through the working directory even when it cannot be reached by its absolute name. */
+/* The file must be reached through the working directory even when it cannot be reached by its
+ * absolute name. */
 static void
 test_moved_directory(void **state)
 {
@@ -232,8 +237,14 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ROW(test_create), ROW(test_missing), ROW(test_migration), ROW(test_newer_and_foreign),
-		ROW(test_broken_step_changes_nothing), ROW(test_not_a_database), ROW(test_statements), ROW(test_moved_directory),
+		ROW(test_create),
+		ROW(test_missing),
+		ROW(test_migration),
+		ROW(test_newer_and_foreign),
+		ROW(test_broken_step_changes_nothing),
+		ROW(test_not_a_database),
+		ROW(test_statements),
+		ROW(test_moved_directory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,15 +39,15 @@ leave(void **state)
 	return scratch_leave(state);
 }
 
-#define OK(call) \
-	do { \
-		if ((call) == -1) \
-			fail_msg("%s: %s", #call, err.text); \
+#define OK(call)                                                                                   \
+	do {                                                                                       \
+		if ((call) == -1)                                                                  \
+			fail_msg("%s: %s", #call, err.text);                                       \
 	} while (0)
-#define FAILS(call, what) \
-	do { \
-		assert_int_equal(call, -1); \
-		assert_int_equal(err.kind, what); \
+#define FAILS(call, what)                                                                          \
+	do {                                                                                       \
+		assert_int_equal(call, -1);                                                        \
+		assert_int_equal(err.kind, what);                                                  \
 	} while (0)
 
 static int
@@ -62,15 +62,16 @@ alias(const char *address, const char *a, const char *b)
 static const char *
 look(const char *address)
 {
-	static const char *const status[] = { "ok", "unknown", "not ours", "over quota", "temporary" };
+	static const char *const status[] = { "ok", "unknown", "not ours", "over quota",
+		"temporary" };
 	static char text[20000];
 	size_t i, n;
 
 	directory_lookup(d, slice_of(address), pool, &answer);
 	n = (size_t)snprintf(text, sizeof(text), "%s", status[answer.status]);
 	for (i = 0; i < answer.n; i++)
-		n += (size_t)snprintf(text + n, sizeof(text) - n, " %s%s", answer.targets[i].kind == RCPT_REMOTE ? ">" : "",
-		    answer.targets[i].address);
+		n += (size_t)snprintf(text + n, sizeof(text) - n, " %s%s",
+		    answer.targets[i].kind == RCPT_REMOTE ? ">" : "", answer.targets[i].address);
 	return text;
 }
 
@@ -78,7 +79,10 @@ static void
 fill(void)
 {
 	OK(directory_domain_add(d, "example.test", &err));
-	OK(directory_domain_add(d, "B\xc3\xbc" "cher.test", &err));
+	OK(directory_domain_add(d,
+	    "B\xc3\xbc"
+	    "cher.test",
+	    &err));
 	OK(directory_user_add(d, "alice@example.test", "Alice", -1, &err));
 	OK(directory_user_add(d, "Bob@Example.Test", "", 5000, &err));
 	OK(directory_user_add(d, "carol@xn--bcher-kva.test", "", 0, &err));
@@ -102,18 +106,25 @@ test_lookup(void **state)
 		{ "team@example.test", "ok alice@example.test bob@example.test" },
 		{ "team+x@example.test", "ok alice@example.test bob@example.test" },
 		{ "out@example.test", "ok >x@elsewhere.example alice@example.test" },
-		{ "both@example.test", "ok alice@example.test bob@example.test >x@elsewhere.example" },
+		{ "both@example.test",
+		    "ok alice@example.test bob@example.test >x@elsewhere.example" },
 		{ "nobody@example.test", "unknown" },
 		{ "+alice@example.test", "unknown" },
-		{ "carol@b\xc3\xbc" "cher.test", "ok carol@xn--bcher-kva.test" },
-		{ "anyone@b\xc3\xbc" "cher.test", "ok alice@example.test" },
+		{ "carol@b\xc3\xbc"
+		  "cher.test",
+		    "ok carol@xn--bcher-kva.test" },
+		{ "anyone@b\xc3\xbc"
+		  "cher.test",
+		    "ok alice@example.test" },
 		{ "postmaster@example.test", "ok alice@example.test" },
 		{ "Abuse@example.test", "ok alice@example.test" },
 		{ "postmaster+x@example.test", "ok alice@example.test" },
 		{ "postmaster", "ok alice@example.test" },
 		{ "Postmaster@mx.example.test", "ok alice@example.test" },
 		{ "root@mx.example.test", "ok alice@example.test" },
-		{ "postmaster@b\xc3\xbc" "cher.test", "ok alice@example.test" },
+		{ "postmaster@b\xc3\xbc"
+		  "cher.test",
+		    "ok alice@example.test" },
 		{ "alice@mx.example.test", "unknown" },
 		{ "alice", "unknown" },
 		{ "x@elsewhere.example", "not ours" },
@@ -130,7 +141,9 @@ test_lookup(void **state)
 		{ "\"..\"@example.test", "unknown" },
 		{ "\"../alice\"@example.test", "unknown" },
 		{ "\xff\xfe@example.test", "unknown" },
-		{ "al\xc3\xad" "ce@example.test", "unknown" },
+		{ "al\xc3\xad"
+		  "ce@example.test",
+		    "unknown" },
 	};
 	size_t i;
 
@@ -144,7 +157,8 @@ test_lookup(void **state)
 	assert_int_equal(answer.targets[0].quota, 1000);
 	look("bob@example.test");
 	assert_int_equal(answer.targets[0].quota, 5000);
-	look("carol@b\xc3\xbc" "cher.test");
+	look("carol@b\xc3\xbc"
+	     "cher.test");
 	assert_int_equal(answer.targets[0].quota, 0);
 }
 
@@ -186,7 +200,8 @@ test_user_and_alias(void **state)
 	assert_string_equal(look("alice@example.test"), "ok >x@elsewhere.example");
 	assert_string_equal(look("team@example.test"), "ok >x@elsewhere.example bob@example.test");
 	OK(alias("alice@example.test", "alice@example.test", NULL));
-	assert_string_equal(look("alice@example.test"), "ok >x@elsewhere.example alice@example.test");
+	assert_string_equal(
+	    look("alice@example.test"), "ok >x@elsewhere.example alice@example.test");
 	OK(alias("bob@example.test", "loop@example.test", NULL));
 	OK(alias("loop@example.test", "bob@example.test", NULL));
 	assert_string_equal(look("bob@example.test"), "ok bob@example.test");
@@ -199,12 +214,15 @@ test_circles(void **state)
 
 	(void)state;
 	fill();
-	OK(directory_alias_add(d, "a@example.test", a, 1, &err));	/* b is not there yet */
+	OK(directory_alias_add(d, "a@example.test", a, 1, &err)); /* b is not there yet */
 	FAILS(directory_alias_add(d, "b@example.test", b, 1, &err), ERR_USAGE);
 	assert_non_null(strstr(err.text, "back to itself"));
 	assert_string_equal(look("b@example.test"), "unknown");
 	/* one that came in some other way */
-	OK(db_exec(directory_db(d), "INSERT INTO aliases (domain, local, target, created) VALUES (1, 'b', 'a@example.test', 0)", &err));
+	OK(db_exec(directory_db(d),
+	    "INSERT INTO aliases (domain, local, target, created) VALUES (1, 'b', "
+	    "'a@example.test', 0)",
+	    &err));
 	assert_string_equal(look("a@example.test"), "temporary");
 	assert_string_equal(look("b@example.test"), "temporary");
 	/* a way out */
@@ -235,10 +253,14 @@ test_ceilings(void **state)
 	assert_string_equal(look("more@example.test"), "unknown");
 	/* depth */
 	for (i = 0; i < 40; i++) {
-		snprintf(text, sizeof(text), "INSERT INTO aliases (domain, local, target, created) VALUES (1, 'd%d', 'd%d@example.test', 0)", i, i + 1);
+		snprintf(text, sizeof(text),
+		    "INSERT INTO aliases (domain, local, target, created) VALUES (1, 'd%d', "
+		    "'d%d@example.test', 0)",
+		    i, i + 1);
 		OK(db_exec(directory_db(d), text, &err));
 	}
-	OK(db_exec(directory_db(d), "UPDATE aliases SET target = 'alice@example.test' WHERE local = 'd39'", &err));
+	OK(db_exec(directory_db(d),
+	    "UPDATE aliases SET target = 'alice@example.test' WHERE local = 'd39'", &err));
 	assert_string_equal(look("d0@example.test"), "temporary");
 	assert_string_equal(look("d30@example.test"), "ok alice@example.test");
 	/* breadth: 100 aliases of 100 targets that do not exist */
@@ -249,10 +271,16 @@ test_ceilings(void **state)
 		for (k = 0; k < 100; k++) {
 			char sql[160];
 
-			snprintf(sql, sizeof(sql), "INSERT INTO aliases (domain, local, target, created) VALUES (1, 'w%d', 'n%d-%d@example.test', 0)", i, i, k);
+			snprintf(sql, sizeof(sql),
+			    "INSERT INTO aliases (domain, local, target, created) VALUES (1, "
+			    "'w%d', 'n%d-%d@example.test', 0)",
+			    i, i, k);
 			OK(db_exec(directory_db(d), sql, &err));
 			if (k == 0) {
-				snprintf(sql, sizeof(sql), "INSERT INTO aliases (domain, local, target, created) VALUES (1, 'wide', 'w%d@example.test', 0)", i);
+				snprintf(sql, sizeof(sql),
+				    "INSERT INTO aliases (domain, local, target, created) VALUES "
+				    "(1, 'wide', 'w%d@example.test', 0)",
+				    i);
 				OK(db_exec(directory_db(d), sql, &err));
 			}
 		}
@@ -290,8 +318,13 @@ test_missing_and_disabled(void **state)
 	OK(directory_user_enable(d, "bob@example.test", true, &err));
 	assert_string_equal(look("postmaster@example.test"), "ok bob@example.test");
 	/* a disabled user's mail does not go to the catch-all */
-	OK(directory_user_enable(d, "carol@b\xc3\xbc" "cher.test", false, &err));
-	assert_string_equal(look("carol@b\xc3\xbc" "cher.test"), "unknown");
+	OK(directory_user_enable(d,
+	    "carol@b\xc3\xbc"
+	    "cher.test",
+	    false, &err));
+	assert_string_equal(look("carol@b\xc3\xbc"
+				 "cher.test"),
+	    "unknown");
 }
 
 static void
@@ -324,8 +357,14 @@ test_senders(void **state)
 		{ "alice@example.test", "both@example.test", 1 },
 		{ "alice@example.test", "", 1 },
 		{ "alice@example.test", "postmaster@example.test", 1 },
-		{ "alice@example.test", "any@b\xc3\xbc" "cher.test", 1 },
-		{ "alice@example.test", "carol@b\xc3\xbc" "cher.test", 0 },
+		{ "alice@example.test",
+		    "any@b\xc3\xbc"
+		    "cher.test",
+		    1 },
+		{ "alice@example.test",
+		    "carol@b\xc3\xbc"
+		    "cher.test",
+		    0 },
 		{ "bob@example.test", "postmaster@example.test", 0 },
 		{ "bob@example.test", "alice@example.test", 0 },
 		{ "bob@example.test", "out@example.test", 0 },
@@ -339,7 +378,8 @@ test_senders(void **state)
 	(void)state;
 	fill();
 	for (i = 0; i < COUNT(rows); i++) {
-		int may = directory_may_send(d, slice_of(rows[i].user), slice_of(rows[i].address), pool, &why, &err);
+		int may = directory_may_send(
+		    d, slice_of(rows[i].user), slice_of(rows[i].address), pool, &why, &err);
 
 		if (may != rows[i].may || (may == 0) != (why[0] != '\0'))
 			fail_msg("%s as %s: %d %s", rows[i].user, rows[i].address, may, why);
@@ -396,8 +436,10 @@ test_migration_from_version_1(void **state)
 	db = db_open(&first, DB_CREATE, &err);
 	OK(db_exec(db,
 	    "INSERT INTO domains VALUES (7, 'old.test', 1);"
-	    "INSERT INTO users (domain, local, quota, enabled, created) VALUES (7, 'ann', 500, 1, 1), (7, 'ben', -1, 1, 1), (7, 'cy', 0, 0, 1);"
-	    "INSERT INTO aliases (domain, local, target, created) VALUES (7, '', 'ann@old.test', 1);",
+	    "INSERT INTO users (domain, local, quota, enabled, created) VALUES (7, 'ann', 500, 1, "
+	    "1), (7, 'ben', -1, 1, 1), (7, 'cy', 0, 0, 1);"
+	    "INSERT INTO aliases (domain, local, target, created) VALUES (7, '', 'ann@old.test', "
+	    "1);",
 	    &err));
 	db_close(&db);
 	assert_null(directory_open(DB_WRITE, &settings, &err));
@@ -418,7 +460,8 @@ test_migration_from_version_1(void **state)
 static void
 test_dovecot_view(void **state)
 {
-	static const char sql[] = "SELECT user || ' ' || home || ' ' || quota_rule FROM dovecot_userdb ORDER BY user";
+	static const char sql[] =
+	    "SELECT user || ' ' || home || ' ' || quota_rule FROM dovecot_userdb ORDER BY user";
 	static const char *const want[] = {
 		"alice@example.test example.test/alice *:bytes=1000",
 		"bob@example.test example.test/bob *:bytes=5000",
@@ -452,7 +495,8 @@ keep_row(struct admin_out *out, const struct admin_word *words, size_t n)
 	(void)out;
 	for (i = 0; i < n; i++)
 		if (strcmp(words[i].key, "created") != 0)
-			at += (size_t)snprintf(rows_text + at, sizeof(rows_text) - at, "%s=%s ", words[i].key, words[i].value);
+			at += (size_t)snprintf(rows_text + at, sizeof(rows_text) - at, "%s=%s ",
+			    words[i].key, words[i].value);
 	snprintf(rows_text + at, sizeof(rows_text) - at, "\n");
 }
 
@@ -480,7 +524,7 @@ test_verbs(void **state)
 {
 	static const struct {
 		const char *line;
-		int rc;		/* 0, or the kind of the error */
+		int rc; /* 0, or the kind of the error */
 		const char *rows;
 	} rows[] = {
 		{ "domain.list", 0, "" },
@@ -493,33 +537,44 @@ test_verbs(void **state)
 		{ "user.add address carl@example.test quota 99999999999G", ERR_USAGE, "" },
 		{ "user.add address carl@example.test quota -5", ERR_USAGE, "" },
 		{ "user.list", 0,
-		    "address=alice@example.test name=Alice enabled=yes quota=2097152 quota_default=no home=example.test/alice \n"
-		    "address=bob@example.test name= enabled=yes quota=1000 quota_default=yes home=example.test/bob \n" },
+		    "address=alice@example.test name=Alice enabled=yes quota=2097152 "
+		    "quota_default=no home=example.test/alice \n"
+		    "address=bob@example.test name= enabled=yes quota=1000 quota_default=yes "
+		    "home=example.test/bob \n" },
 		{ "user.quota address bob@example.test quota 0", 0, "" },
 		{ "user.quota address bob@example.test", ERR_USAGE, "" },
 		{ "user.disable address bob@example.test", 0, "" },
 		{ "user.show address BOB@example.test", 0,
-		    "address=bob@example.test name= enabled=no quota=0 quota_default=no home=example.test/bob \n" },
+		    "address=bob@example.test name= enabled=no quota=0 quota_default=no "
+		    "home=example.test/bob \n" },
 		{ "user.enable address bob@example.test", 0, "" },
 		{ "user.show address carl@example.test", ERR_NOT_FOUND, "" },
 		{ "user.list domain no.test", ERR_NOT_FOUND, "" },
-		{ "alias.add address info@example.test target alice@example.test target x@y.example", 0, "" },
+		{ "alias.add address info@example.test target alice@example.test target "
+		  "x@y.example",
+		    0, "" },
 		{ "alias.add address info@example.test", ERR_USAGE, "" },
 		{ "alias.list domain example.test", 0,
-		    "address=info@example.test target=alice@example.test \naddress=info@example.test target=x@y.example \n" },
+		    "address=info@example.test target=alice@example.test "
+		    "\naddress=info@example.test target=x@y.example \n" },
 		{ "domain.list", 0, "domain=example.test users=2 aliases=1 \n" },
-		{ "domain.show domain example.test", 0, "domain=example.test users=2 aliases=1 \n" },
+		{ "domain.show domain example.test", 0,
+		    "domain=example.test users=2 aliases=1 \n" },
 		{ "domain.show domain no.test", ERR_NOT_FOUND, "" },
 		{ "directory.check", 0,
-		    "name=postmaster state=warning text=postmaster@example.test is not set up: its mail goes to alice@example.test "
+		    "name=postmaster state=warning text=postmaster@example.test is not set up: its "
+		    "mail goes to alice@example.test "
 		    "advice=name who reads it with `tegami alias add` \n" },
 		{ "alias.add address postmaster@example.test target bob@example.test", 0, "" },
 		{ "directory.check", 0,
-		    "name=directory state=ok text=every alias leads to somebody, and every domain has a postmaster advice= \n" },
+		    "name=directory state=ok text=every alias leads to somebody, and every domain "
+		    "has a postmaster advice= \n" },
 		{ "user.remove address bob@example.test", 0, "" },
 		{ "directory.check", 0,
-		    "name=alias state=error text=postmaster@example.test: there is no mailbox bob@example.test "
-		    "advice=add what is missing, or take the target away with `tegami alias remove` \n" },
+		    "name=alias state=error text=postmaster@example.test: there is no mailbox "
+		    "bob@example.test "
+		    "advice=add what is missing, or take the target away with `tegami alias "
+		    "remove` \n" },
 		{ "alias.remove address info@example.test target x@y.example", 0, "" },
 		{ "alias.remove address info@example.test", 0, "" },
 		{ "domain.remove domain example.test", ERR_USAGE, "" },
@@ -548,9 +603,20 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ROW(test_lookup), ROW(test_separator), ROW(test_exact_name_wins), ROW(test_user_and_alias), ROW(test_circles),
-		ROW(test_ceilings), ROW(test_out_of_memory), ROW(test_missing_and_disabled), ROW(test_whole_domain), ROW(test_senders),
-		ROW(test_changes_refused), ROW(test_migration_from_version_1), ROW(test_dovecot_view), ROW(test_verbs),
+		ROW(test_lookup),
+		ROW(test_separator),
+		ROW(test_exact_name_wins),
+		ROW(test_user_and_alias),
+		ROW(test_circles),
+		ROW(test_ceilings),
+		ROW(test_out_of_memory),
+		ROW(test_missing_and_disabled),
+		ROW(test_whole_domain),
+		ROW(test_senders),
+		ROW(test_changes_refused),
+		ROW(test_migration_from_version_1),
+		ROW(test_dovecot_view),
+		ROW(test_verbs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

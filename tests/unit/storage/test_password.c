@@ -42,8 +42,9 @@ test_main(void **state)
 static void
 test_bad_hashes(void **state)
 {
-	static const char *const bad[] = { "*0", "{CRYPT}*0", "{CRYPT}*1", "{CRYPT}", "{CRYPT}secret", "{PLAIN}secret", "secret", "{CRYPT}!",
-		"{CRYPT}$y$j9T$", "{SCRAM-SHA-256}4096,,,", "{CRYPT}x" };
+	static const char *const bad[] = { "*0", "{CRYPT}*0", "{CRYPT}*1", "{CRYPT}",
+		"{CRYPT}secret", "{PLAIN}secret", "secret", "{CRYPT}!", "{CRYPT}$y$j9T$",
+		"{SCRAM-SHA-256}4096,,,", "{CRYPT}x" };
 	struct password_set set;
 	size_t i;
 
@@ -61,7 +62,8 @@ static void
 test_imported(void **state)
 {
 	static const char *const good[] = {
-		"{SHA512-CRYPT}$6$saltstring$AIsRs/Ee56G/tC8MEHhvReZTfx8u3rXXMl6eYrjCG9ibix19DxoMBLogdTET5Ukw9Sf7eZTITsuk0Ry5qulYz.",
+		"{SHA512-CRYPT}$6$saltstring$AIsRs/Ee56G/"
+		"tC8MEHhvReZTfx8u3rXXMl6eYrjCG9ibix19DxoMBLogdTET5Ukw9Sf7eZTITsuk0Ry5qulYz.",
 		"{SHA256-CRYPT}$5$saltstring$C3o4O1TC6aRHF4FI.QSZMXtHbaj2gSXr4sUc/3NcUi.",
 		"{MD5-CRYPT}$1$saltstri$WHZcnT3IOdSrMvizOq7Ht1",
 	};
@@ -80,7 +82,8 @@ test_imported(void **state)
 static void
 test_app(void **state)
 {
-	char one[PASSWORD_APP_SIZE], two[PASSWORD_APP_SIZE], hash_one[PASSWORD_HASH_SIZE], hash_two[PASSWORD_HASH_SIZE];
+	char one[PASSWORD_APP_SIZE], two[PASSWORD_APP_SIZE], hash_one[PASSWORD_HASH_SIZE],
+	    hash_two[PASSWORD_HASH_SIZE];
 	struct password_set set;
 	struct err err;
 
@@ -91,7 +94,7 @@ test_app(void **state)
 	assert_true(password_app_form(one));
 	assert_int_equal(password_app_hash(one, NULL, hash_one, &err), 0);
 	assert_int_equal(password_app_hash(two, hash_one, hash_two, &err), 0);
-	assert_memory_equal(hash_one, hash_two, 15 + 5 + 24);	/* scheme, iterations, salt */
+	assert_memory_equal(hash_one, hash_two, 15 + 5 + 24); /* scheme, iterations, salt */
 	set_of(&set, "", hash_one);
 	strcpy(set.apps[7], hash_two);
 	assert_int_equal(password_check(&set, one), 3);
@@ -107,9 +110,13 @@ test_app_form(void **state)
 		const char *text;
 		bool is;
 	} rows[] = {
-		{ "abcd-efgh-abcd-efgh-abcd-efgh-2345", true }, { "abcd-efgh-abcd-efgh-abcd-efgh-234", false },
-		{ "abcd-efgh-abcd-efgh-abcd-efgh-23456", false }, { "abcd-efgh-abcd-efgh-abcd-efgh-234l", false },
-		{ "abcdxefgh-abcd-efgh-abcd-efgh-2345", false }, { "", false }, { "secret", false },
+		{ "abcd-efgh-abcd-efgh-abcd-efgh-2345", true },
+		{ "abcd-efgh-abcd-efgh-abcd-efgh-234", false },
+		{ "abcd-efgh-abcd-efgh-abcd-efgh-23456", false },
+		{ "abcd-efgh-abcd-efgh-abcd-efgh-234l", false },
+		{ "abcdxefgh-abcd-efgh-abcd-efgh-2345", false },
+		{ "", false },
+		{ "secret", false },
 	};
 	size_t i;
 
@@ -124,7 +131,8 @@ test_rfc7677(void **state)
 {
 	char hash[PASSWORD_HASH_SIZE];
 	struct err err;
-	static const char like[] = "{SCRAM-SHA-256}4096,W22ZaJ0SNY7soEsUEjb6gQ==,WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=,"
+	static const char like[] = "{SCRAM-SHA-256}4096,W22ZaJ0SNY7soEsUEjb6gQ==,"
+				   "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=,"
 				   "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
 
 	(void)state;
@@ -151,8 +159,13 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_main), cmocka_unit_test(test_bad_hashes), cmocka_unit_test(test_imported), cmocka_unit_test(test_app),
-		cmocka_unit_test(test_app_form), cmocka_unit_test(test_rfc7677), cmocka_unit_test(test_acceptable),
+		cmocka_unit_test(test_main),
+		cmocka_unit_test(test_bad_hashes),
+		cmocka_unit_test(test_imported),
+		cmocka_unit_test(test_app),
+		cmocka_unit_test(test_app_form),
+		cmocka_unit_test(test_rfc7677),
+		cmocka_unit_test(test_acceptable),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,7 +32,8 @@ enter(void **state)
 	conf.state_dir = state_dir;
 	conf.mail_dir = mail_dir;
 	for (i = 0; i < ROLE_COUNT; i++)
-		owners[i] = (struct prepare_owner){ geteuid() == 0 ? (uid_t)(5000 + i) : geteuid(), geteuid() == 0 ? (gid_t)(6000 + i) : getegid() };
+		owners[i] = (struct prepare_owner){ geteuid() == 0 ? (uid_t)(5000 + i) : geteuid(),
+			geteuid() == 0 ? (gid_t)(6000 + i) : getegid() };
 	owners[ROLE_TEGAMID] = (struct prepare_owner){ geteuid(), getegid() };
 	home = open(".", O_RDONLY | O_DIRECTORY);
 	return home == -1 ? -1 : 0;
@@ -79,9 +80,11 @@ look_at_all(void)
 	for (i = 0; i < COUNT(entries); i++) {
 		if (lstat(entries[i].name, &st) == -1)
 			fail_msg("%s is missing", entries[i].name);
-		if ((st.st_mode & 07777) != entries[i].mode || st.st_uid != owners[entries[i].owner].uid ||
+		if ((st.st_mode & 07777) != entries[i].mode ||
+		    st.st_uid != owners[entries[i].owner].uid ||
 		    st.st_gid != owners[entries[i].group].gid)
-			fail_msg("%s: mode %o owner %u group %u", entries[i].name, st.st_mode & 07777, st.st_uid, st.st_gid);
+			fail_msg("%s: mode %o owner %u group %u", entries[i].name,
+			    st.st_mode & 07777, st.st_uid, st.st_gid);
 	}
 }
 
@@ -100,7 +103,8 @@ test_twice(void **state)
 	assert_int_equal(unlink("queue.db-wal"), 0);
 	if (state_prepare(&conf, owners, &err) == -1)
 		fail_msg("%s", err.text);
-	assert_int_equal(chmod("mail", 0711), 0);	/* the mode of a mail_dir that was there is the administrator's */
+	assert_int_equal(chmod("mail", 0711),
+	    0); /* the mode of a mail_dir that was there is the administrator's */
 	look_at_all();
 }
 
@@ -135,7 +139,8 @@ test_no_folder(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { ROW(test_twice), ROW(test_links_are_not_followed), ROW(test_no_folder) };
+	const struct CMUnitTest tests[] = { ROW(test_twice), ROW(test_links_are_not_followed),
+		ROW(test_no_folder) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
