@@ -98,6 +98,11 @@ int cli_list(struct cli *cli, const struct admin_request *rq, const struct colum
 int cli_show(struct cli *cli, const struct admin_request *rq, const struct column *columns);
 void cli_close(struct cli *cli);
 
+/* -- cli_dkim.c */
+
+/* The DKIM keys there are: rows {domain, selector, algorithm, record}; `record` is the text to publish. */
+int cli_dkim_keys(struct cli *cli, struct rows *keys, struct err *err);
+
 /* -- cli_files.c: the stores themselves, while the server is down */
 
 /* Do one step as the owner of its files. -1 + err also when the role has no files of its own. */
