@@ -65,7 +65,7 @@ directory_do(const struct conf *conf, const struct admin_request *rq, struct adm
 	if (d == NULL)
 		return -1;
 	rc = admin_run(directory_admin_verbs, d, rq, out, err);
-	directory_close(d);
+	directory_close(&d);
 	return rc;
 }
 
@@ -79,7 +79,7 @@ auth_do(const struct conf *conf, const struct admin_request *rq, struct admin_ou
 	if (c == NULL)
 		return -1;
 	rc = admin_run(credentials_admin_verbs, c, rq, out, err);
-	credentials_close(c);
+	credentials_close(&c);
 	return rc;
 }
 

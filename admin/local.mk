@@ -1,1 +1,30 @@
 # admin: see Makefile.am
+
+# Keys for DKIM as files: for the CLI and tegamid, the only ones that may read them.
+noinst_LIBRARIES += filters/libdkimkey.a
+filters_libdkimkey_a_SOURCES = filters/dkim_key.h filters/dkim_key.c
+filters_libdkimkey_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
+DKIM_KEY_LIBS = filters/libdkimkey.a $(OPENSSL_LIBS)
+
+# What the CLI and control share, and all of it that a unit test can reach.
+noinst_LIBRARIES += admin/libadmin.a
+admin_libadmin_a_SOURCES = admin/rows.h admin/rows.c admin/text.h admin/text.c admin/json.h admin/json.c \
+	admin/table.h admin/table.c admin/verbs.h admin/verbs.c admin/story.h admin/story.c \
+	admin/cli_args.c admin/cli.h admin/message.h admin/message.c admin/cert.h admin/cert.c \
+	admin/spam.h admin/spam.c
+admin_libadmin_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS) $(OPENSSL_CFLAGS)
+
+role_PROGRAMS += admin/control
+admin_control_SOURCES = admin/control.h admin/control_main.c admin/control_clients.c admin/control_request.c \
+	admin/control_own.c admin/control_learn.c admin/control_check.h admin/control_check.c \
+	admin/control_log.c admin/control_events.c
+admin_control_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
+admin_control_LDADD = admin/libadmin.a $(SCORE_LIBS) $(HISTORY_LIBS) $(DB_LIBS) $(DNS_LIBS) $(ROLE_LIBS)
+
+bin_PROGRAMS += tegami
+tegami_SOURCES = admin/cli.c admin/cli_ask.c admin/cli_files.c admin/cli_init.c admin/cli_domain.c admin/cli_user.c \
+	admin/cli_alias.c admin/cli_queue.c admin/cli_trace.c admin/cli_filter.c admin/cli_spam.c admin/cli_dkim.c \
+	admin/cli_dns.c admin/cli_check.c admin/cli_status.c admin/cli_config.c
+tegami_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS) $(OPENSSL_CFLAGS) $(CONFUSE_CFLAGS) \
+	-DTEGAMI_VERSION='"$(PACKAGE_VERSION)"'
+tegami_LDADD = admin/libadmin.a $(DKIM_KEY_LIBS) $(PREPARE_LIBS) $(CONF_READ_LIBS) $(BASE_LIBS) $(OPENSSL_LIBS)
