@@ -45,3 +45,15 @@ EXTRA_PROGRAMS += tests/bench/queue_bench
 tests_bench_queue_bench_SOURCES = tests/bench/queue_bench.c
 tests_bench_queue_bench_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 tests_bench_queue_bench_LDADD = $(QUEUE_LIBS) $(BASE_LIBS)
+
+check_PROGRAMS += tests/unit/delivery/test_mx tests/unit/delivery/test_route tests/unit/delivery/test_relay_result \
+	tests/unit/delivery/test_relay_body
+RELAY_TEST_LIBS = delivery/librelay.a $(DNS_LIBS) $(SMTP_PROTO_LIBS) $(ROLE_LIBS) $(UNIT_LIBS)
+tests_unit_delivery_test_mx_SOURCES = tests/unit/delivery/test_mx.c
+tests_unit_delivery_test_mx_LDADD = $(RELAY_TEST_LIBS)
+tests_unit_delivery_test_route_SOURCES = tests/unit/delivery/test_route.c
+tests_unit_delivery_test_route_LDADD = $(RELAY_TEST_LIBS)
+tests_unit_delivery_test_relay_result_SOURCES = tests/unit/delivery/test_relay_result.c
+tests_unit_delivery_test_relay_result_LDADD = $(RELAY_TEST_LIBS)
+tests_unit_delivery_test_relay_body_SOURCES = tests/unit/delivery/test_relay_body.c
+tests_unit_delivery_test_relay_body_LDADD = $(RELAY_TEST_LIBS)

@@ -56,15 +56,27 @@ in_net(const unsigned char *address, const struct net *net)
 	return rest == 0 || (address[whole] & mask) == (net->bytes[whole] & mask);
 }
 
+/* The IPv4 address within: itself, mapped (::ffff:a.b.c.d) or translated (NAT64, RFC 6052). NULL: a true IPv6 address. */
+static const unsigned char *
+v4_bytes(const struct address *a)
+{
+	static const struct net wrapped[] = { { { [10] = 0xff, [11] = 0xff }, 96 }, { { 0x00, 0x64, 0xff, 0x9b }, 96 } };
+	const unsigned char *six;
+
+	if (a->sa.ss_family == AF_INET)
+		return (const unsigned char *)&((const struct sockaddr_in *)&a->sa)->sin_addr;
+	six = ((const struct sockaddr_in6 *)&a->sa)->sin6_addr.s6_addr;
+	return in_net(six, &wrapped[0]) || in_net(six, &wrapped[1]) ? six + 12 : NULL;
+}
+
 static bool
 in_nets(const struct address *a, const struct net *v4, size_t n4, const struct net *v6, size_t n6)
 {
-	bool is4 = a->sa.ss_family == AF_INET;
-	const struct net *nets = is4 ? v4 : v6;
-	const void *bytes = is4 ? (const void *)&((const struct sockaddr_in *)&a->sa)->sin_addr
-				: (const void *)&((const struct sockaddr_in6 *)&a->sa)->sin6_addr;
+	const unsigned char *four = v4_bytes(a);
+	const struct net *nets = four != NULL ? v4 : v6;
+	const unsigned char *bytes = four != NULL ? four : ((const struct sockaddr_in6 *)&a->sa)->sin6_addr.s6_addr;
 
-	for (size_t i = 0; i < (is4 ? n4 : n6); i++)
+	for (size_t i = 0; i < (four != NULL ? n4 : n6); i++)
 		if (in_net(bytes, &nets[i]))
 			return true;
 	return false;
@@ -75,9 +87,7 @@ address_is_inside(const struct address *a)
 {
 	static const struct net v4[] = { { { 127 }, 8 }, { { 10 }, 8 }, { { 172, 16 }, 12 }, { { 192, 168 }, 16 },
 		{ { 169, 254 }, 16 }, { { 100, 64 }, 10 } };
-	static const struct net v6[] = { { { [15] = 1 }, 128 }, { { 0xfc }, 7 }, { { 0xfe, 0x80 }, 10 },
-		{ { [10] = 0xff, [11] = 0xff }, 96 }, /* v4 in disguise */
-		{ { 0x00, 0x64, 0xff, 0x9b }, 96 } /* the same, translated (NAT64) */ };
+	static const struct net v6[] = { { { [15] = 1 }, 128 }, { { 0xfc }, 7 }, { { 0xfe, 0x80 }, 10 } };
 
 	return in_nets(a, v4, COUNT(v4), v6, COUNT(v6));
 }
