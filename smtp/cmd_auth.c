@@ -48,6 +48,7 @@ ask(struct session *s, struct buf *b)
 	explicit_bzero(room, sizeof(room));
 	if (s->token != 0)
 		return;
+	s->auth_id = 0;
 	session_reply(s, 454, "4.7.0", "Nobody can log in now; please try again later");
 	if (s->state == SESSION_AUTH)
 		session_enter(s, SESSION_IDLE);
@@ -95,8 +96,10 @@ auth_is(void *arg, struct frame *answer)
 		ticket = wire_bytes(&answer->in);
 		wire_text_to(&answer->in, why, sizeof(why));
 	}
-	if (status != AUTH_CONTINUE)
+	if (status != AUTH_CONTINUE) {
+		s->auth_id = 0;
 		session_enter(s, SESSION_IDLE);
+	}
 	switch (status) {
 	case AUTH_OK:
 		logged_in(s, user, ticket);
@@ -169,6 +172,7 @@ auth_abort(struct session *s)
 {
 	wire_put_u64(frame_begin(MSG_AUTH_ABORT, 0), s->auth_id);
 	link_send(role_link(ROLE_AUTH), -1);
+	s->auth_id = 0;
 }
 
 static void

@@ -175,7 +175,7 @@ static void
 session_free(struct session *s)
 {
 	link_forget(s->token);
-	if (s->state == SESSION_AUTH)
+	if (s->auth_id != 0)
 		auth_abort(s);
 	transaction_free(&s->tx);
 	log_out(s);
@@ -283,10 +283,15 @@ settle(struct session *s)
 void
 session_run(struct session *s)
 {
-	channel_cork(s->channel);
-	while (step(s))
-		;
-	channel_uncork(s->channel);
+	bool full;
+
+	do { /* replies leave together, but not without bound */
+		channel_cork(s->channel);
+		while (step(s))
+			;
+		full = channel_pending(s->channel) > OUT_HIGH;
+		channel_uncork(s->channel);
+	} while (full && channel_pending(s->channel) <= OUT_HIGH);
 	settle(s);
 }
 

@@ -72,7 +72,7 @@ struct session {
 	char *name; /* what a proxy says its host name is, or NULL */
 	char *user; /* who logged in, or NULL */
 	char ticket[TICKET_LEN];
-	uint64_t auth_id; /* of the SASL exchange */
+	uint64_t auth_id; /* of the SASL exchange under way, or 0 */
 	int64_t ends; /* clock_mono() when the session is over in any case */
 	unsigned errors;
 	uint32_t client; /* its slot in clients.c */

@@ -253,7 +253,7 @@ receive(struct channel *c, size_t room)
 {
 	ssize_t n;
 
-	if (c->ssl != NULL) {
+	if (c->tls == TLS_ON) {
 		ERR_clear_error();
 		errno = 0;
 		n = SSL_read(c->ssl, scratch, (int)room);
@@ -281,7 +281,7 @@ transmit(struct channel *c, struct slice s)
 
 	if (s.len > INT32_MAX)
 		s.len = INT32_MAX;
-	if (c->ssl != NULL) {
+	if (c->tls == TLS_ON) {
 		ERR_clear_error();
 		errno = 0;
 		n = SSL_write(c->ssl, s.at, (int)s.len);

@@ -92,6 +92,7 @@ class Smtpd:
         self.sup.send("SETUP_LINK", ROLE["ROLE_" + name], 0, fd=peer.theirs.fileno())
         peer.theirs.close()
         self.peer[name] = peer
+        time.sleep(0.02)
 
     def drop(self, name):
         with self.lock:
