@@ -119,7 +119,7 @@ to_stderr(enum log_level level, const char *line)
 	(void)done;		/* nobody is left to be told */
 }
 
-static void
+__attribute__((format(printf, 2, 0))) static void
 log_line(enum log_level level, const char *fmt, va_list ap)
 {
 	char raw[LINE_MAX_BYTES], line[LINE_MAX_BYTES];

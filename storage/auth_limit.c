@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 
+#define EVERYBODY "*" /* the network's own entry; no account is called so */
 #define SETS 16384
 #define WAYS 8
 #define ONE 1000                         /* a failure, in the bucket's unit */
@@ -152,7 +153,7 @@ auth_limit_admit(
 	if (l->limit == 0)
 		return true;
 	auth_limit_network(ip, network);
-	all = entry_of(l, network, "", now);
+	all = entry_of(l, network, EVERYBODY, now);
 	one = entry_of(l, network, user, now);
 	if (is_full(l, one) || (is_full(l, all) && (one->good == 0 || now - one->good > KNOWN))) {
 		*wait = 600 / l->limit + 1;
@@ -172,7 +173,7 @@ auth_limit_forgive(struct auth_limit *l, const char *ip, const char *user, int64
 	if (l->limit == 0)
 		return;
 	auth_limit_network(ip, network);
-	all = entry_of(l, network, "", now);
+	all = entry_of(l, network, EVERYBODY, now);
 	one = entry_of(l, network, user, now);
 	all->level = all->level > ONE ? all->level - ONE : 0;
 	one->level = right || one->level < ONE ? 0 : one->level - ONE;

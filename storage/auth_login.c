@@ -264,8 +264,10 @@ login_check(struct login *l)
 	if (!auth_limit_admit(auth.limit, l->ip, l->user, clock_mono(), &wait)) {
 		event(
 		    EVENT_AUTH_FAILED, l, "too many failed logins from this network: not checked");
-		end_no(
-		    l, AUTH_TEMPORARY, "too many failed logins from your network; try again later");
+		err_set(&err, ERR_TEMPORARY,
+		    "too many failed logins from your network; try again in %u minutes",
+		    wait / 60 + 1);
+		end_no(l, AUTH_TEMPORARY, err.text);
 		return;
 	}
 	if (check_start(l, password, &err) == -1) {

@@ -83,6 +83,7 @@ tests_unit_storage_test_auth_ticket_LDADD = storage/libauth.a -lcrypto $(BASE_LI
 tests_unit_storage_test_auth_exchange_SOURCES = tests/unit/storage/test_auth_exchange.c
 tests_unit_storage_test_auth_exchange_LDADD = storage/libauth.a $(GSASL_LIBS) -lcrypto $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_storage_test_prepare_SOURCES = tests/unit/storage/test_prepare.c
+tests_unit_storage_test_prepare_CPPFLAGS = $(AM_CPPFLAGS) -DTOP_SRCDIR='"$(top_srcdir)"'
 tests_unit_storage_test_prepare_LDADD = $(STORAGE_TEST_LIBS) $(PREPARE_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/storage/test_queue_store tests/unit/storage/test_spool

@@ -79,6 +79,7 @@ test_limit(void **state)
 	assert_true(wait_s > 0 && wait_s <= 130);
 	assert_int_equal(guess("192.0.2.7", "b", now, 1), 0); /* same network */
 	assert_int_equal(guess("192.0.2.8", "a", now, 1), 1); /* another */
+	assert_int_equal(guess("192.0.2.10", "", now, 9), 5); /* a name that is nobody's */
 	assert_int_equal(guess("192.0.2.7", "a", now + MINUTE, 3), 0);
 	assert_int_equal(guess("192.0.2.7", "a", now + 3 * MINUTE, 3), 1);
 	assert_int_equal(guess("192.0.2.7", "a", now + 30 * MINUTE, 20), 5);

@@ -57,13 +57,16 @@ test_bad_hashes(void **state)
 	}
 }
 
+#define SHA512_OF_SECRET                                                                           \
+	"{SHA512-CRYPT}$6$saltstring$AIsRs/Ee56G/"                                                 \
+	"tC8MEHhvReZTfx8u3rXXMl6eYrjCG9ibix19DxoMBLogdTET5Ukw9Sf7eZTITsuk0Ry5qulYz."
+
 /* Hashes from elsewhere, of "secret". */
 static void
 test_imported(void **state)
 {
 	static const char *const good[] = {
-		"{SHA512-CRYPT}$6$saltstring$AIsRs/Ee56G/"
-		"tC8MEHhvReZTfx8u3rXXMl6eYrjCG9ibix19DxoMBLogdTET5Ukw9Sf7eZTITsuk0Ry5qulYz.",
+		SHA512_OF_SECRET,
 		"{SHA256-CRYPT}$5$saltstring$C3o4O1TC6aRHF4FI.QSZMXtHbaj2gSXr4sUc/3NcUi.",
 		"{MD5-CRYPT}$1$saltstri$WHZcnT3IOdSrMvizOq7Ht1",
 	};

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/process.h"
 #include "storage/prepare.h"
 #include "tests/unit/storage/scratch.h"
 
@@ -134,13 +135,34 @@ test_no_folder(void **state)
 	assert_non_null(strstr(err.text, "a"));
 }
 
+/* Every account that the process table names is made by conf/accounts. */
+static void
+test_accounts(void **state)
+{
+	FILE *f = fopen(TOP_SRCDIR "/conf/tegami.sysusers", "r");
+	char text[4096], want[64];
+	size_t n, i;
+
+	(void)state;
+	assert_non_null(f);
+	n = fread(text, 1, sizeof(text) - 1, f);
+	text[n] = '\0';
+	fclose(f);
+	for (i = 0; i < ROLE_COUNT; i++) {
+		snprintf(want, sizeof(want), "\nu     %s ", processes[i].user);
+		if (strcmp(processes[i].user, "root") != 0 && strstr(text, want) == NULL)
+			fail_msg("%s is not in tegami.sysusers", processes[i].user);
+	}
+	assert_non_null(strstr(text, "\ng     tegami-admin"));
+}
+
 #define ROW(t) cmocka_unit_test_setup_teardown(t, enter, leave)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = { ROW(test_twice), ROW(test_links_are_not_followed),
-		ROW(test_no_folder) };
+		ROW(test_no_folder), cmocka_unit_test(test_accounts) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
