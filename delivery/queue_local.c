@@ -5,8 +5,8 @@
  * committed, and removes all other stage files; only then is anything staged or published. A message staged a second time gets
  * another name, so that a file left over from the first time can never be taken for it.
  *
- * A message that was with mda when it died is blamed; from the second time on it is sent alone, so that only the guilty one is
- * blamed a third time, and held. */
+ * A message that was with mda when it died is blamed; after the second time it is sent alone among the suspects and blamed alone,
+ * so that only the guilty one is blamed three times more, and held. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@
 #define BACKLOG_MAX (2 * 1024 * 1024)
 #define FDS_MAX 64			/* descriptors that ride to mda unread */
 #define CRASHES_ALONE 2
-#define CRASHES_MAX 3
+#define CRASHES_MAX 5		/* two in company, three alone */
 #define RETRY (2 * CLOCK_SECOND)
 
 static struct {
@@ -708,8 +708,8 @@ died_with(struct entry *e)
 		flow_ready(e);
 		return;
 	}
-	log_error("mda died %d times while it had a message: it is held", CRASHES_MAX);
-	hold_it(e, "the delivery process died three times while it had this message");
+	log_error("mda died three times while it had one message alone: that one is held");
+	hold_it(e, "the delivery process died three times while it had this message alone");
 }
 
 void

@@ -6,7 +6,7 @@
  * tries again when the pause ends.
  *
  * When relay dies its jobs go back: a host that had accepted already gets a second copy (nobody can know). Messages that it had are
- * blamed; those blamed twice are sent one at a time, so that only the guilty one is blamed a third time, and held. */
+ * blamed; those blamed twice are sent one at a time, so that only the guilty one is blamed three times more, and held. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@
 #define RCPTS_MAX 100
 #define BACKLOG_MAX (2 * 1024 * 1024)
 #define CRASHES_ALONE 2
-#define CRASHES_MAX 3
+#define CRASHES_MAX 5		/* two in company, three alone */
 #define PAUSE_MAX (300 * CLOCK_SECOND)
 #define LATER (5 * CLOCK_SECOND)
 
@@ -387,11 +387,10 @@ remote_on_sent(struct frame *f)
 	wire_text_to(&f->in, host, sizeof(host));
 	while (wire_more(&f->in)) {
 		struct entry *e = job_entry(j, wire_u64(&f->in));
-		uint64_t status = wire_u64(&f->in), code = 0;
+		uint64_t status = wire_u64(&f->in), code;
 
-		if (!slice_to_u64(wire_bytes(&f->in), &code) || code > 999)
-			code = 0;
-		o.code = (unsigned)code;
+		code = wire_u64(&f->in);
+		o.code = code <= 999 ? (unsigned)code : 0;
 		slice_copy(wire_bytes(&f->in), enhanced, sizeof(enhanced));
 		slice_copy(wire_bytes(&f->in), text, sizeof(text));
 		reached = reached || status != STEP_TEMPORARY || o.code != 0;
@@ -436,8 +435,8 @@ remote_link_down(struct link *l)
 		if (j->item->crashes < CRASHES_MAX) {
 			job_back(j, now + j->item->crashes * CLOCK_SECOND / 4);
 		} else {
-			log_error("relay died %d times while it had a message: it is held", CRASHES_MAX);
-			job_hold(j, "the relay process died three times while it had this message");
+			log_error("relay died three times while it had one message alone: that one is held");
+			job_hold(j, "the relay process died three times while it had this message alone");
 		}
 		job_end(j);
 	}

@@ -186,7 +186,7 @@ def test_remote_way_and_grouping(state):
     for f in jobs.values():
         out = []
         for n, to in f.groups(7):
-            out += [n, STEP_OK, "250", "2.0.0", "ok"]
+            out += [n, STEP_OK, 250, "2.0.0", "ok"]
         q.relay.send("RELAY_SENT", f.f[0], "mx." + f.f[2], *out)
     q.gone()
 
@@ -194,7 +194,7 @@ def test_remote_way_and_grouping(state):
 def relay_all(q, f, status, code, enhanced, text):
     out = []
     for n, to in f.groups(7):
-        out += [n, status, str(code), enhanced, text]
+        out += [n, status, code, enhanced, text]
     q.relay.send("RELAY_SENT", f.f[0], "mx." + f.f[2], *out)
 
 
