@@ -28,3 +28,11 @@ tegami_SOURCES = admin/cli.c admin/cli_ask.c admin/cli_files.c admin/cli_init.c 
 tegami_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS) $(OPENSSL_CFLAGS) $(CONFUSE_CFLAGS) \
 	-DTEGAMI_VERSION='"$(PACKAGE_VERSION)"'
 tegami_LDADD = admin/libadmin.a $(DKIM_KEY_LIBS) $(PREPARE_LIBS) $(CONF_READ_LIBS) $(BASE_LIBS) $(OPENSSL_LIBS)
+
+# The classic door for local programs.
+noinst_LIBRARIES += admin/libsendmail.a
+admin_libsendmail_a_SOURCES = admin/sendmail.h admin/sendmail_head.c admin/sendmail_talk.c
+sbin_PROGRAMS += sendmail
+sendmail_SOURCES = admin/sendmail.c
+sendmail_CPPFLAGS = $(AM_CPPFLAGS) -DBINDIR='"$(bindir)"'
+sendmail_LDADD = admin/libsendmail.a $(CONF_READ_LIBS) $(BASE_LIBS)
