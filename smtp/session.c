@@ -90,6 +90,9 @@ write_line(struct session *s, int code, const char *enhanced, const char *text)
 		session_close(s);
 }
 
+static void reply_v(struct session *s, int code, const char *enhanced, const char *fmt, va_list ap)
+    __attribute__((format(printf, 4, 0)));
+
 static void
 reply_v(struct session *s, int code, const char *enhanced, const char *fmt, va_list ap)
 {

@@ -160,7 +160,7 @@ reply_keyword(const struct reply *r, struct slice keyword, struct slice *args)
 	slice_cut(&rest, '\n'); /* the greeting */
 	while (rest.at != NULL) {
 		struct slice line = slice_cut(&rest, '\n');
-		struct slice word;
+		struct slice word = line;
 
 		/* "AUTH=LOGIN" is an old way to write "AUTH LOGIN" */
 		for (size_t i = 0; i <= line.len; i++) {
