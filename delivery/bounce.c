@@ -1,8 +1,9 @@
 /* bounce - the report to a sender whose mail could not be delivered, or not yet
  *
- * Three parts: plain words for people, message/delivery-status for programs, and the headers of the mail. Nothing from
- * outside can end a line or a part: control characters go, the boundary holds the report's own id, and lines are folded.
- * Errors: a full buffer is marked failed, as buf does. */
+ * Three parts: plain words for people, message/delivery-status for programs, and the headers of the
+ * mail. Nothing from outside can end a line or a part: control characters go, the boundary holds
+ * the report's own id, and lines are folded. Errors: a full buffer is marked failed, as buf does.
+ */
 #include "delivery/bounce.h"
 
 #include <stdio.h>
@@ -14,7 +15,8 @@
 #define HEADERS_SHOWN (16 * 1024)
 #define LINE_SHOWN 900
 
-/* A text from outside as one line: control characters become blanks, bytes past ASCII a "?" unless `utf8`. */
+/* A text from outside as one line: control characters become blanks, bytes past ASCII a "?" unless
+ * `utf8`. */
 static void
 put_clean(struct buf *out, const char *text, bool utf8)
 {
@@ -51,11 +53,13 @@ put_head(struct buf *out, const struct bounce *b)
 	buf_text(out, "To: <");
 	put_clean(out, b->to, b->utf8);
 	buf_printf(out, ">\r\nSubject: %s\r\n",
-	    b->delayed ? "Your mail is delayed; we keep trying" : "Your mail could not be delivered");
+	    b->delayed ? "Your mail is delayed; we keep trying"
+		       : "Your mail could not be delivered");
 	buf_printf(out, "Date: %s\r\nMessage-ID: <%s@%s>\r\n", date, b->report_id, b->hostname);
 	buf_text(out, "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n");
 	buf_printf(out,
-	    "Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"%s/%s\"\r\n",
+	    "Content-Type: multipart/report; "
+	    "report-type=delivery-status;\r\n\tboundary=\"%s/%s\"\r\n",
 	    b->report_id, b->hostname);
 	if (b->utf8)
 		buf_text(out, "Content-Transfer-Encoding: 8bit\r\n");
@@ -103,24 +107,28 @@ put_words(struct buf *out, const struct bounce *b)
 	buf_printf(out, "This is the mail server at %s.\r\n\r\n", b->hostname);
 	if (b->delayed)
 		buf_printf(out,
-		    "Your mail of %s\r\nhas not reached these recipients yet. You need not send it again:\r\n"
+		    "Your mail of %s\r\nhas not reached these recipients yet. You need not send it "
+		    "again:\r\n"
 		    "we keep trying until %s.\r\n\r\n",
 		    date, until);
 	else
 		buf_printf(out,
-		    "Your mail of %s\r\ncould not be delivered to these recipients, and we have given up:\r\n\r\n",
+		    "Your mail of %s\r\ncould not be delivered to these recipients, and we have "
+		    "given up:\r\n\r\n",
 		    date);
 	for (size_t i = 0; i < b->n_rcpts && i < RCPTS_SHOWN; i++)
 		put_words_rcpt(out, b, &b->rcpts[i]);
 	if (b->n_rcpts > RCPTS_SHOWN)
 		buf_printf(out, "  and %zu more\r\n", b->n_rcpts - RCPTS_SHOWN);
 	buf_printf(out,
-	    "\r\nThe headers of your mail are attached. If you ask your administrator for help, name this\r\n"
+	    "\r\nThe headers of your mail are attached. If you ask your administrator for help, "
+	    "name this\r\n"
 	    "id: %s\r\n",
 	    b->id);
 }
 
-/* "5.1.1": three numbers, as RFC 3463 has them; else what fits the kind of report. */
+/* "5.1.1": three numbers of the right class, as RFC 3463 has them; else what fits the kind of
+ * report. */
 static const char *
 status_of(const struct bounce *b, const struct bounce_rcpt *r)
 {
@@ -128,9 +136,10 @@ status_of(const struct bounce *b, const struct bounce_rcpt *r)
 	char end;
 
 	if (r->enhanced != NULL &&
-	    sscanf(r->enhanced, "%1u.%3u.%3u%c", &class, &subject, &detail, &end) == 3)
+	    sscanf(r->enhanced, "%1u.%3u.%3u%c", &class, &subject, &detail, &end) == 3 &&
+	    class == (b->delayed ? 4u : 5u))
 		return r->enhanced;
-	return b->delayed ? "4.4.7" : r->code == 0 ? "5.4.7" : "5.0.0";
+	return b->delayed ? "4.4.7" : "5.0.0";
 }
 
 static void
@@ -149,7 +158,8 @@ put_status_rcpt(struct buf *out, const struct bounce *b, const struct bounce_rcp
 	buf_text(out, "\r\n");
 	put_address(out, "Original-Recipient", rcpt_named(r), b->utf8);
 	put_address(out, "Final-Recipient", r->address, b->utf8);
-	buf_printf(out, "Action: %s\r\nStatus: %s\r\n", b->delayed ? "delayed" : "failed", status_of(b, r));
+	buf_printf(out, "Action: %s\r\nStatus: %s\r\n", b->delayed ? "delayed" : "failed",
+	    status_of(b, r));
 	if (r->host != NULL && r->host[0] != '\0')
 		put_field(out, "Remote-MTA: dns;", r->host, b->utf8);
 	if (r->code != 0) {
@@ -173,10 +183,10 @@ put_status(struct buf *out, const struct bounce *b)
 	clock_rfc5322(b->arrived, date);
 	put_boundary(out, b, "");
 	buf_text(out, b->utf8 ? "Content-Type: message/global-delivery-status\r\n"
-				"Content-Transfer-Encoding: 8bit\r\n\r\n" :
-				"Content-Type: message/delivery-status\r\n\r\n");
-	buf_printf(out, "Reporting-MTA: dns;%s\r\nX-Tegami-Queue-ID: %s\r\nArrival-Date: %s\r\n", b->hostname,
-	    b->id, date);
+				"Content-Transfer-Encoding: 8bit\r\n\r\n"
+			      : "Content-Type: message/delivery-status\r\n\r\n");
+	buf_printf(out, "Reporting-MTA: dns;%s\r\nX-Tegami-Queue-ID: %s\r\nArrival-Date: %s\r\n",
+	    b->hostname, b->id, date);
 	for (size_t i = 0; i < b->n_rcpts && i < RCPTS_SHOWN; i++)
 		put_status_rcpt(out, b, &b->rcpts[i]);
 }
@@ -189,8 +199,10 @@ put_headers(struct buf *out, const struct bounce *b)
 	struct slice line;
 
 	put_boundary(out, b, "");
-	buf_text(out, b->utf8 ? "Content-Type: message/global-headers\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" :
-				"Content-Type: text/rfc822-headers\r\n\r\n");
+	buf_text(out,
+	    b->utf8
+		? "Content-Type: message/global-headers\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+		: "Content-Type: text/rfc822-headers\r\n\r\n");
 	while (slice_line(&rest, &line) && line.len > 0) {
 		for (size_t i = 0; i < line.len && i < LINE_SHOWN; i++) {
 			unsigned char c = (unsigned char)line.at[i];

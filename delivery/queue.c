@@ -1,26 +1,29 @@
 /* queue - the heart: accepted mail, journalled, delivered, reported
  *
- * After PUT_OK a message is in queue.db (its body there or in a spool file), and its row goes only when somebody else has it.
+ * After PUT_OK a message is in queue.db (its body there or in a spool file), and its row goes only
+ * when somebody else has it.
  *
  * One recipient's way, what is on disk meanwhile, and what a restart makes of it:
  *
  *   in memory            row in queue.db     what happened to its file          after a crash
- *   -------------------  ------------------  ---------------------------------  ---------------------------------------
- *   NEW                  none                none                               nobody got a 250: nothing to do
- *   WAITING, READY       waiting             none                               tried again at its time
- *   PICKED, STAGING      waiting             perhaps a stage file               MDA_UNSTAGE removes it; staged afresh
- *   COMMITTING           waiting or staged   stage file, durable                by the row: as the line above, or below
- *   STAGED, PUBLISHING   staged, with name   stage file, or renamed into new/   MDA_PUBLISH: there = rename, gone = delivered
- *   SETTLING (done)      staged, or none     in new/ (or moved by its reader)   as the line above, or nothing to do
- *   SENDING              waiting             -                                  sent again: perhaps one extra copy
- *   FAILED               waiting             -                                  tried again, then reported
- *   SETTLING (deferred)  waiting             -                                  tried again
- *   HELD                 held                none (or staged, with name)        held
+ *   -------------------  ------------------  ---------------------------------
+ * --------------------------------------- NEW                  none                none nobody got
+ * a 250: nothing to do WAITING, READY       waiting             none tried again at its time
+ *   PICKED, STAGING      waiting             perhaps a stage file               MDA_UNSTAGE removes
+ * it; staged afresh COMMITTING           waiting or staged   stage file, durable                by
+ * the row: as the line above, or below STAGED, PUBLISHING   staged, with name   stage file, or
+ * renamed into new/   MDA_PUBLISH: there = rename, gone = delivered SETTLING (done)      staged, or
+ * none     in new/ (or moved by its reader)   as the line above, or nothing to do SENDING waiting
+ * -                                  sent again: perhaps one extra copy FAILED waiting - tried
+ * again, then reported SETTLING (deferred)  waiting             - tried again HELD held none (or
+ * staged, with name)        held
  *
- * When mda dies alone the same table holds, read for its links: STAGING goes back to READY, PUBLISHING to STAGED. What is COMMITTING
- * or STAGED is named to the new mda before it may remove stray stage files.
+ * When mda dies alone the same table holds, read for its links: STAGING goes back to READY,
+ * PUBLISHING to STAGED. What is COMMITTING or STAGED is named to the new mda before it may remove
+ * stray stage files.
  *
- * The loop never waits: queue.db is the writer thread's (queue_writer), spool files the workers' (queue_spool). */
+ * The loop never waits: queue.db is the writer thread's (queue_writer), spool files the workers'
+ * (queue_spool). */
 #include "delivery/queue.h"
 
 #include <errno.h>
@@ -43,7 +46,7 @@
 struct queue queue = { .spool_dir = -1 };
 
 static struct queue_store *store;
-static bool emptied;		/* the journal, at start */
+static bool emptied; /* the journal, at start */
 static struct event *tick;
 static unsigned ticks;
 static int64_t stop_by;
@@ -58,11 +61,11 @@ queue_schedule(void)
 
 /* -- the queue at start */
 
-struct gather {			/* rows of one message, until the next one begins */
+struct gather { /* rows of one message, until the next one begins */
 	struct row_kept {
 		struct queue_row row;
 		char *address, *file;
-	} *rows;
+	} * rows;
 	size_t n, size;
 	uint64_t orphans, lost;
 	bool failed;
@@ -91,7 +94,8 @@ load_entry(struct entry *e, struct row_kept *k)
 		k->file = NULL;
 		e->due = 0;
 	}
-	if (k->row.kind == RCPT_REMOTE && index_set_dest(queue.index, e, slice_of(k->address)) == -1)
+	if (k->row.kind == RCPT_REMOTE &&
+	    index_set_dest(queue.index, e, slice_of(k->address)) == -1)
 		k->row.p.state = QUEUE_HELD;
 	if (k->row.p.state == QUEUE_HELD) {
 		e->state = ENTRY_HELD;
@@ -107,8 +111,8 @@ gathered_add(struct gather *g)
 
 	if (g->n == 0)
 		return;
-	it = index_add(queue.index, g->rows[0].row.qid, (uint16_t)g->rows[0].row.flags, g->rows[0].row.size,
-	    (uint32_t)g->n);
+	it = index_add(queue.index, g->rows[0].row.qid, (uint16_t)g->rows[0].row.flags,
+	    g->rows[0].row.size, (uint32_t)g->n);
 	if (it == NULL) {
 		g->failed = true;
 		return;
@@ -141,7 +145,8 @@ gather_row(void *arg, const struct queue_row *row)
 	k->row = *row;
 	k->address = row->kind == RCPT_REMOTE ? strdup(row->address) : NULL;
 	k->file = row->file[0] != '\0' ? strdup(row->file) : NULL;
-	if ((row->kind == RCPT_REMOTE && k->address == NULL) || (row->file[0] != '\0' && k->file == NULL))
+	if ((row->kind == RCPT_REMOTE && k->address == NULL) ||
+	    (row->file[0] != '\0' && k->file == NULL))
 		g->failed = true;
 	return !g->failed;
 }
@@ -152,7 +157,8 @@ load_index(struct err *err)
 	struct queue_cursor at = { 0 };
 	struct gather g = { 0 };
 	unsigned unreadable = 0;
-	int seen = queue_store_walk(store, &at, false, UINT32_MAX / 2, gather_row, &g, &unreadable, err);
+	int seen =
+	    queue_store_walk(store, &at, false, UINT32_MAX / 2, gather_row, &g, &unreadable, err);
 
 	if (seen >= 0 && !g.failed)
 		gathered_add(&g);
@@ -161,7 +167,8 @@ load_index(struct err *err)
 	if (g.failed)
 		return err_set(err, ERR_TEMPORARY, "out of memory for the queue's index");
 	if (unreadable > 0)
-		log_error("queue.db is damaged: %u stretches of it cannot be read and are left out. Save it, and run "
+		log_error("queue.db is damaged: %u stretches of it cannot be read and are left "
+			  "out. Save it, and run "
 			  "`tegami queue rescue`",
 		    unreadable);
 	return seen == -1 ? -1 : 0;
@@ -234,7 +241,8 @@ queue_open(struct err *err)
 	store = queue_store_open(err);
 	if (store == NULL)
 		return -1;
-	/* after a failed fsync the page cache lies: what the journal holds must be in the database before anything is added */
+	/* after a failed fsync the page cache lies: what the journal holds must be in the database
+	 * before anything is added */
 	emptied = queue_store_checkpoint(store, true, err) == 0;
 	if (!emptied)
 		log_error("no mail is taken until the journal can be emptied: %s", err->text);

@@ -2,7 +2,8 @@
  *
  *   smtpd -> queue_spool, queue_intake -> writer -> queue_flow -> queue_local -> mda
  *                                                              -> queue_remote -> relay
- *   mda, relay -> queue_flow (what became of a recipient) -> writer;  failures -> queue_report -> writer -> queue_flow
+ *   mda, relay -> queue_flow (what became of a recipient) -> writer;  failures -> queue_report ->
+ * writer -> queue_flow
  */
 #ifndef DELIVERY_QUEUE_H
 #define DELIVERY_QUEUE_H
@@ -23,10 +24,10 @@ struct queue {
 	struct writer *writer;
 	struct workers *workers;
 	int spool_dir;
-	bool no_space;		/* below limits.min_free */
+	bool no_space; /* below limits.min_free */
 	bool stopping;
 	uint64_t accepted, delivered, relayed, bounced, deferred; /* since the start */
-	uint64_t held;		/* now */
+	uint64_t held;                                            /* now */
 };
 extern struct queue queue;
 
@@ -43,15 +44,16 @@ void flow_wake(int64_t now);
 /* Fill what room there is. Called after each round of results. */
 void flow_pump(void);
 
-struct outcome {		/* what a peer said, or we found */
-	const char *host;	/* who said it, or "" */
-	unsigned code;		/* SMTP reply, or 0 */
-	const char *enhanced;	/* or "" */
+struct outcome {              /* what a peer said, or we found */
+	const char *host;     /* who said it, or "" */
+	unsigned code;        /* SMTP reply, or 0 */
+	const char *enhanced; /* or "" */
 	const char *text;
 };
 /* The recipient has it. */
 void flow_done(struct entry *e, enum trace_event event, const char *text);
-/* Not now: later, or given up when its time is over. `failed` collects what is given up for one report (queue_report.h). */
+/* Not now: later, or given up when its time is over. `failed` collects what is given up for one
+ * report (queue_report.h). */
 struct report;
 void flow_defer(struct entry *e, const struct outcome *o, struct report **failed);
 /* Never. */
@@ -62,7 +64,8 @@ void flow_hold(struct entry *e, const char *reason);
 void flow_ended(struct entry *e);
 /* Forget a message when no recipient and no user is left. */
 void flow_over(struct item *it);
-/* The administrator: out of what it waits in, before something else is done with it. false: it is in flight. */
+/* The administrator: out of what it waits in, before something else is done with it. false: it is
+ * in flight. */
 bool flow_pull(struct entry *e);
 /* Let a held one go on, or a waiting one be tried now. */
 void flow_retry(struct entry *e);
@@ -71,7 +74,7 @@ void outcome_text(const struct outcome *o, char *out, size_t size);
 
 /* -- queue_local */
 void local_ready(struct item *it);
-void local_publish(struct entry *e);	/* is ENTRY_STAGED */
+void local_publish(struct entry *e); /* is ENTRY_STAGED */
 void local_pump(void);
 /* The message is over: out of the list. */
 void local_forget(struct item *it);
@@ -106,7 +109,8 @@ void spool_on_end(struct frame *f);
 void spool_on_drop(struct frame *f);
 void spool_link_down(struct link *l);
 enum spool_claim { SPOOL_NONE, SPOOL_PENDING, SPOOL_READY };
-/* A QUEUE_PUT names the file: READY (and *fd, yours, or -1), PENDING (intake_spooled will be called), NONE. */
+/* A QUEUE_PUT names the file: READY (and *fd, yours, or -1), PENDING (intake_spooled will be
+ * called), NONE. */
 enum spool_claim spool_claim(struct link *l, uint64_t qid, uint64_t size, int *fd);
 /* The message was not taken: the file goes (not when its row may be on disk after all). */
 void spool_unclaim(uint64_t qid, bool remove);

@@ -1,15 +1,17 @@
-/* queue_admin - the administrator's verbs: queue.list, show, stats, retry, hold, release, bounce, delete
+/* queue_admin - the administrator's verbs: queue.list, show, stats, retry, hold, release, bounce,
+ * delete
  *
- * Which recipients a request means is read from queue.db in pages by the writer thread, so a walk over 100,000 messages holds
- * nothing up and no read transaction stays open; between pages the walk waits until the asker has taken the rows. A page holds
- * what was true when it was read; the state shown and acted on is the one in memory.
+ * Which recipients a request means is read from queue.db in pages by the writer thread, so a walk
+ * over 100,000 messages holds nothing up and no read transaction stays open; between pages the walk
+ * waits until the asker has taken the rows. A page holds what was true when it was read; the state
+ * shown and acted on is the one in memory.
  *
- *   filters   id*; all; from, to, error (patterns with * and ?, case ignored); domain (of the recipient); older (seconds)
- *   retry     waiting ones are tried now, held ones too          hold     waiting ones are not tried any more
- *   release   held ones go on                                    bounce   failed now: the sender gets a report
- *   delete    gone without a word
- * Rows of a change are the recipients changed (or, with dry_run, those that would be), with the word `result`. One that is being
- * delivered at this moment is left alone; when nothing at all was changed the end says why. */
+ *   filters   id*; all; from, to, error (patterns with * and ?, case ignored); domain (of the
+ * recipient); older (seconds) retry     waiting ones are tried now, held ones too          hold
+ * waiting ones are not tried any more release   held ones go on bounce   failed now: the sender
+ * gets a report delete    gone without a word Rows of a change are the recipients changed (or, with
+ * dry_run, those that would be), with the word `result`. One that is being delivered at this moment
+ * is left alone; when nothing at all was changed the end says why. */
 #include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,30 +29,30 @@
 
 enum action { ACT_LIST, ACT_SHOW, ACT_RETRY, ACT_HOLD, ACT_RELEASE, ACT_BOUNCE, ACT_DELETE };
 
-struct row {			/* a recipient that matches, copied for the loop */
+struct row { /* a recipient that matches, copied for the loop */
 	uint64_t qid, size;
 	unsigned n;
 	struct queue_progress p;
 	const char *from, *to, *original, *folder, *msgid, *ip, *reason;
 };
 
-struct walk {			/* one request under way */
+struct walk { /* one request under way */
 	struct op op;
 	enum action action;
 	bool dry_run;
 	struct reply_to to;
 	struct event *timer;
-	struct pool *words;	/* the request's texts */
+	struct pool *words; /* the request's texts */
 	struct admin_request rq;
 	size_t next_id;
 	struct queue_cursor at;
 	bool last_page;
-	int64_t newest;		/* only messages made before */
+	int64_t newest; /* only messages made before */
 	struct pool *page;
 	struct row rows[PAGE_ROWS];
 	unsigned n_rows;
 	uint64_t matched, changed;
-	const char *why_not;	/* the last one that was not changed */
+	const char *why_not; /* the last one that was not changed */
 };
 
 static unsigned n_walks;
@@ -85,10 +87,12 @@ take_row(void *arg, const struct queue_row *r)
 	struct walk *w = arg;
 	struct row *row;
 
-	if (!matches(admin_get(&w->rq, "from"), r->from) || !matches(admin_get(&w->rq, "error"), r->p.reason) ||
+	if (!matches(admin_get(&w->rq, "from"), r->from) ||
+	    !matches(admin_get(&w->rq, "error"), r->p.reason) ||
 	    !in_domain(admin_get(&w->rq, "domain"), r->address) || qid_time(r->qid) > w->newest)
 		return true;
-	if (!matches(admin_get(&w->rq, "to"), r->address) && !matches(admin_get(&w->rq, "to"), r->original))
+	if (!matches(admin_get(&w->rq, "to"), r->address) &&
+	    !matches(admin_get(&w->rq, "to"), r->original))
 		return true;
 	row = &w->rows[w->n_rows++];
 	*row = (struct row){ .qid = r->qid, .size = r->size, .n = r->n, .p = r->p };
@@ -165,10 +169,11 @@ row_out(struct walk *w, const struct row *r, const struct entry *e, const char *
 	snprintf(next, sizeof(next), "%lld", (long long)due);
 	if (reason[0] == '\0' && e->dest != NULL && e->dest->paused)
 		reason = "the destination cannot be reached just now";
-	struct admin_word words[] = { { "id", id }, { "from", r->from }, { "size", size }, { "created", created },
-		{ "state", entry_state_name((enum entry_state)e->state) }, { "to", r->to },
-		{ "attempts", attempts }, { "next", next }, { "reason", reason }, { "msgid", r->msgid },
-		{ "ip", r->ip }, { "original", r->original }, { "folder", r->folder }, { "result", result } };
+	struct admin_word words[] = { { "id", id }, { "from", r->from }, { "size", size },
+		{ "created", created }, { "state", entry_state_name((enum entry_state)e->state) },
+		{ "to", r->to }, { "attempts", attempts }, { "next", next }, { "reason", reason },
+		{ "msgid", r->msgid }, { "ip", r->ip }, { "original", r->original },
+		{ "folder", r->folder }, { "result", result } };
 
 	admin_reply_row(w->to, words, result[0] != '\0' ? COUNT(words) : COUNT(words) - 1);
 }
@@ -297,7 +302,8 @@ page_done(struct op *op, const struct err *err)
 }
 
 static int
-walk_start(struct frame *f, enum action action, struct pool *pool, const struct admin_request *rq, struct err *err)
+walk_start(struct frame *f, enum action action, struct pool *pool, const struct admin_request *rq,
+    struct err *err)
 {
 	uint64_t older;
 	struct walk *w;
@@ -334,11 +340,13 @@ stats(struct reply_to to)
 	struct {
 		const char *key;
 		uint64_t value;
-	} rows[] = { { "messages", index_items(queue.index) }, { "recipients", index_entries(queue.index) },
+	} rows[] = { { "messages", index_items(queue.index) },
+		{ "recipients", index_entries(queue.index) },
 		{ "destinations", index_dests(queue.index) }, { "held", queue.held },
 		{ "local_active", local_in_flight() }, { "relay_active", remote_in_flight() },
-		{ "accepted", queue.accepted }, { "delivered", queue.delivered }, { "relayed", queue.relayed },
-		{ "deferred", queue.deferred }, { "bounced", queue.bounced },
+		{ "accepted", queue.accepted }, { "delivered", queue.delivered },
+		{ "relayed", queue.relayed }, { "deferred", queue.deferred },
+		{ "bounced", queue.bounced },
 		{ "memory", index_memory(queue.index) + content_memory() } };
 	struct admin_word words[COUNT(rows) + 1];
 	char text[COUNT(rows)][24];
@@ -348,7 +356,8 @@ stats(struct reply_to to)
 		snprintf(text[i], sizeof(text[i]), "%llu", (unsigned long long)rows[i].value);
 		words[i] = (struct admin_word){ rows[i].key, text[i] };
 	}
-	words[COUNT(rows)] = (struct admin_word){ "intake", intake_open(&why) == PUT_OK ? "open" : why };
+	words[COUNT(rows)] =
+	    (struct admin_word){ "intake", intake_open(&why) == PUT_OK ? "open" : why };
 	admin_reply_row(to, words, COUNT(words));
 	admin_reply_end(to, NULL);
 }
@@ -357,8 +366,8 @@ static const struct {
 	const char *verb;
 	enum action action;
 } verbs[] = { { "queue.list", ACT_LIST }, { "queue.show", ACT_SHOW }, { "queue.retry", ACT_RETRY },
-	{ "queue.hold", ACT_HOLD }, { "queue.release", ACT_RELEASE }, { "queue.bounce", ACT_BOUNCE },
-	{ "queue.delete", ACT_DELETE } };
+	{ "queue.hold", ACT_HOLD }, { "queue.release", ACT_RELEASE },
+	{ "queue.bounce", ACT_BOUNCE }, { "queue.delete", ACT_DELETE } };
 
 /* Nobody means the whole queue by forgetting a word. */
 static bool

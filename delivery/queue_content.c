@@ -1,7 +1,8 @@
 /* queue_content - the texts and the body of a message
  *
- * A small fresh message goes on straight from memory; when more than KEEP_MAX of them wait it is dropped and read again by
- * the writer thread when its turn comes. Errors: whoever wants it is told why it cannot be read. */
+ * A small fresh message goes on straight from memory; when more than KEEP_MAX of them wait it is
+ * dropped and read again by the writer thread when its turn comes. Errors: whoever wants it is told
+ * why it cannot be read. */
 #include "delivery/queue_content.h"
 
 #include <stdlib.h>
@@ -23,7 +24,7 @@ struct want {
 struct load {
 	struct op op;
 	struct item *item;
-	struct content *content;	/* what was read */
+	struct content *content; /* what was read */
 	struct want *first, **last;
 	int spool_dir;
 };
@@ -157,7 +158,8 @@ load_begin(struct item *it)
 
 	if (load == NULL)
 		return NULL;
-	load->op = (struct op){ .kind = OP_READ, .qid = it->qid, .run = load_run, .done = load_done };
+	load->op =
+	    (struct op){ .kind = OP_READ, .qid = it->qid, .run = load_run, .done = load_done };
 	load->item = it;
 	load->last = &load->first;
 	load->spool_dir = queue.spool_dir;

@@ -1,4 +1,5 @@
-/* queue_content - the texts and the body of a message, in memory only as long as somebody needs them */
+/* queue_content - the texts and the body of a message, in memory only as long as somebody needs
+ * them */
 #ifndef DELIVERY_QUEUE_CONTENT_H
 #define DELIVERY_QUEUE_CONTENT_H
 
@@ -7,8 +8,8 @@
 
 struct content {
 	struct queue_content c;
-	int fd;			/* the spool file for reading, or -1 */
-	size_t bytes;		/* of memory */
+	int fd;       /* the spool file for reading, or -1 */
+	size_t bytes; /* of memory */
 };
 
 /* Takes pool and descriptor over. NULL: no memory, both are gone. */
@@ -17,7 +18,8 @@ void content_free(struct content **c);
 
 /* A fresh message's content, kept until its first attempt when there is room (yours no more). */
 void content_keep(struct item *it, struct content *c);
-/* Call fn when it is there: at once, or after it was read. err: it cannot be read. Each want is one use. */
+/* Call fn when it is there: at once, or after it was read. err: it cannot be read. Each want is one
+ * use. */
 typedef void content_fn(struct item *it, void *arg, const struct err *err);
 void content_want(struct item *it, content_fn *fn, void *arg);
 /* A use ends. */

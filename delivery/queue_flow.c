@@ -1,7 +1,8 @@
 /* queue_flow - from a committed message to what became of each of its recipients
  *
- * Every change of state that must survive goes to the writer first and is shown (event, next step) when it is committed; an
- * outcome whose commit failed is written again by the writer until it stands. */
+ * Every change of state that must survive goes to the writer first and is shown (event, next step)
+ * when it is committed; an outcome whose commit failed is written again by the writer until it
+ * stands. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,15 +11,15 @@
 #include "base/qid.h"
 #include "delivery/queue_report.h"
 
-#define WAKE_AT_ONCE 5000	/* entries woken in one go: the loop must turn */
+#define WAKE_AT_ONCE 5000 /* entries woken in one go: the loop must turn */
 #define REASON_MAX 1000
 
-struct step {			/* one change of a recipient, on its way to disk */
+struct step { /* one change of a recipient, on its way to disk */
 	struct op op;
 	struct entry *e;
 	enum { STEP_END, STEP_WAIT, STEP_HOLD } what;
-	bool last;		/* the message ends with it */
-	bool holds;		/* a use of the content, for the event's sake */
+	bool last;  /* the message ends with it */
+	bool holds; /* a use of the content, for the event's sake */
 	struct queue_progress p;
 	enum trace_event event;
 	char to[ADDRESS_MAX + 1];
@@ -34,8 +35,11 @@ outcome_text(const struct outcome *o, char *out, size_t size)
 
 	if (o->code != 0)
 		snprintf(code, sizeof(code), "%u ", o->code);
-	snprintf(out, size, "%s%s%s%s%s%s", o->host, o->host[0] == '\0' ? "" : o->code != 0 ? " said: " : ": ", code, o->enhanced,
-	    o->enhanced[0] != '\0' ? " " : "", o->text);
+	snprintf(out, size, "%s%s%s%s%s%s", o->host,
+	    o->host[0] == '\0' ? ""
+	    : o->code != 0     ? " said: "
+			       : ": ",
+	    code, o->enhanced, o->enhanced[0] != '\0' ? " " : "", o->text);
 }
 
 static void
@@ -83,7 +87,8 @@ step_damaged(struct step *s, const struct err *err)
 	char id[QID_TEXT];
 
 	qid_text(s->e->item->qid, id);
-	log_error("%s: its record in queue.db cannot be changed, it is set aside: %s", id, err->text);
+	log_error(
+	    "%s: its record in queue.db cannot be changed, it is set aside: %s", id, err->text);
 	if (s->what == STEP_END)
 		s->e->item->left++;
 	s->e->state = ENTRY_HELD;
@@ -173,7 +178,8 @@ step_new(struct entry *e, int what, enum trace_event event, const char *text)
 		e->state = ENTRY_HELD;
 		return NULL;
 	}
-	s->op = (struct op){ .kind = OP_WORK, .qid = e->item->qid, .run = step_run, .done = step_done };
+	s->op =
+	    (struct op){ .kind = OP_WORK, .qid = e->item->qid, .run = step_run, .done = step_done };
 	s->e = e;
 	s->what = what;
 	s->event = event;
@@ -185,7 +191,10 @@ step_new(struct entry *e, int what, enum trace_event event, const char *text)
 		e->item->users++;
 	}
 	s->p = (struct queue_progress){ .state = e->file != NULL ? QUEUE_STAGED : QUEUE_WAITING,
-		.attempts = e->attempts, .warned = e->warned, .next = e->due, .reason = s->text };
+		.attempts = e->attempts,
+		.warned = e->warned,
+		.next = e->due,
+		.reason = s->text };
 	return s;
 }
 
@@ -239,7 +248,8 @@ maybe_warn(struct entry *e, const struct outcome *o, int64_t now)
 	int64_t created = qid_time(e->item->qid);
 	struct report *r = NULL;
 
-	if (e->warned || conf->relay.warn_after <= 0 || (e->item->flags & ENVELOPE_SUBMITTED) == 0 ||
+	if (e->warned || conf->relay.warn_after <= 0 ||
+	    (e->item->flags & ENVELOPE_SUBMITTED) == 0 ||
 	    now < created + conf->relay.warn_after * 1000)
 		return;
 	e->warned = true;
@@ -258,8 +268,9 @@ flow_defer(struct entry *e, const struct outcome *o, struct report **failed)
 	outcome_text(o, said, sizeof(said));
 	if (e->file == NULL && schedule_over(&sched, created, now)) {
 		schedule_span(sched.lifetime, span);
-		snprintf(text, sizeof(text), "given up after %s; the last attempt said: %s", span, o->text);
-		flow_fail(e, &(struct outcome){ o->host, o->code, o->enhanced, text }, failed);
+		snprintf(text, sizeof(text), "given up after %s; the last attempt said: %s", span,
+		    o->text);
+		flow_fail(e, &(struct outcome){ o->host, o->code, "5.4.7", text }, failed);
 		return;
 	}
 	if (e->attempts < UINT16_MAX)
@@ -356,7 +367,8 @@ flow_pull(struct entry *e)
 void
 flow_retry(struct entry *e)
 {
-	struct step *s = step_new(e, STEP_WAIT, EVENT_DEFERRED, "tried again at the administrator's wish");
+	struct step *s =
+	    step_new(e, STEP_WAIT, EVENT_DEFERRED, "tried again at the administrator's wish");
 
 	if (s == NULL)
 		return;

@@ -1,7 +1,7 @@
 /* queue_index - what is queued, in memory
  *
- * Two hash tables that double, and a binary heap of due times that remembers each entry's place in it. Memory is asked for when
- * a message is added; everything else cannot fail. */
+ * Two hash tables that double, and a binary heap of due times that remembers each entry's place in
+ * it. Memory is asked for when a message is added; everything else cannot fail. */
 #include "delivery/queue_index.h"
 
 #include <ctype.h>
@@ -15,7 +15,7 @@ struct index {
 	size_t n_buckets, n_items;
 	struct dest **dests;
 	size_t n_dest_buckets, n_dests;
-	struct entry **heap;		/* from 1 */
+	struct entry **heap; /* from 1 */
 	size_t heap_n, heap_size;
 	size_t n_entries;
 	uint64_t bytes;
@@ -92,7 +92,7 @@ grow_items(struct index *ix)
 	struct item *it;
 
 	if (items == NULL)
-		return;		/* longer chains then */
+		return; /* longer chains then */
 	for (size_t b = 0; b < ix->n_buckets; b++) {
 		while ((it = ix->items[b]) != NULL) {
 			size_t to = qid_bucket(it->qid, n);
@@ -154,7 +154,9 @@ index_add(struct index *ix, uint64_t qid, uint16_t flags, uint64_t size, uint32_
 		return NULL;
 	if (ix->n_items >= ix->n_buckets)
 		grow_items(ix);
-	*it = (struct item){ .qid = qid, .flags = flags, .size = size, .n = n, .alive = n, .left = n };
+	*it = (struct item){
+		.qid = qid, .flags = flags, .size = size, .n = n, .alive = n, .left = n
+	};
 	for (uint32_t i = 0; i < n; i++) {
 		it->entries[i].item = it;
 		it->entries[i].n = i;
@@ -168,8 +170,7 @@ index_add(struct index *ix, uint64_t qid, uint16_t flags, uint64_t size, uint32_
 	return it;
 }
 
-static void
-dest_release(struct index *ix, struct entry *e);
+static void dest_release(struct index *ix, struct entry *e);
 
 void
 index_remove(struct index *ix, struct item *it)

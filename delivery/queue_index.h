@@ -1,7 +1,8 @@
 /* queue_index - what is queued, in memory: small, without texts
  *
- * About 200 bytes for a message with one recipient (and a destination's own 150 or so, shared by its mail). Texts and bodies are
- * in queue.db and come into memory only while a message is in flight (queue_content.h). */
+ * About 200 bytes for a message with one recipient (and a destination's own 150 or so, shared by
+ * its mail). Texts and bodies are in queue.db and come into memory only while a message is in
+ * flight (queue_content.h). */
 #ifndef DELIVERY_QUEUE_INDEX_H
 #define DELIVERY_QUEUE_INDEX_H
 
@@ -14,17 +15,17 @@ struct load;
 
 /* Where a recipient is; see the picture in queue.c. */
 enum entry_state {
-	ENTRY_NEW,		/* the message's commit is running */
-	ENTRY_WAITING,		/* until `due` */
-	ENTRY_READY,		/* may be sent as soon as there is room */
-	ENTRY_PICKED,		/* chosen; the message is being loaded */
-	ENTRY_STAGING,		/* with mda */
-	ENTRY_COMMITTING,	/* its staged name is being committed */
-	ENTRY_STAGED,		/* to be published (at `due`, after a failure) */
-	ENTRY_PUBLISHING,	/* with mda */
-	ENTRY_SENDING,		/* with relay */
-	ENTRY_FAILED,		/* the report to its sender is being made */
-	ENTRY_SETTLING,		/* what became of it is being committed */
+	ENTRY_NEW,        /* the message's commit is running */
+	ENTRY_WAITING,    /* until `due` */
+	ENTRY_READY,      /* may be sent as soon as there is room */
+	ENTRY_PICKED,     /* chosen; the message is being loaded */
+	ENTRY_STAGING,    /* with mda */
+	ENTRY_COMMITTING, /* its staged name is being committed */
+	ENTRY_STAGED,     /* to be published (at `due`, after a failure) */
+	ENTRY_PUBLISHING, /* with mda */
+	ENTRY_SENDING,    /* with relay */
+	ENTRY_FAILED,     /* the report to its sender is being made */
+	ENTRY_SETTLING,   /* what became of it is being committed */
 	ENTRY_HELD,
 	ENTRY_DONE,
 	ENTRY_STATES
@@ -34,50 +35,51 @@ const char *entry_state_name(enum entry_state state);
 struct item;
 struct dest;
 
-struct entry {			/* a recipient */
+struct entry { /* a recipient */
 	struct item *item;
-	struct dest *dest;	/* NULL: local */
+	struct dest *dest;       /* NULL: local */
 	TAILQ_ENTRY(entry) link; /* in the list of its state */
 	int64_t due;
-	char *file;		/* staged name while there may be such a file */
-	uint32_t heap_at;	/* place in the heap of due times, from 1; 0: not in it */
-	uint32_t n;		/* its number in the store */
+	char *file;       /* staged name while there may be such a file */
+	uint32_t heap_at; /* place in the heap of due times, from 1; 0: not in it */
+	uint32_t n;       /* its number in the store */
 	uint16_t attempts;
-	uint8_t state;		/* enum entry_state */
+	uint8_t state; /* enum entry_state */
 	bool warned : 1;
-	bool restage : 1;	/* it was staged before: under another name now */
-	bool flying : 1;	/* it counts among those with mda, and holds a use of the content */
+	bool restage : 1; /* it was staged before: under another name now */
+	bool flying : 1;  /* it counts among those with mda, and holds a use of the content */
 };
 TAILQ_HEAD(entry_list, entry);
 
-struct item {			/* a message */
+struct item { /* a message */
 	uint64_t qid, size;
 	struct item *hash_next;
 	struct content *content; /* NULL: not in memory */
-	struct load *load;	/* being read */
-	TAILQ_ENTRY(item) link;	/* among those with local recipients to stage */
-	uint32_t n, alive;	/* entries, and those not ENTRY_DONE */
-	uint32_t left;		/* entries whose end was not yet given to the writer */
-	uint32_t users;		/* who needs the content now */
-	uint32_t staging;	/* entries with mda to be staged */
-	uint16_t flags;		/* enum envelope_flag */
-	uint8_t crashes;	/* of a role that had it */
-	bool linked;		/* `link` is in use */
+	struct load *load;       /* being read */
+	TAILQ_ENTRY(item) link;  /* among those with local recipients to stage */
+	uint32_t n, alive;       /* entries, and those not ENTRY_DONE */
+	uint32_t left;           /* entries whose end was not yet given to the writer */
+	uint32_t users;          /* who needs the content now */
+	uint32_t staging;        /* entries with mda to be staged */
+	uint16_t flags;          /* enum envelope_flag */
+	uint8_t crashes;         /* of a role that had it */
+	bool linked;             /* `link` is in use */
 	struct entry entries[];
 };
 TAILQ_HEAD(item_list, item);
 
-struct dest {			/* a destination: the domain of remote recipients */
+struct dest { /* a destination: the domain of remote recipients */
 	struct dest *hash_next;
-	TAILQ_ENTRY(dest) link;	/* in the ring of those that have something to do, or among the paused */
+	TAILQ_ENTRY(dest)
+	link; /* in the ring of those that have something to do, or among the paused */
 	struct entry_list ready;
-	uint32_t entries;	/* that name it */
-	uint32_t active, limit;	/* sessions now, and allowed */
-	uint32_t failures;	/* connections in a row that failed */
+	uint32_t entries;       /* that name it */
+	uint32_t active, limit; /* sessions now, and allowed */
+	uint32_t failures;      /* connections in a row that failed */
 	int64_t paused_until;
 	bool linked, paused;
 	uint16_t len;
-	char domain[];		/* lower case, NUL-terminated */
+	char domain[]; /* lower case, NUL-terminated */
 };
 TAILQ_HEAD(dest_list, dest);
 
@@ -86,7 +88,8 @@ struct index;
 struct index *index_new(void);
 void index_free(struct index **ix);
 struct item *index_find(struct index *ix, uint64_t qid);
-/* A message with n recipients, all ENTRY_NEW and numbered from 0. NULL when memory is gone or the id is taken. */
+/* A message with n recipients, all ENTRY_NEW and numbered from 0. NULL when memory is gone or the
+ * id is taken. */
 struct item *index_add(struct index *ix, uint64_t qid, uint16_t flags, uint64_t size, uint32_t n);
 /* Its content must be gone; destinations no longer named go too. */
 void index_remove(struct index *ix, struct item *it);

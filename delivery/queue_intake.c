@@ -1,10 +1,12 @@
 /* queue_intake - a message from smtpd: checks, ticket, commit, answer
  *
- *   QUEUE_RCPTS* QUEUE_PUT -> is there room? -> is the ticket good? -> is the spool file durable? -> commit -> QUEUE_IS
+ *   QUEUE_RCPTS* QUEUE_PUT -> is there room? -> is the ticket good? -> is the spool file durable?
+ * -> commit -> QUEUE_IS
  *
- * The answer PUT_OK is given only after the commit; every other end leaves nothing in the queue. Identity is claimed by
- * ENVELOPE_SUBMITTED with a ticket that auth confirms (remembered for some seconds, a link each); without one the client came
- * from a trusted network or a local socket, which smtpd alone can know. */
+ * The answer PUT_OK is given only after the commit; every other end leaves nothing in the queue.
+ * Identity is claimed by ENVELOPE_SUBMITTED with a ticket that auth confirms (remembered for some
+ * seconds, a link each); without one the client came from a trusted network or a local socket,
+ * which smtpd alone can know. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,17 +16,17 @@
 #include "base/qid.h"
 #include "delivery/queue.h"
 
-#define RCPTS_MAX 10000			/* of one message, after expansion */
-#define PARTIALS_MAX 1024		/* messages whose recipients came, but not their QUEUE_PUT */
-#define MARKS_MAX 65536			/* the same, with those whose recipients were too many to keep */
+#define RCPTS_MAX 10000   /* of one message, after expansion */
+#define PARTIALS_MAX 1024 /* messages whose recipients came, but not their QUEUE_PUT */
+#define MARKS_MAX 65536   /* the same, with those whose recipients were too many to keep */
 #define POOL_MAX (8 * 1024 * 1024)
 #define PUTS_BYTES_MAX (64 * 1024 * 1024)
-#define ENTRIES_PER_ITEM 10		/* recipients in the queue: so many times limits.queued */
+#define ENTRIES_PER_ITEM 10 /* recipients in the queue: so many times limits.queued */
 #define TICKET_BYTES 16
 #define TICKETS 256
 #define TICKET_TRUST (10 * CLOCK_SECOND)
 
-struct partial {			/* QUEUE_RCPTS that came */
+struct partial { /* QUEUE_RCPTS that came */
 	struct partial *next;
 	uint64_t qid, link_serial;
 	struct pool *pool;
@@ -35,9 +37,9 @@ struct partial {			/* QUEUE_RCPTS that came */
 
 struct put {
 	struct op op;
-	struct put *next;		/* among those that wait for their spool file */
+	struct put *next; /* among those that wait for their spool file */
 	struct content *content;
-	struct item *item;		/* once the commit is asked for */
+	struct item *item; /* once the commit is asked for */
 	struct reply_to to;
 };
 
@@ -118,8 +120,8 @@ partial_find(uint64_t qid, uint64_t link_serial)
 	return at;
 }
 
-/* Recipients that cannot be kept leave a mark, so that their QUEUE_PUT is not taken without them. When there is not even room for
- * that, the process ends: nothing was promised yet. */
+/* Recipients that cannot be kept leave a mark, so that their QUEUE_PUT is not taken without them.
+ * When there is not even room for that, the process ends: nothing was promised yet. */
 static struct partial *
 partial_new(uint64_t qid, uint64_t link_serial)
 {
@@ -146,7 +148,8 @@ take_rcpts(struct wire *in, struct pool *pool, struct rcpt **rcpts, size_t *n, s
 	while (wire_more(in)) {
 		if (*n == *size) {
 			size_t more = *size > 0 ? *size * 2 : 4;
-			struct rcpt *r = more <= RCPTS_MAX * 2 ? pool_alloc(pool, more * sizeof(*r)) : NULL;
+			struct rcpt *r =
+			    more <= RCPTS_MAX * 2 ? pool_alloc(pool, more * sizeof(*r)) : NULL;
 
 			if (r == NULL)
 				return false;
@@ -209,10 +212,15 @@ put_event(const struct envelope *e)
 {
 	char text[100];
 
-	snprintf(text, sizeof(text), "%llu bytes for %zu recipient%s", (unsigned long long)e->size, e->n_rcpts,
-	    e->n_rcpts == 1 ? "" : "s");
-	role_event(&(struct event_note){ .qid = e->qid, .event = EVENT_ACCEPTED, .text = text, .from = e->from,
-	    .to = e->rcpts[0].address, .ip = e->ip, .msgid = e->msgid });
+	snprintf(text, sizeof(text), "%llu bytes for %zu recipient%s", (unsigned long long)e->size,
+	    e->n_rcpts, e->n_rcpts == 1 ? "" : "s");
+	role_event(&(struct event_note){ .qid = e->qid,
+	    .event = EVENT_ACCEPTED,
+	    .text = text,
+	    .from = e->from,
+	    .to = e->rcpts[0].address,
+	    .ip = e->ip,
+	    .msgid = e->msgid });
 }
 
 static void
@@ -220,7 +228,8 @@ put_failed(struct put *p, const struct err *err)
 {
 	bool full = err->kind == ERR_FULL;
 
-	/* after a failed barrier the row may be on disk all the same: then its file must stay (a start sweeps) */
+	/* after a failed barrier the row may be on disk all the same: then its file must stay (a
+	 * start sweeps) */
 	if ((p->item->flags & ENVELOPE_SPOOLED) != 0)
 		spool_unclaim(p->item->qid, full);
 	answer(p->to, full ? PUT_FULL : PUT_TEMPORARY,
@@ -265,12 +274,14 @@ put_run(struct op *op, struct queue_store *s, struct err *err)
 static struct item *
 put_item(const struct envelope *e)
 {
-	struct item *it = index_add(queue.index, e->qid, (uint16_t)e->flags, e->size, (uint32_t)e->n_rcpts);
+	struct item *it =
+	    index_add(queue.index, e->qid, (uint16_t)e->flags, e->size, (uint32_t)e->n_rcpts);
 
 	for (size_t i = 0; it != NULL && i < e->n_rcpts; i++) {
 		if (e->rcpts[i].kind != RCPT_REMOTE)
 			continue;
-		if (index_set_dest(queue.index, &it->entries[i], slice_of(e->rcpts[i].address)) == -1) {
+		if (index_set_dest(queue.index, &it->entries[i], slice_of(e->rcpts[i].address)) ==
+		    -1) {
 			index_remove(queue.index, it);
 			return NULL;
 		}
@@ -291,11 +302,15 @@ put_commit(struct put *p)
 	}
 	p->item = put_item(e);
 	if (p->item == NULL) {
-		put_refuse(p, PUT_TEMPORARY, "a message of this id is queued already, or memory is gone");
+		put_refuse(
+		    p, PUT_TEMPORARY, "a message of this id is queued already, or memory is gone");
 		return;
 	}
-	p->op = (struct op){ .kind = OP_INTAKE, .bytes = e->body.len + e->prefix.len, .qid = e->qid,
-		.run = put_run, .done = put_done };
+	p->op = (struct op){ .kind = OP_INTAKE,
+		.bytes = e->body.len + e->prefix.len,
+		.qid = e->qid,
+		.run = put_run,
+		.done = put_done };
 	writer_submit(queue.writer, &p->op);
 }
 
@@ -356,7 +371,7 @@ ticket_known(struct slice ticket, uint64_t link_serial)
 	unsigned i = ticket_slot(ticket);
 
 	return tickets[i].until > clock_mono() && tickets[i].link_serial == link_serial &&
-	    memcmp(tickets[i].ticket, ticket.at, TICKET_BYTES) == 0;
+	       memcmp(tickets[i].ticket, ticket.at, TICKET_BYTES) == 0;
 }
 
 static void
@@ -432,7 +447,8 @@ static const char *
 read_put(struct frame *f, struct queue_content *c)
 {
 	struct envelope *e = &c->e;
-	struct wire peek = f->in;	/* the id comes first: recipients that came ahead bring the pool */
+	struct wire peek =
+	    f->in; /* the id comes first: recipients that came ahead bring the pool */
 	struct partial **ahead;
 	struct rcpt *rcpts = NULL;
 	size_t n = 0, size = 0;
@@ -454,7 +470,8 @@ read_put(struct frame *f, struct queue_content *c)
 	}
 	if (c->pool == NULL)
 		return "out of memory";
-	if (!ok || envelope_get(&f->in, c->pool, e) == -1 || !take_rcpts(&f->in, c->pool, &rcpts, &n, &size))
+	if (!ok || envelope_get(&f->in, c->pool, e) == -1 ||
+	    !take_rcpts(&f->in, c->pool, &rcpts, &n, &size))
 		return "the envelope cannot be read";
 	e->rcpts = rcpts;
 	e->n_rcpts = n;

@@ -1,12 +1,14 @@
-/* queue_local - local recipients and mda: stage, commit the staged names, publish
+/* queue_local - local recipients and mda: stage, commit the staged names (queue_publish.c goes on)
  *
- * Order is everything here (the picture is in queue.c): a name is published only after the commit that holds it, and a row goes
- * only after its file was published. When mda comes (again) it first hears every staged name that is committed or being
- * committed, and removes all other stage files; only then is anything staged or published. A message staged a second time gets
- * another name, so that a file left over from the first time can never be taken for it.
+ * Order is everything here (the picture is in queue.c): a name is published only after the commit
+ * that holds it, and a row goes only after its file was published. When mda comes (again) it first
+ * hears every staged name that is committed or being committed, and removes all other stage files;
+ * only then is anything staged or published. A message staged a second time gets another name, so
+ * that a file left over from the first time can never be taken for it.
  *
- * A message that was with mda when it died is blamed; after the second time it is sent alone among the suspects and blamed alone,
- * so that only the guilty one is blamed three times more, and held. */
+ * A message that was with mda when it died is blamed; after the second time it is sent alone among
+ * the suspects and blamed alone, so that only the guilty one is blamed three times more, and held.
+ */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,30 +16,19 @@
 
 #include "base/log.h"
 #include "base/qid.h"
+#include "delivery/queue_local.h"
 #include "delivery/queue_report.h"
 
-#define IN_FLIGHT_MAX 512		/* recipients */
-#define BYTES_MAX (16 * 1024 * 1024)	/* of bodies in frames */
-#define BACKLOG_MAX (2 * 1024 * 1024)
-#define FDS_MAX 64			/* descriptors that ride to mda unread */
+#define BYTES_MAX (16 * 1024 * 1024) /* of bodies in frames */
+#define FDS_MAX 64                   /* descriptors that ride to mda unread */
 #define CRASHES_ALONE 2
-#define CRASHES_MAX 5		/* two in company, three alone */
+#define CRASHES_MAX 5 /* two in company, three alone */
 #define RETRY (2 * CLOCK_SECOND)
 
-static struct {
-	struct link *mda;
-	bool clean;			/* it has removed strays */
-	struct item_list ready, suspects;
-	struct entry_list staging, to_publish, publishing;
-	bool lists;
-	unsigned in_flight;		/* entries picked .. publishing */
-	size_t bytes;			/* of messages with entries in staging */
-	unsigned fds;
-	struct item *alone;		/* a suspect in flight */
-} local;
+struct local local;
 
-static void
-lists_init(void)
+void
+local_lists(void)
 {
 	if (local.lists)
 		return;
@@ -66,7 +57,7 @@ list_of(const struct item *it)
 void
 local_ready(struct item *it)
 {
-	lists_init();
+	local_lists();
 	if (it->linked)
 		return;
 	it->linked = true;
@@ -125,8 +116,8 @@ staging_end(struct entry *e)
 	}
 }
 
-static void
-flight_begin(struct entry *e)
+void
+local_flight_begin(struct entry *e)
 {
 	e->flying = true;
 	e->item->users++;
@@ -134,8 +125,8 @@ flight_begin(struct entry *e)
 }
 
 /* The last thing done with an entry here. */
-static void
-flight_end(struct entry *e)
+void
+local_flight_end(struct entry *e)
 {
 	e->flying = false;
 	local.in_flight--;
@@ -175,8 +166,8 @@ stem_of(const struct entry *e, char *out, size_t size)
 	    at % CLOCK_SECOND, id, e->n, again, host);
 }
 
-static const char *
-folder_of(const struct envelope *e, const struct rcpt *r)
+const char *
+local_folder(const struct envelope *e, const struct rcpt *r)
 {
 	if ((e->flags & ENVELOPE_JUNK) != 0 && r->folder[0] == '\0')
 		return role_conf()->delivery.junk_folder;
@@ -199,9 +190,9 @@ stage_rcpt_make(struct stage_rcpt *s, const struct entry *e, const struct rcpt *
 	put_clean(to, sizeof(to), r->address);
 	snprintf(s->head, sizeof(s->head), "Return-Path: <%s>\r\nDelivered-To: %s\r\n", from, to);
 	s->home = r->home;
-	s->folder = folder_of(env, r);
+	s->folder = local_folder(env, r);
 	return WIRE_COST(8) + WIRE_COST(strlen(s->home)) + WIRE_COST(strlen(s->folder)) +
-	    WIRE_COST(strlen(s->stem)) + WIRE_COST(strlen(s->head));
+	       WIRE_COST(strlen(s->stem)) + WIRE_COST(strlen(s->head));
 }
 
 static struct buf *
@@ -222,13 +213,13 @@ stage_begin(const struct envelope *e)
 }
 
 /* Not even sent, or without memory: a little later again. */
-static void
-later(struct entry *e)
+void
+local_later(struct entry *e)
 {
 	e->restage = true;
 	e->state = e->file != NULL ? ENTRY_STAGED : ENTRY_WAITING;
 	due_set(queue.index, e, clock_now() + RETRY);
-	flight_end(e);
+	local_flight_end(e);
 }
 
 /* The frame is out, or not: then its entries go back. */
@@ -239,21 +230,21 @@ stage_send(struct item *it, struct entry **sent, size_t n)
 		return;
 	for (size_t i = 0; i < n; i++) {
 		staging_end(sent[i]);
-		later(sent[i]);
+		local_later(sent[i]);
 	}
 }
 
-static void
-hold_it(struct entry *e, const char *why)
+void
+local_hold(struct entry *e, const char *why)
 {
 	flow_hold(e, why);
-	flight_end(e);
+	local_flight_end(e);
 }
 
 static void
 stage_picked(struct item *it)
 {
-	struct entry *sent[IN_FLIGHT_MAX];
+	struct entry *sent[LOCAL_IN_FLIGHT_MAX];
 	struct stage_rcpt s;
 	struct buf *b = NULL;
 	size_t n = 0, cost;
@@ -266,7 +257,7 @@ stage_picked(struct item *it)
 			continue;
 		r = content_rcpt(it, e->n);
 		if (r == NULL) {
-			hold_it(e, "its record in the queue is damaged");
+			local_hold(e, "its record in the queue is damaged");
 			continue;
 		}
 		cost = stage_rcpt_make(&s, e, r);
@@ -288,15 +279,15 @@ stage_picked(struct item *it)
 	stage_send(it, sent, n);
 }
 
-static void
-not_read(struct entry *e, const struct err *err)
+void
+local_not_read(struct entry *e, const struct err *err)
 {
 	if (err->kind == ERR_TEMPORARY) {
-		later(e);
+		local_later(e);
 		return;
 	}
 	log_error("a message of the queue cannot be read, it is held: %s", err->text);
-	hold_it(e, err->text);
+	local_hold(e, err->text);
 }
 
 /* The content is there, or cannot be had: for all that are picked by now. */
@@ -314,9 +305,9 @@ picked(struct item *it, void *arg, const struct err *err)
 		if (e->state != ENTRY_PICKED || e->dest != NULL)
 			continue;
 		if (err != NULL) {
-			not_read(e, err);
+			local_not_read(e, err);
 		} else {
-			flight_end(e);
+			local_flight_end(e);
 			flow_ready(e);
 		}
 	}
@@ -333,12 +324,12 @@ pick_item(struct item *it)
 
 		if (e->state != ENTRY_READY || e->dest != NULL)
 			continue;
-		if (local.in_flight == IN_FLIGHT_MAX) {
+		if (local.in_flight == LOCAL_IN_FLIGHT_MAX) {
 			local_ready(it);
 			break;
 		}
 		e->state = ENTRY_PICKED;
-		flight_begin(e);
+		local_flight_begin(e);
 		any = true;
 	}
 	if (!any)
@@ -356,120 +347,18 @@ next_item(void)
 	return TAILQ_FIRST(&local.ready);
 }
 
-/* -- publish */
-
-void
-local_publish(struct entry *e)
-{
-	lists_init();
-	e->state = ENTRY_STAGED;
-	TAILQ_INSERT_TAIL(&local.to_publish, e, link);
-}
-
-static void
-publish_take_back(struct entry *e)
-{
-	TAILQ_REMOVE(&local.publishing, e, link);
-	local_publish(e);
-}
-
-static void
-publish_send(struct entry **sent, size_t n)
-{
-	if (n == 0 || link_send(local.mda, -1) == 0)
-		return;
-	while (n > 0)
-		publish_take_back(sent[--n]);
-}
-
-static size_t
-publish_cost(const struct entry *e, const struct rcpt *r, const char *folder)
-{
-	return 2 * WIRE_COST(8) + WIRE_COST(strlen(r->home)) + WIRE_COST(strlen(folder)) +
-	    WIRE_COST(strlen(e->file));
-}
-
-/* One frame for all that a commit staged (more when they do not fit). */
-static void
-publish_all(void)
-{
-	struct entry *sent[IN_FLIGHT_MAX], *e, *next;
-	struct buf *b = NULL;
-	size_t n = 0;
-
-	for (e = TAILQ_FIRST(&local.to_publish); e != NULL; e = next) {
-		const struct rcpt *r = content_rcpt(e->item, e->n);
-
-		next = TAILQ_NEXT(e, link);
-		if (r == NULL)
-			continue;	/* found at start: its content is being read */
-		const char *folder = folder_of(&e->item->content->c.e, r);
-
-		if (b != NULL && (b->len + publish_cost(e, r, folder) > FRAME_MAX || n == COUNT(sent))) {
-			publish_send(sent, n);
-			if (link_backlog(local.mda) > BACKLOG_MAX)
-				return;
-			b = NULL;
-			n = 0;
-		}
-		if (b == NULL)
-			b = frame_begin(MSG_MDA_PUBLISH, 0);
-		wire_put_u64(b, e->item->qid);
-		wire_put_u64(b, e->n);
-		wire_put_text(b, r->home);
-		wire_put_text(b, folder);
-		wire_put_text(b, e->file);
-		TAILQ_REMOVE(&local.to_publish, e, link);
-		TAILQ_INSERT_TAIL(&local.publishing, e, link);
-		e->state = ENTRY_PUBLISHING;
-		sent[n++] = e;
-	}
-	publish_send(sent, n);
-}
-
-/* Staged by an earlier life, or published in vain: its content is not in memory. */
-static void
-publish_loaded(struct item *it, void *arg, const struct err *err)
-{
-	struct entry *e = arg;
-
-	if (err != NULL || content_rcpt(it, e->n) == NULL) {
-		struct err none = { .kind = ERR_PERMANENT, .text = "its record in the queue is damaged" };
-
-		TAILQ_REMOVE(&local.to_publish, e, link);
-		not_read(e, err != NULL ? err : &none);
-	}
-	content_release(it);
-}
-
-static void
-publish_load(void)
-{
-	struct entry *e, *next;
-
-	for (e = TAILQ_FIRST(&local.to_publish); e != NULL; e = next) {
-		next = TAILQ_NEXT(e, link);
-		if (e->flying)
-			continue;
-		if (local.in_flight >= IN_FLIGHT_MAX)
-			return;
-		flight_begin(e);
-		content_want(e->item, publish_loaded, e);
-	}
-}
-
 void
 local_pump(void)
 {
 	struct item *it;
 
-	lists_init();
+	local_lists();
 	if (local.mda == NULL || !local.clean)
 		return;
-	publish_load();
-	publish_all();
-	while (local.in_flight < IN_FLIGHT_MAX && local.bytes < BYTES_MAX && local.fds < FDS_MAX &&
-	    link_backlog(local.mda) < BACKLOG_MAX && (it = next_item()) != NULL) {
+	publish_pump();
+	while (local.in_flight < LOCAL_IN_FLIGHT_MAX && local.bytes < BYTES_MAX &&
+	       local.fds < FDS_MAX && link_backlog(local.mda) < LOCAL_BACKLOG_MAX &&
+	       (it = next_item()) != NULL) {
 		local_forget(it);
 		pick_item(it);
 	}
@@ -477,7 +366,7 @@ local_pump(void)
 
 /* -- what mda says */
 
-struct staged {			/* a staged name on its way to disk */
+struct staged { /* a staged name on its way to disk */
 	struct op op;
 	struct entry *e;
 };
@@ -501,7 +390,7 @@ staged_done(struct op *op, const struct err *err)
 		/* its row is damaged: never publish what no row names */
 		free(e->file);
 		e->file = NULL;
-		hold_it(e, err->text);
+		local_hold(e, err->text);
 		return;
 	}
 	local_publish(e);
@@ -517,18 +406,20 @@ commit_staged(struct entry *e, struct slice file)
 		free(s);
 		free(e->file);
 		e->file = NULL;
-		later(e);
+		local_later(e);
 		return;
 	}
 	e->state = ENTRY_COMMITTING;
-	s->op = (struct op){ .kind = OP_WORK, .qid = e->item->qid, .run = staged_run, .done = staged_done };
+	s->op = (struct op){
+		.kind = OP_WORK, .qid = e->item->qid, .run = staged_run, .done = staged_done
+	};
 	s->e = e;
 	writer_submit(queue.writer, &s->op);
 }
 
 /* The entry that mda names, if it is in the state that this answer belongs to. */
-static struct entry *
-entry_in(uint64_t qid, uint64_t n, enum entry_state state)
+struct entry *
+local_entry(uint64_t qid, uint64_t n, enum entry_state state)
 {
 	struct item *it = index_find(queue.index, qid);
 
@@ -552,7 +443,7 @@ not_staged(struct entry *e, uint64_t status, const char *why, struct report **fa
 		flow_fail(e, &o, failed);
 	else
 		flow_defer(e, &o, failed);
-	flight_end(e);
+	local_flight_end(e);
 }
 
 void
@@ -566,7 +457,7 @@ local_on_staged(struct frame *f)
 	while (wire_more(&f->in)) {
 		uint64_t n = wire_u64(&f->in), status = wire_u64(&f->in);
 		struct slice text = wire_bytes(&f->in);
-		struct entry *e = entry_in(qid, n, ENTRY_STAGING);
+		struct entry *e = local_entry(qid, n, ENTRY_STAGING);
 		char why[600];
 
 		wire_u64(&f->in);
@@ -580,48 +471,6 @@ local_on_staged(struct frame *f)
 			not_staged(e, status, why, &failed);
 	}
 	report_go(&failed);
-	flow_pump();
-}
-
-static void
-published(struct entry *e, uint64_t status, const char *why)
-{
-	const struct rcpt *r = content_rcpt(e->item, e->n);
-	const char *folder = r != NULL ? folder_of(&e->item->content->c.e, r) : "";
-	char text[300];
-
-	TAILQ_REMOVE(&local.publishing, e, link);
-	if (status == STEP_OK) {
-		snprintf(text, sizeof(text), "delivered to %.200s", folder[0] != '\0' ? folder : "INBOX");
-		if (e->item->crashes != 0)
-			local_set_crashes(e->item, 0);
-		flow_done(e, EVENT_DELIVERED, text);
-	} else if (status == STEP_PERMANENT) {
-		flow_hold(e, why);
-	} else {
-		log_warning("a staged message cannot be published yet: %s", why);
-		later(e);
-		return;
-	}
-	flight_end(e);
-}
-
-void
-local_on_published(struct frame *f)
-{
-	if (f->link != local.mda)
-		return;
-	while (wire_more(&f->in)) {
-		uint64_t qid = wire_u64(&f->in), n = wire_u64(&f->in), status = wire_u64(&f->in);
-		struct slice text = wire_bytes(&f->in);
-		struct entry *e = entry_in(qid, n, ENTRY_PUBLISHING);
-		char why[600];
-
-		if (e == NULL)
-			continue;
-		slice_copy(text, why, sizeof(why));
-		published(e, status, why);
-	}
 	flow_pump();
 }
 
@@ -641,49 +490,17 @@ local_on_unstaged(struct frame *f)
 
 /* -- mda comes and goes */
 
-static struct buf *names;
-
-static void
-keep_names(void *arg, struct item *it)
-{
-	(void)arg;
-	for (uint32_t i = 0; i < it->n; i++) {
-		const char *file = it->entries[i].file;
-
-		if (file == NULL || it->entries[i].state == ENTRY_DONE)
-			continue;
-		if (names->len + WIRE_COST(strlen(file)) > FRAME_MAX) {
-			link_send(local.mda, -1);
-			names = frame_begin(MSG_MDA_KEEP, 0);
-		}
-		wire_put_text(names, file);
-	}
-}
-
-/* The staged names in use are all those that a row holds or is about to hold. */
-static void
-tell_names(void)
-{
-	names = frame_begin(MSG_MDA_KEEP, 0);
-	index_each(queue.index, keep_names, NULL);
-	if (link_send(local.mda, -1) == -1)
-		log_error("cannot tell mda which files are staged; nothing is delivered to mailboxes until it is back");
-	frame_begin(MSG_MDA_UNSTAGE, 0);
-	if (link_send(local.mda, -1) == -1)
-		log_error("cannot send to mda");
-}
-
 void
 local_link_up(struct link *l)
 {
-	lists_init();
+	local_lists();
 	if (local.mda == l)
 		return;
 	if (local.mda != NULL)
 		local_link_down(local.mda);
 	local.mda = l;
 	local.clean = false;
-	tell_names();
+	publish_tell_names();
 }
 
 /* Who is to blame: the suspect that was sent alone, else everyone. */
@@ -704,12 +521,12 @@ died_with(struct entry *e)
 	staging_end(e);
 	e->restage = true;
 	if (e->item->crashes < CRASHES_MAX) {
-		flight_end(e);
+		local_flight_end(e);
 		flow_ready(e);
 		return;
 	}
 	log_error("mda died three times while it had one message alone: that one is held");
-	hold_it(e, "the delivery process died three times while it had this message alone");
+	local_hold(e, "the delivery process died three times while it had this message alone");
 }
 
 void
@@ -722,14 +539,14 @@ local_link_down(struct link *l)
 		return;
 	local.mda = NULL;
 	local.clean = false;
-	TAILQ_FOREACH(e, &local.staging, link) {
+	TAILQ_FOREACH(e, &local.staging, link)
+	{
 		if (e->item != last)
 			blame(e);
 		last = e->item;
 	}
 	while ((e = TAILQ_FIRST(&local.staging)) != NULL)
 		died_with(e);
-	while ((e = TAILQ_FIRST(&local.publishing)) != NULL)
-		publish_take_back(e);
+	publish_take_back();
 	local.alone = NULL;
 }

@@ -1,12 +1,14 @@
 /* queue_remote - remote recipients and relay: destinations in turn, each with its limit
  *
- * A job is one message for up to 100 recipients of one destination. Destinations that have something ready stand in a ring and
- * get one job a turn, so one with a thousand messages delays nobody else. Each may have relay.concurrency jobs at a time; when
- * its host cannot be reached it gets one only, and after that failed too it is paused: the mail stays ready, and one message
+ * A job is one message for up to 100 recipients of one destination. Destinations that have
+ * something ready stand in a ring and get one job a turn, so one with a thousand messages delays
+ * nobody else. Each may have relay.concurrency jobs at a time; when its host cannot be reached it
+ * gets one only, and after that failed too it is paused: the mail stays ready, and one message
  * tries again when the pause ends.
  *
- * When relay dies its jobs go back: a host that had accepted already gets a second copy (nobody can know). Messages that it had are
- * blamed; those blamed twice are sent one at a time, so that only the guilty one is blamed three times more, and held. */
+ * When relay dies its jobs go back: a host that had accepted already gets a second copy (nobody can
+ * know). Messages that it had are blamed; those blamed twice are sent one at a time, so that only
+ * the guilty one is blamed three times more, and held. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,15 +22,15 @@
 #define RCPTS_MAX 100
 #define BACKLOG_MAX (2 * 1024 * 1024)
 #define CRASHES_ALONE 2
-#define CRASHES_MAX 5		/* two in company, three alone */
+#define CRASHES_MAX 5 /* two in company, three alone */
 #define PAUSE_MAX (300 * CLOCK_SECOND)
 #define LATER (5 * CLOCK_SECOND)
 
 struct job_out {
-	uint64_t id;			/* 0: free */
+	uint64_t id; /* 0: free */
 	struct dest *dest;
 	struct item *item;
-	struct link *relay;		/* NULL: being loaded */
+	struct link *relay; /* NULL: being loaded */
 	struct entry *entries[RCPTS_MAX];
 	unsigned n;
 };
@@ -38,7 +40,7 @@ static struct {
 	unsigned n_jobs;
 	uint64_t serial;
 	struct dest_list ring, paused;
-	struct job_out *alone;		/* the suspect's */
+	struct job_out *alone; /* the suspect's */
 	bool lists;
 } remote;
 
@@ -130,7 +132,8 @@ dest_learn(struct dest *d, bool reached)
 	TAILQ_INSERT_TAIL(&remote.paused, d, link);
 }
 
-/* While a destination is paused its mail grows old: what is past its lifetime is given up with the last reason. */
+/* While a destination is paused its mail grows old: what is past its lifetime is given up with the
+ * last reason. */
 static void
 dest_give_up(struct dest *d, const struct outcome *o)
 {
@@ -260,7 +263,7 @@ job_send(struct job_out *j, struct link *relay)
 			continue;
 		}
 		if (b->len + WIRE_COST(8) + WIRE_COST(strlen(r->address)) > FRAME_MAX) {
-			flow_ready(en);	/* another job */
+			flow_ready(en); /* another job */
 			continue;
 		}
 		wire_put_u64(b, en->n);
@@ -339,7 +342,7 @@ remote_pump(int64_t now)
 	lists_init();
 	unpause(now);
 	while (relay != NULL && remote.n_jobs < JOBS_MAX && link_backlog(relay) < BACKLOG_MAX &&
-	    (d = TAILQ_FIRST(&remote.ring)) != NULL) {
+	       (d = TAILQ_FIRST(&remote.ring)) != NULL) {
 		dest_leave(d);
 		if (!job_start(d))
 			return;
@@ -355,7 +358,8 @@ sent(struct entry *e, uint64_t status, const struct outcome *o, struct report **
 	char text[1000];
 
 	if (status == STEP_OK) {
-		snprintf(text, sizeof(text), "accepted by %.255s: %u %.600s", o->host, o->code, o->text);
+		snprintf(
+		    text, sizeof(text), "accepted by %.255s: %u %.600s", o->host, o->code, o->text);
 		flow_done(e, EVENT_RELAYED, text);
 	} else if (status == STEP_PERMANENT) {
 		flow_fail(e, o, failed);
@@ -400,9 +404,11 @@ remote_on_sent(struct frame *f)
 	for (unsigned i = 0; i < j->n; i++)
 		if (j->entries[i]->state == ENTRY_SENDING)
 			sent(j->entries[i], STEP_TEMPORARY,
-			    &(struct outcome){ host, 0, "", "the relay did not say what became of it" }, &failed);
+			    &(struct outcome){
+				host, 0, "", "the relay did not say what became of it" },
+			    &failed);
 	report_go(&failed);
-	j->dest->active--;		/* not counting this job */
+	j->dest->active--; /* not counting this job */
 	dest_learn(j->dest, reached);
 	j->dest->active++;
 	if (!reached && j->dest->paused)
@@ -416,7 +422,7 @@ remote_on_sent(struct frame *f)
 void
 remote_link_up(struct link *l)
 {
-	(void)l;	/* the next pump finds it */
+	(void)l; /* the next pump finds it */
 }
 
 void
@@ -435,8 +441,10 @@ remote_link_down(struct link *l)
 		if (j->item->crashes < CRASHES_MAX) {
 			job_back(j, now + j->item->crashes * CLOCK_SECOND / 4);
 		} else {
-			log_error("relay died three times while it had one message alone: that one is held");
-			job_hold(j, "the relay process died three times while it had this message alone");
+			log_error("relay died three times while it had one message alone: that one "
+				  "is held");
+			job_hold(j,
+			    "the relay process died three times while it had this message alone");
 		}
 		job_end(j);
 	}

@@ -1,9 +1,11 @@
 /* queue_report - tell a sender that mail could not be delivered, or not yet
  *
- * collecting -> reading the mail -> asking the directory where the sender is -> writing -> committed
+ * collecting -> reading the mail -> asking the directory where the sender is -> writing ->
+ * committed
  *
- * Nobody is answered who did not ask to be: not <>, not our own reports, not junk. When the directory is away the report waits,
- * and the failed recipients with it; after a restart they are simply tried once more. */
+ * Nobody is answered who did not ask to be: not <>, not our own reports, not junk. When the
+ * directory is away the report waits, and the failed recipients with it; after a restart they are
+ * simply tried once more. */
 #include "delivery/queue_report.h"
 
 #include <stdio.h>
@@ -19,7 +21,7 @@
 #define HEAD_MAX (16 * 1024)
 
 struct failed_rcpt {
-	struct entry *e;		/* NULL: only delayed */
+	struct entry *e; /* NULL: only delayed */
 	struct outcome o;
 	char to[ADDRESS_MAX + 1], original[ADDRESS_MAX + 1];
 	char host[256], enhanced[32], text[1200];
@@ -28,16 +30,16 @@ struct failed_rcpt {
 
 struct report {
 	struct op op;
-	struct report *next;		/* among those that wait for the directory */
-	struct item *item;		/* the mail; NULL once nothing of it is needed */
-	uint64_t id;			/* of the report; op.qid is the mail's */
+	struct report *next; /* among those that wait for the directory */
+	struct item *item;   /* the mail; NULL once nothing of it is needed */
+	uint64_t id;         /* of the report; op.qid is the mail's */
 	bool delayed;
 	int64_t until;
-	char why_not[100];		/* no report is made */
+	char why_not[100]; /* no report is made */
 	char *sender;
 	struct failed_rcpt *rcpts;
 	size_t n, size;
-	struct content *content;	/* the report as a message */
+	struct content *content; /* the report as a message */
 	struct item *message;
 };
 
@@ -156,19 +158,29 @@ reason_for_silence(const struct item *it, const struct envelope *e)
 /* -- writing */
 
 static void
-fill_bounce(const struct report *r, struct bounce *b, struct bounce_rcpt *rcpts, char *id, char *report_id)
+fill_bounce(
+    const struct report *r, struct bounce *b, struct bounce_rcpt *rcpts, char *id, char *report_id)
 {
 	const struct envelope *e = &r->item->content->c.e;
 
 	qid_text(e->qid, id);
 	qid_text(r->id, report_id);
-	*b = (struct bounce){ .hostname = role_conf()->hostname, .to = r->sender, .id = id, .report_id = report_id,
-		.now = clock_now(), .arrived = qid_time(e->qid), .delayed = r->delayed, .until = r->until,
-		.utf8 = (e->flags & ENVELOPE_UTF8) != 0, .rcpts = rcpts, .n_rcpts = r->n };
+	*b = (struct bounce){ .hostname = role_conf()->hostname,
+		.to = r->sender,
+		.id = id,
+		.report_id = report_id,
+		.now = clock_now(),
+		.arrived = qid_time(e->qid),
+		.delayed = r->delayed,
+		.until = r->until,
+		.utf8 = (e->flags & ENVELOPE_UTF8) != 0,
+		.rcpts = rcpts,
+		.n_rcpts = r->n };
 	for (size_t i = 0; i < r->n && i < 50; i++) {
 		struct failed_rcpt *f = &r->rcpts[i];
 
-		rcpts[i] = (struct bounce_rcpt){ f->to, f->original, f->host, f->o.code, f->enhanced, f->text };
+		rcpts[i] = (struct bounce_rcpt){ f->to, f->original, f->host, f->o.code,
+			f->enhanced, f->text };
 	}
 }
 
@@ -213,7 +225,8 @@ report_run(struct op *op, struct queue_store *s, struct err *err)
 	for (size_t i = 0; i < r->n; i++) {
 		const struct failed_rcpt *f = &r->rcpts[i];
 
-		if (f->e != NULL && queue_store_done(s, f->e->item->qid, f->e->n, f->last, err) == -1)
+		if (f->e != NULL &&
+		    queue_store_done(s, f->e->item->qid, f->e->n, f->last, err) == -1)
 			return -1;
 	}
 	return queue_store_put(s, &r->content->c.e, clock_now(), err);
@@ -229,7 +242,10 @@ report_event(const struct report *r, const struct failed_rcpt *f)
 	outcome_text(&o, said, sizeof(said));
 	snprintf(text, sizeof(text), "%s (report to %s: %s)", said, r->sender, report_id);
 	role_event(&(struct event_note){ .qid = r->item->qid,
-	    .event = r->delayed ? EVENT_DEFERRED : EVENT_BOUNCED, .text = text, .from = r->sender, .to = f->to });
+	    .event = r->delayed ? EVENT_DEFERRED : EVENT_BOUNCED,
+	    .text = text,
+	    .from = r->sender,
+	    .to = f->to });
 	if (!r->delayed)
 		queue.bounced++;
 }
@@ -240,9 +256,13 @@ accepted_event(const struct report *r)
 	const struct envelope *e = &r->content->c.e;
 	char text[120];
 
-	snprintf(text, sizeof(text), "%llu bytes, a report on undelivered mail", (unsigned long long)e->size);
-	role_event(&(struct event_note){ .qid = e->qid, .event = EVENT_ACCEPTED, .text = text,
-	    .to = e->n_rcpts > 0 ? e->rcpts[0].address : "", .msgid = e->msgid });
+	snprintf(text, sizeof(text), "%llu bytes, a report on undelivered mail",
+	    (unsigned long long)e->size);
+	role_event(&(struct event_note){ .qid = e->qid,
+	    .event = EVENT_ACCEPTED,
+	    .text = text,
+	    .to = e->n_rcpts > 0 ? e->rcpts[0].address : "",
+	    .msgid = e->msgid });
 }
 
 static void
@@ -316,7 +336,8 @@ make_message(struct report *r, struct pool *pool, struct rcpt *rcpts, size_t n)
 	}
 	for (size_t i = 0; i < n; i++)
 		if (rcpts[i].kind == RCPT_REMOTE &&
-		    index_set_dest(queue.index, &r->message->entries[i], slice_of(rcpts[i].address)) == -1)
+		    index_set_dest(
+			queue.index, &r->message->entries[i], slice_of(rcpts[i].address)) == -1)
 			r->message->entries[i].state = ENTRY_HELD;
 	return 0;
 }
@@ -336,7 +357,8 @@ report_write(struct report *r, struct pool *pool, struct rcpt *rcpts, size_t n)
 	r->op.bytes = r->content->c.e.size;
 	r->op.run = report_run;
 	r->op.done = report_done;
-	r->op.unlink = (r->item->flags & ENVELOPE_SPOOLED) != 0 && r->item->left == 0 && !r->delayed;
+	r->op.unlink =
+	    (r->item->flags & ENVELOPE_SPOOLED) != 0 && r->item->left == 0 && !r->delayed;
 	writer_submit(queue.writer, &r->op);
 }
 
@@ -390,7 +412,8 @@ on_sender(void *arg, struct frame *f)
 	}
 	if (n == 0) {
 		pool_free(&pool);
-		silence(r, status == RCPT_OVER_QUOTA ? "the sender's mailbox is full" : "the sender does not exist here");
+		silence(r, status == RCPT_OVER_QUOTA ? "the sender's mailbox is full"
+						     : "the sender does not exist here");
 		return;
 	}
 	report_write(r, pool, rcpts, n);

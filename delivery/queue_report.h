@@ -1,7 +1,8 @@
 /* queue_report - tell a sender that mail could not be delivered, or not yet
  *
- * A report collects what one event said about recipients of one message. When it goes, it is written as a new message of the queue,
- * from <> to the sender, by the same commit that ends the failed recipients. */
+ * A report collects what one event said about recipients of one message. When it goes, it is
+ * written as a new message of the queue, from <> to the sender, by the same commit that ends the
+ * failed recipients. */
 #ifndef DELIVERY_QUEUE_REPORT_H
 #define DELIVERY_QUEUE_REPORT_H
 

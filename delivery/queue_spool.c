@@ -1,11 +1,11 @@
 /* queue_spool - large bodies on their way into the spool, by threads
  *
- *   SPOOL_DATA ...  chunks wait in memory, one job at a time writes all that wait; what is written becomes new credit
- *   SPOOL_END       when all is written: SPOOL_IS with a descriptor to read from; then fsync of file and folder
- *   QUEUE_PUT       claims it; its commit waits until the fsync is done
+ *   SPOOL_DATA ...  chunks wait in memory, one job at a time writes all that wait; what is written
+ * becomes new credit SPOOL_END       when all is written: SPOOL_IS with a descriptor to read from;
+ * then fsync of file and folder QUEUE_PUT       claims it; its commit waits until the fsync is done
  *
- * Ceilings: 256 KiB of credit a file, 64 MiB in memory and 20000 files in all. A file nobody claims goes with its link; one
- * that fails is refused at SPOOL_END with the reason. */
+ * Ceilings: 256 KiB of credit a file, 64 MiB in memory and 20000 files in all. A file nobody claims
+ * goes with its link; one that fails is refused at SPOOL_END with the reason. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,21 +30,21 @@ struct chunk {
 enum upload_state { UP_WRITING, UP_SYNCING, UP_DURABLE, UP_FAILED };
 
 struct upload {
-	struct job job;			/* the one job that may be with a thread */
+	struct job job; /* the one job that may be with a thread */
 	struct upload *hash_next;
 	uint64_t qid, link_serial;
-	struct chunk *first, **last;	/* wait to be written */
+	struct chunk *first, **last; /* wait to be written */
 	struct chunk *writing;
 	size_t in_memory;
-	uint64_t written;		/* up to here the file is there */
-	uint64_t size;			/* by SPOOL_END */
+	uint64_t written; /* up to here the file is there */
+	uint64_t size;    /* by SPOOL_END */
 	bool busy, ended, claimed, doomed, remove;
 	enum upload_state state;
 	struct reply_to end_to;
 	int fd;
 	int dir;
-	struct err job_err;		/* of the job; the thread's while it runs */
-	struct err err;			/* why it failed */
+	struct err job_err; /* of the job; the thread's while it runs */
+	struct err err;     /* why it failed */
 };
 
 static struct upload *uploads[BUCKETS];
@@ -76,7 +76,10 @@ upload_of(const struct frame *f, uint64_t qid)
 {
 	struct upload *u = upload_find(qid);
 
-	return u != NULL && u->link_serial == reply_later(f).link_serial && !u->doomed && !u->claimed ? u : NULL;
+	return u != NULL && u->link_serial == reply_later(f).link_serial && !u->doomed &&
+		       !u->claimed
+		   ? u
+		   : NULL;
 }
 
 /* -- life */
@@ -157,7 +160,8 @@ write_run(struct job *job)
 
 	u->job_err.kind = ERR_NONE;
 	for (struct chunk *c = u->writing; c != NULL; c = c->next) {
-		if (spool_write(u->dir, u->qid, at, (struct slice){ c->bytes, c->len }, &u->job_err) == -1)
+		if (spool_write(
+			u->dir, u->qid, at, (struct slice){ c->bytes, c->len }, &u->job_err) == -1)
 			return;
 		at += c->len;
 	}
@@ -247,7 +251,7 @@ upload_drop(struct upload *u, bool remove)
 	u->doomed = true;
 	u->remove = u->remove || remove;
 	if (u->busy)
-		return;		/* when the job is done */
+		return; /* when the job is done */
 	if (!u->remove) {
 		upload_free(u);
 		return;
@@ -394,7 +398,8 @@ spool_on_data(struct frame *f)
 	if (u == NULL) {
 		if (qid == 0 || upload_find(qid) != NULL || index_find(queue.index, qid) != NULL ||
 		    n_uploads >= UPLOADS_MAX || (u = upload_new(f, qid)) == NULL) {
-			struct upload none = { .qid = qid, .link_serial = reply_later(f).link_serial };
+			struct upload none = { .qid = qid,
+				.link_serial = reply_later(f).link_serial };
 
 			send_credit(&none, 0, "too many large messages at once");
 			return;
@@ -448,7 +453,8 @@ spool_link_down(struct link *l)
 			next = u->hash_next;
 			/* links down are no longer found by their serial */
 			if (!u->claimed && !u->doomed &&
-			    (link_by_serial(u->link_serial) == NULL || link_by_serial(u->link_serial) == l))
+			    (link_by_serial(u->link_serial) == NULL ||
+				link_by_serial(u->link_serial) == l))
 				upload_drop(u, true);
 		}
 	}
@@ -463,7 +469,8 @@ spool_claim(struct link *l, uint64_t qid, uint64_t size, int *fd)
 
 	*fd = -1;
 	if (u == NULL || u->doomed || u->claimed || u->size != size || !u->ended ||
-	    link_by_serial(u->link_serial) != l || (u->state != UP_SYNCING && u->state != UP_DURABLE))
+	    link_by_serial(u->link_serial) != l ||
+	    (u->state != UP_SYNCING && u->state != UP_DURABLE))
 		return SPOOL_NONE;
 	u->claimed = true;
 	*fd = u->fd;

@@ -1,14 +1,17 @@
 /* queue_writer - the one thread that touches queue.db
  *
- * One batch is with the thread at a time. A batch holds what had been submitted when the thread came free, up to 4 MiB of
- * bodies: a commit with large mail never delays small mail for long. Results are handed to the loop before the thread turns to
- * unlinking and checkpoints, and the next batch is handed to the thread before the loop looks at results.
+ * One batch is with the thread at a time. A batch holds what had been submitted when the thread
+ * came free, up to 4 MiB of bodies: a commit with large mail never delays small mail for long.
+ * Results are handed to the loop before the thread turns to unlinking and checkpoints, and the next
+ * batch is handed to the thread before the loop looks at results.
  *
- * How it fails. Nothing of a failed batch counts: OP_INTAKE is told at once, OP_WORK goes back to the front of the queue
- * and from then on runs in batches of its own, so that one damaged page stops only its own message. An OP_WORK that fails
- * five times although checkpoints succeed is given back with its error.
+ * How it fails. Nothing of a failed batch counts: OP_INTAKE is told at once, OP_WORK goes back to
+ * the front of the queue and from then on runs in batches of its own, so that one damaged page
+ * stops only its own message. An OP_WORK that fails five times although checkpoints succeed is
+ * given back with its error.
  *
- * Shared between the threads, under the mutex: batch, finished, healthy, alarm, stop. All else belongs to one of them. */
+ * Shared between the threads, under the mutex: batch, finished, healthy, alarm, stop. All else
+ * belongs to one of them. */
 #include "delivery/queue_writer.h"
 
 #include <errno.h>
@@ -25,8 +28,8 @@
 #define BATCH_BYTES (4 * 1024 * 1024)
 #define BATCH_OPS 4096
 #define FAILURES_MAX 5
-#define WAL_TIDY (4 * 1024 * 1024)	/* checkpoint when nothing waits */
-#define WAL_LONG (16 * 1024 * 1024)	/* checkpoint now */
+#define WAL_TIDY (4 * 1024 * 1024)  /* checkpoint when nothing waits */
+#define WAL_LONG (16 * 1024 * 1024) /* checkpoint now */
 #define WAL_ALARM (256 * 1024 * 1024)
 
 struct op_list {
@@ -35,7 +38,7 @@ struct op_list {
 
 struct batch {
 	struct op_list ops;
-	bool full;		/* a list was handed over */
+	bool full; /* a list was handed over */
 	bool failed;
 	struct err err;
 };
@@ -43,7 +46,7 @@ struct batch {
 struct writer {
 	struct queue_store *store;
 	int spool_dir;
-	int wake_fd;		/* thread -> loop */
+	int wake_fd; /* thread -> loop */
 	struct event *wake, *hand_over;
 	void (*idle)(void);
 
@@ -52,11 +55,11 @@ struct writer {
 	pthread_cond_t cond;
 	struct batch batch, finished;
 	bool healthy, stop, wal_alarm, tidy_now;
-	struct err unhealthy;	/* why; valid while not healthy */
+	struct err unhealthy; /* why; valid while not healthy */
 
 	/* the loop's own */
 	struct op_list waiting;
-	bool busy;		/* a batch is with the thread */
+	bool busy; /* a batch is with the thread */
 	bool seen_healthy, seen_alarm;
 	struct err seen_why;
 	unsigned pending;
@@ -148,7 +151,8 @@ wake_loop(struct writer *w)
 		;
 }
 
-/* The files of finished messages go after their rows. The ids were noted before the results were handed over. */
+/* The files of finished messages go after their rows. The ids were noted before the results were
+ * handed over. */
 struct unlinks {
 	uint64_t qids[BATCH_OPS];
 	size_t n;
@@ -264,7 +268,8 @@ writer_thread(void *arg)
 
 /* -- the loop */
 
-/* What may go into the next batch: reads always, writes only while the store is well, suspects alone. */
+/* What may go into the next batch: reads always, writes only while the store is well, suspects
+ * alone. */
 static bool
 batch_takes(const struct writer *w, const struct op *op, size_t bytes, unsigned n)
 {
@@ -294,7 +299,7 @@ fill_batch(struct writer *w, struct op_list *out)
 		bool write = op->kind != OP_READ;
 
 		if ((write && closed) || !batch_takes(w, op, bytes, n)) {
-			closed = true;	/* writes keep their order; reads may pass them */
+			closed = true; /* writes keep their order; reads may pass them */
 			list_add(&left, op);
 			continue;
 		}
@@ -409,11 +414,13 @@ look_at_health(struct writer *w)
 		w->seen_why = w->unhealthy;
 	pthread_mutex_unlock(&w->mutex);
 	if (w->seen_healthy && !healthy)
-		log_error("queue.db cannot be written, no mail is taken until it can: %s", w->seen_why.text);
+		log_error("queue.db cannot be written, no mail is taken until it can: %s",
+		    w->seen_why.text);
 	if (!w->seen_healthy && healthy)
 		log_info("queue.db is writable, mail is taken");
 	if (alarm && !w->seen_alarm)
-		log_error("the journal of queue.db is over 256 MiB: does another program hold it open?");
+		log_error(
+		    "the journal of queue.db is over 256 MiB: does another program hold it open?");
 	w->seen_healthy = healthy;
 	w->seen_alarm = alarm;
 }

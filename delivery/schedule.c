@@ -9,7 +9,8 @@
 #define STEP_NONE 300000
 
 int64_t
-schedule_next(const struct schedule *s, int64_t created, unsigned attempts, int64_t now, uint32_t dice)
+schedule_next(
+    const struct schedule *s, int64_t created, unsigned attempts, int64_t now, uint32_t dice)
 {
 	size_t i = attempts > 0 ? attempts - 1 : 0;
 	int64_t end = created + s->lifetime * US_PER_MS;
@@ -39,11 +40,13 @@ schedule_span(int64_t ms, char out[static 40])
 	static const struct {
 		int64_t ms;
 		const char *name;
-	} units[] = { { 86400000, "day" }, { 3600000, "hour" }, { 60000, "minute" }, { 1000, "second" } };
+	} units[] = { { 86400000, "day" }, { 3600000, "hour" }, { 60000, "minute" },
+		{ 1000, "second" } };
 	size_t i = 0;
 	int64_t n;
 
-	while (i + 1 < sizeof(units) / sizeof(units[0]) && ms < 2 * units[i].ms && ms % units[i].ms != 0)
+	while (i + 1 < sizeof(units) / sizeof(units[0]) && ms < 2 * units[i].ms &&
+	       ms % units[i].ms != 0)
 		i++;
 	while (i + 1 < sizeof(units) / sizeof(units[0]) && ms < units[i].ms)
 		i++;

@@ -1,13 +1,14 @@
 /* queue_store - accepted mail in queue.db
  *
- * Two tables. `message` holds what is written once and read at most twice: sender, what we add, the body. `rcpt` is small and
- * changes: one row a recipient, with all that the index needs, so a start reads no bodies. A finished recipient's row is
- * deleted, with the last one the message.
+ * Two tables. `message` holds what is written once and read at most twice: sender, what we add, the
+ * body. `rcpt` is small and changes: one row a recipient, with all that the index needs, so a start
+ * reads no bodies. A finished recipient's row is deleted, with the last one the message.
  *
- * Page size 4096, measured with 20 messages of 4 KiB in a commit that also stages and finishes 20 others: 11 KiB of journal
- * and 22 us of CPU a message; 8192: 19 KiB, 26 us; 16384: 16 KiB, 19 us; one message a commit: 20, 48 and 32 KiB. Pages of a
- * finished message are used again at once, so the file stays as large as the largest backlog was. The journal is kept short
- * by its owner: a long one costs twice the CPU (its pages are never warm).
+ * Page size 4096, measured with 20 messages of 4 KiB in a commit that also stages and finishes 20
+ * others: 11 KiB of journal and 22 us of CPU a message; 8192: 19 KiB, 26 us; 16384: 16 KiB, 19 us;
+ * one message a commit: 20, 48 and 32 KiB. Pages of a finished message are used again at once, so
+ * the file stays as large as the largest backlog was. The journal is kept short by its owner: a
+ * long one costs twice the CPU (its pages are never warm).
  *
  * Nothing is mapped: a failed read must be an error, not a signal. */
 #include "storage/queue_store.h"
@@ -32,10 +33,10 @@ static const struct db_migration steps[] = {
 	  "CREATE TABLE rcpt ("
 	  " qid INTEGER NOT NULL,"
 	  " n INTEGER NOT NULL,"
-	  " flags INTEGER NOT NULL,"	/* of the message: enum envelope_flag */
-	  " size INTEGER NOT NULL,"	/* of the body */
-	  " kind INTEGER NOT NULL,"	/* enum rcpt_kind */
-	  " state INTEGER NOT NULL,"	/* enum queue_state */
+	  " flags INTEGER NOT NULL," /* of the message: enum envelope_flag */
+	  " size INTEGER NOT NULL,"  /* of the body */
+	  " kind INTEGER NOT NULL,"  /* enum rcpt_kind */
+	  " state INTEGER NOT NULL," /* enum queue_state */
 	  " attempts INTEGER NOT NULL,"
 	  " warned INTEGER NOT NULL,"
 	  " next INTEGER NOT NULL,"
@@ -44,38 +45,60 @@ static const struct db_migration steps[] = {
 	  " folder TEXT NOT NULL,"
 	  " original TEXT NOT NULL,"
 	  " reason TEXT NOT NULL,"
-	  " file TEXT NOT NULL,"	/* staged name, or '' */
+	  " file TEXT NOT NULL," /* staged name, or '' */
 	  " PRIMARY KEY (qid, n)) WITHOUT ROWID;" },
 };
 
 const struct db_schema queue_schema = { "queue.db", steps, COUNT(steps), PAGE_SIZE };
 
-#define ROW_COLUMNS "r.qid, r.n, r.flags, r.size, r.kind, r.state, r.attempts, r.warned, r.next, r.address," \
+#define ROW_COLUMNS                                                                                \
+	"r.qid, r.n, r.flags, r.size, r.kind, r.state, r.attempts, r.warned, r.next, r.address,"   \
 	" r.original, r.folder, r.reason, r.file"
 
-enum { BEGIN, COMMIT, ROLLBACK, PUT_MESSAGE, PUT_RCPT, STAGED, PROGRESS, DONE_RCPT, DONE_ALL, DONE_MESSAGE,
-	LOAD_MESSAGE, LOAD_RCPTS, WALK, WALK_FULL, SHOW, STATEMENTS };
+enum {
+	BEGIN,
+	COMMIT,
+	ROLLBACK,
+	PUT_MESSAGE,
+	PUT_RCPT,
+	STAGED,
+	PROGRESS,
+	DONE_RCPT,
+	DONE_ALL,
+	DONE_MESSAGE,
+	LOAD_MESSAGE,
+	LOAD_RCPTS,
+	WALK,
+	WALK_FULL,
+	SHOW,
+	STATEMENTS
+};
 
 static const char *const sql[STATEMENTS] = {
 	[BEGIN] = "BEGIN IMMEDIATE",
 	[COMMIT] = "COMMIT",
 	[ROLLBACK] = "ROLLBACK",
 	[PUT_MESSAGE] = "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-	[PUT_RCPT] = "INSERT INTO rcpt VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, 0, ?6, ?7, ?8, ?9, ?10, '', '')",
+	[PUT_RCPT] =
+	    "INSERT INTO rcpt VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, 0, ?6, ?7, ?8, ?9, ?10, '', '')",
 	[STAGED] = "UPDATE rcpt SET state = 1, file = ?3 WHERE qid = ?1 AND n = ?2",
-	[PROGRESS] = "UPDATE rcpt SET state = ?3, attempts = ?4, warned = ?5, next = ?6, reason = ?7"
-		     " WHERE qid = ?1 AND n = ?2",
+	[PROGRESS] =
+	    "UPDATE rcpt SET state = ?3, attempts = ?4, warned = ?5, next = ?6, reason = ?7"
+	    " WHERE qid = ?1 AND n = ?2",
 	[DONE_RCPT] = "DELETE FROM rcpt WHERE qid = ?1 AND n = ?2",
 	[DONE_ALL] = "DELETE FROM rcpt WHERE qid = ?1",
 	[DONE_MESSAGE] = "DELETE FROM message WHERE qid = ?1",
 	[LOAD_MESSAGE] = "SELECT sender, msgid, ip, prefix, cuts, body FROM message WHERE qid = ?1",
-	[LOAD_RCPTS] = "SELECT n, kind, address, home, folder, original, flags, size FROM rcpt WHERE qid = ?1"
-		       " ORDER BY n",
+	[LOAD_RCPTS] =
+	    "SELECT n, kind, address, home, folder, original, flags, size FROM rcpt WHERE qid = ?1"
+	    " ORDER BY n",
 	[WALK] = "SELECT " ROW_COLUMNS ", '', '', '' FROM rcpt r WHERE (r.qid, r.n) > (?1, ?2)"
 		 " ORDER BY r.qid, r.n LIMIT ?3",
-	[WALK_FULL] = "SELECT " ROW_COLUMNS ", m.sender, m.msgid, m.ip FROM rcpt r LEFT JOIN message m USING (qid)"
+	[WALK_FULL] = "SELECT " ROW_COLUMNS
+		      ", m.sender, m.msgid, m.ip FROM rcpt r LEFT JOIN message m USING (qid)"
 		      " WHERE (r.qid, r.n) > (?1, ?2) ORDER BY r.qid, r.n LIMIT ?3",
-	[SHOW] = "SELECT " ROW_COLUMNS ", m.sender, m.msgid, m.ip FROM rcpt r LEFT JOIN message m USING (qid)"
+	[SHOW] = "SELECT " ROW_COLUMNS
+		 ", m.sender, m.msgid, m.ip FROM rcpt r LEFT JOIN message m USING (qid)"
 		 " WHERE r.qid = ?1 ORDER BY r.n",
 };
 
@@ -120,7 +143,7 @@ queue_store_open(struct err *err)
 		goto fail;
 	if (db_exec(s->db, "PRAGMA wal_autocheckpoint = 0", err) == -1)
 		goto fail;
-	sqlite3_wal_hook(s->db, wal_grew, s);	/* after the pragma, which sets a hook of its own */
+	sqlite3_wal_hook(s->db, wal_grew, s); /* after the pragma, which sets a hook of its own */
 	char *cache = sqlite3_mprintf("PRAGMA cache_size = -%d", CACHE_KIB);
 	int rc = cache == NULL ? -1 : db_exec(s->db, cache, err);
 
@@ -236,7 +259,8 @@ queue_store_put(struct queue_store *s, const struct envelope *e, int64_t now, st
 }
 
 int
-queue_store_staged(struct queue_store *s, uint64_t qid, unsigned n, const char *file, struct err *err)
+queue_store_staged(
+    struct queue_store *s, uint64_t qid, unsigned n, const char *file, struct err *err)
 {
 	sqlite3_stmt *st = s->st[STAGED];
 
@@ -247,8 +271,8 @@ queue_store_staged(struct queue_store *s, uint64_t qid, unsigned n, const char *
 }
 
 int
-queue_store_progress(struct queue_store *s, uint64_t qid, unsigned n, const struct queue_progress *p,
-    struct err *err)
+queue_store_progress(struct queue_store *s, uint64_t qid, unsigned n,
+    const struct queue_progress *p, struct err *err)
 {
 	sqlite3_stmt *st = s->st[PROGRESS];
 
@@ -308,13 +332,15 @@ load_message(struct queue_store *s, struct queue_content *c, struct err *err)
 	sqlite3_reset(st);
 	if (bad == -1)
 		return err_set(err, ERR_PERMANENT, "its list of cuts is damaged");
-	if (e->from == NULL || e->msgid == NULL || e->ip == NULL || e->prefix.at == NULL || e->body.at == NULL)
+	if (e->from == NULL || e->msgid == NULL || e->ip == NULL || e->prefix.at == NULL ||
+	    e->body.at == NULL)
 		return err_set(err, ERR_TEMPORARY, "out of memory");
 	return 0;
 }
 
 static int
-load_rcpt(sqlite3_stmt *st, struct queue_content *c, struct rcpt **room, size_t *size, struct err *err)
+load_rcpt(
+    sqlite3_stmt *st, struct queue_content *c, struct rcpt **room, size_t *size, struct err *err)
 {
 	struct envelope *e = &c->e;
 	struct rcpt *r;
@@ -389,7 +415,8 @@ queue_store_load(struct queue_store *s, uint64_t qid, struct queue_content *out,
 	}
 	if (!(c.e.flags & ENVELOPE_SPOOLED) && c.e.body.len != c.e.size) {
 		pool_free(&c.pool);
-		return err_set(err, ERR_PERMANENT, "its body has not the size that its record says");
+		return err_set(
+		    err, ERR_PERMANENT, "its body has not the size that its record says");
 	}
 	*out = c;
 	return 0;
@@ -414,7 +441,8 @@ read_row(sqlite3_stmt *st, struct queue_row *row)
 	row->flags = (unsigned)db_i64(st, 2);
 	row->size = (uint64_t)db_i64(st, 3);
 	row->kind = db_i64(st, 4) == RCPT_LOCAL ? RCPT_LOCAL : RCPT_REMOTE;
-	row->p.state = state == QUEUE_WAITING || state == QUEUE_STAGED ? (enum queue_state)state : QUEUE_HELD;
+	row->p.state =
+	    state == QUEUE_WAITING || state == QUEUE_STAGED ? (enum queue_state)state : QUEUE_HELD;
 	row->p.attempts = (unsigned)db_i64(st, 6);
 	row->p.warned = db_i64(st, 7) != 0;
 	row->p.next = db_i64(st, 8);
@@ -437,7 +465,8 @@ bind_cursor(sqlite3_stmt *st, const struct queue_cursor *at, int64_t left)
 	db_bind_i64(st, 3, left);
 }
 
-/* A page of the table is damaged: go on further behind it, twice as far each time. An id is 14 bits a microsecond. */
+/* A page of the table is damaged: go on further behind it, twice as far each time. An id is 14 bits
+ * a microsecond. */
 static bool
 skip_damage(struct queue_cursor *at, unsigned skips)
 {
@@ -452,7 +481,8 @@ skip_damage(struct queue_cursor *at, unsigned skips)
 
 int
 queue_store_walk(struct queue_store *s, struct queue_cursor *at, bool full, unsigned most,
-    bool (*fn)(void *arg, const struct queue_row *row), void *arg, unsigned *unreadable, struct err *err)
+    bool (*fn)(void *arg, const struct queue_row *row), void *arg, unsigned *unreadable,
+    struct err *err)
 {
 	sqlite3_stmt *st = s->st[full ? WALK_FULL : WALK];
 	unsigned skips = 0;
@@ -479,8 +509,8 @@ queue_store_walk(struct queue_store *s, struct queue_cursor *at, bool full, unsi
 }
 
 int
-queue_store_show(struct queue_store *s, uint64_t qid, bool (*fn)(void *arg, const struct queue_row *row),
-    void *arg, struct err *err)
+queue_store_show(struct queue_store *s, uint64_t qid,
+    bool (*fn)(void *arg, const struct queue_row *row), void *arg, struct err *err)
 {
 	sqlite3_stmt *st = s->st[SHOW];
 	unsigned seen = 0;

@@ -1,8 +1,9 @@
-/* queue_store - accepted mail in queue.db: messages, their recipients, and how far each recipient's delivery is
+/* queue_store - accepted mail in queue.db: messages, their recipients, and how far each recipient's
+ * delivery is
  *
- * One thread owns it. Writes stand between begin and commit; a commit is durable when it returns 0. After any failed
- * write, commit or checkpoint the caller rolls back and writes nothing until queue_store_checkpoint(s, true) returned 0.
- * All changes but put may be repeated without harm. */
+ * One thread owns it. Writes stand between begin and commit; a commit is durable when it returns 0.
+ * After any failed write, commit or checkpoint the caller rolls back and writes nothing until
+ * queue_store_checkpoint(s, true) returned 0. All changes but put may be repeated without harm. */
 #ifndef STORAGE_QUEUE_STORE_H
 #define STORAGE_QUEUE_STORE_H
 
@@ -17,12 +18,12 @@ struct queue_store;
 enum queue_state { QUEUE_WAITING, QUEUE_STAGED, QUEUE_HELD };
 const char *queue_state_name(enum queue_state state);
 
-struct queue_progress {		/* of one recipient */
+struct queue_progress { /* of one recipient */
 	enum queue_state state;
 	unsigned attempts;
-	bool warned;		/* the sender was told of the delay */
-	int64_t next;		/* us since 1970 */
-	const char *reason;	/* of the last failure, in words */
+	bool warned;        /* the sender was told of the delay */
+	int64_t next;       /* us since 1970 */
+	const char *reason; /* of the last failure, in words */
 };
 
 /* Open the existing queue.db of the working directory. */
@@ -33,47 +34,54 @@ int queue_store_begin(struct queue_store *s, struct err *err);
 int queue_store_commit(struct queue_store *s, struct err *err);
 void queue_store_rollback(struct queue_store *s);
 
-/* A new message with all its recipients, numbered from 0, waiting since `now`. ERR_EXISTS when its id is taken. */
+/* A new message with all its recipients, numbered from 0, waiting since `now`. ERR_EXISTS when its
+ * id is taken. */
 int queue_store_put(struct queue_store *s, const struct envelope *e, int64_t now, struct err *err);
 /* Recipient `n` is staged under this name. */
-int queue_store_staged(struct queue_store *s, uint64_t qid, unsigned n, const char *file, struct err *err);
+int queue_store_staged(
+    struct queue_store *s, uint64_t qid, unsigned n, const char *file, struct err *err);
 /* Anything else about it; the staged name stays. */
-int queue_store_progress(struct queue_store *s, uint64_t qid, unsigned n, const struct queue_progress *p,
-    struct err *err);
+int queue_store_progress(struct queue_store *s, uint64_t qid, unsigned n,
+    const struct queue_progress *p, struct err *err);
 /* Recipient `n` is finished; `last`: it was the last one, the message goes too. */
 int queue_store_done(struct queue_store *s, uint64_t qid, unsigned n, bool last, struct err *err);
 
-struct queue_content {		/* a message, loaded */
-	struct envelope e;	/* texts and bytes in the pool; e.rcpts: those not done */
-	unsigned *numbers;	/* their recipient numbers; NULL: 0, 1, 2 ... */
+struct queue_content {     /* a message, loaded */
+	struct envelope e; /* texts and bytes in the pool; e.rcpts: those not done */
+	unsigned *numbers; /* their recipient numbers; NULL: 0, 1, 2 ... */
 	struct pool *pool;
 };
-/* Read a message. -1: ERR_NOT_FOUND, or ERR_PERMANENT when its rows make no sense or cannot be read. */
-int queue_store_load(struct queue_store *s, uint64_t qid, struct queue_content *out, struct err *err);
+/* Read a message. -1: ERR_NOT_FOUND, or ERR_PERMANENT when its rows make no sense or cannot be
+ * read. */
+int queue_store_load(
+    struct queue_store *s, uint64_t qid, struct queue_content *out, struct err *err);
 void queue_content_free(struct queue_content *c);
 
-struct queue_row {		/* a recipient, in a walk; texts live until the walk goes on */
+struct queue_row { /* a recipient, in a walk; texts live until the walk goes on */
 	uint64_t qid, size;
 	unsigned n, flags;
 	enum rcpt_kind kind;
 	struct queue_progress p;
 	const char *address, *original, *folder, *file;
-	const char *from, *msgid, *ip;	/* only in a full walk */
+	const char *from, *msgid, *ip; /* only in a full walk */
 };
-struct queue_cursor {		/* the row after which a walk goes on; zeroed: from the start */
+struct queue_cursor { /* the row after which a walk goes on; zeroed: from the start */
 	uint64_t qid;
 	unsigned n;
 	bool begun;
 };
-/* Walk the recipients in order of id, at most `most` rows; `full` adds the message's texts. fn returning false ends it. Rows
- * that cannot be read are skipped and counted in *unreadable. Returns rows seen, -1 + err when nothing can be read. */
+/* Walk the recipients in order of id, at most `most` rows; `full` adds the message's texts. fn
+ * returning false ends it. Rows that cannot be read are skipped and counted in *unreadable. Returns
+ * rows seen, -1 + err when nothing can be read. */
 int queue_store_walk(struct queue_store *s, struct queue_cursor *at, bool full, unsigned most,
-    bool (*fn)(void *arg, const struct queue_row *row), void *arg, unsigned *unreadable, struct err *err);
+    bool (*fn)(void *arg, const struct queue_row *row), void *arg, unsigned *unreadable,
+    struct err *err);
 /* The recipients of one message. */
-int queue_store_show(struct queue_store *s, uint64_t qid, bool (*fn)(void *arg, const struct queue_row *row),
-    void *arg, struct err *err);
+int queue_store_show(struct queue_store *s, uint64_t qid,
+    bool (*fn)(void *arg, const struct queue_row *row), void *arg, struct err *err);
 
-/* Move the journal into the database; `truncate` waits until all of it is there and empties the file. */
+/* Move the journal into the database; `truncate` waits until all of it is there and empties the
+ * file. */
 int queue_store_checkpoint(struct queue_store *s, bool truncate, struct err *err);
 /* Bytes in the journal since the last whole checkpoint. */
 int64_t queue_store_wal_bytes(const struct queue_store *s);

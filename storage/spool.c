@@ -1,9 +1,11 @@
 /* spool - bodies too large for queue.db, one file each
  *
- * Promises that a name in the directory after spool_sync is a whole file, also after a power cut: content first, then the
- * directory. Files are opened for each call, so ten thousand slow senders hold no descriptors.
+ * Promises that a name in the directory after spool_sync is a whole file, also after a power cut:
+ * content first, then the directory. Files are opened for each call, so ten thousand slow senders
+ * hold no descriptors.
  *
- * Errors: ERR_FULL for space, inodes and read-only file systems; ERR_NOT_FOUND when a file is missing or has another size. */
+ * Errors: ERR_FULL for space, inodes and read-only file systems; ERR_NOT_FOUND when a file is
+ * missing or has another size. */
 #include "storage/spool.h"
 
 #include <dirent.h>
@@ -18,7 +20,8 @@
 int
 spool_open_dir(int fd, struct err *err)
 {
-	int dir = openat(fd >= 0 ? fd : AT_FDCWD, fd >= 0 ? "." : "spool", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int dir = openat(
+	    fd >= 0 ? fd : AT_FDCWD, fd >= 0 ? "." : "spool", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	return dir == -1 ? err_sys(err, "cannot open the spool directory") : dir;
 }
@@ -96,7 +99,8 @@ spool_read(int dir, uint64_t qid, uint64_t size, struct err *err)
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size)
 		return fd;
 	close(fd);
-	return err_set(err, ERR_NOT_FOUND, "spool file %s has not the size that the queue says", name);
+	return err_set(
+	    err, ERR_NOT_FOUND, "spool file %s has not the size that the queue says", name);
 }
 
 void

@@ -1,9 +1,11 @@
-/* queue_bench - how many local messages a second the queue program takes, and what CPU each costs it
+/* queue_bench - how many local messages a second the queue program takes, and what CPU each costs
+ * it
  *
  *   tests/bench/queue_bench PROGRAM [messages [at once [body bytes]]]
  *
- * Plays supervisor, smtpd and an mda that stages and publishes at once, so what is measured is the queue alone with real commits.
- * Runs in an empty folder of the working directory's disk, and removes it. */
+ * Plays supervisor, smtpd and an mda that stages and publishes at once, so what is measured is the
+ * queue alone with real commits. Runs in an empty folder of the working directory's disk, and
+ * removes it. */
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -35,11 +37,18 @@ static int64_t sent_at[1 << 20];
 static void
 put_one(void)
 {
-	struct rcpt r = { RCPT_LOCAL, "alice@example.test", "example.test/alice", "", "alice@example.test" };
-	struct envelope e = { .qid = qid_new(), .from = "sender@example.test", .msgid = "<1234.5678@example.test>",
-		.ip = "192.0.2.1", .prefix = SLICE("Received: from client (client [192.0.2.1])\r\n\tby mx.example.test (Tegami) "
-						   "with ESMTP id 0000000000000;\r\n\tTue, 24 Nov 2026 05:52:28 +0000\r\n"),
-		.size = size, .body = { body, size }, .n_rcpts = 1 };
+	struct rcpt r = { RCPT_LOCAL, "alice@example.test", "example.test/alice", "",
+		"alice@example.test" };
+	struct envelope e = { .qid = qid_new(),
+		.from = "sender@example.test",
+		.msgid = "<1234.5678@example.test>",
+		.ip = "192.0.2.1",
+		.prefix = SLICE(
+		    "Received: from client (client [192.0.2.1])\r\n\tby mx.example.test (Tegami) "
+		    "with ESMTP id 0000000000000;\r\n\tTue, 24 Nov 2026 05:52:28 +0000\r\n"),
+		.size = size,
+		.body = { body, size },
+		.n_rcpts = 1 };
 	struct buf *b = frame_begin(MSG_QUEUE_PUT, sent + 1);
 
 	envelope_put(b, &e);
@@ -137,11 +146,13 @@ on_failed(struct frame *f)
 	exit(1);
 }
 
-static const struct msg_handler sup_handlers[] = { { MSG_ROLE_READY, on_ready }, { MSG_ROLE_FAILED, on_failed },
+static const struct msg_handler sup_handlers[] = { { MSG_ROLE_READY, on_ready },
+	{ MSG_ROLE_FAILED, on_failed }, { MSG_NONE, NULL } };
+static const struct msg_handler smtpd_handlers[] = { { MSG_QUEUE_IS, on_queue_is },
 	{ MSG_NONE, NULL } };
-static const struct msg_handler smtpd_handlers[] = { { MSG_QUEUE_IS, on_queue_is }, { MSG_NONE, NULL } };
-static const struct msg_handler mda_handlers[] = { { MSG_MDA_STAGE, on_stage }, { MSG_MDA_PUBLISH, on_publish },
-	{ MSG_MDA_UNSTAGE, on_unstage }, { MSG_MDA_KEEP, on_ignored }, { MSG_NONE, NULL } };
+static const struct msg_handler mda_handlers[] = { { MSG_MDA_STAGE, on_stage },
+	{ MSG_MDA_PUBLISH, on_publish }, { MSG_MDA_UNSTAGE, on_unstage },
+	{ MSG_MDA_KEEP, on_ignored }, { MSG_NONE, NULL } };
 
 static void
 on_end(struct link *l)
@@ -163,7 +174,8 @@ give_link(struct link *sup, enum role peer)
 	wire_put_u64(b, 0);
 	link_send(sup, s[1]);
 	close(s[1]);
-	return link_new(base, s[0], peer, ROLE_QUEUE, 0, peer == ROLE_MDA ? mda_handlers : smtpd_handlers, on_end);
+	return link_new(base, s[0], peer, ROLE_QUEUE, 0,
+	    peer == ROLE_MDA ? mda_handlers : smtpd_handlers, on_end);
 }
 
 static pid_t
@@ -244,13 +256,14 @@ main(int argc, char **argv)
 	kill(pid, SIGKILL);
 	wait4(pid, NULL, 0, &ru);
 	cpu = (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
-	    (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6;
-	printf("%u messages of %u bytes, %u at once: %.0f msg/s, %.0f us CPU each in queue (%.0f user, %.0f system), "
+	      (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6;
+	printf("%u messages of %u bytes, %u at once: %.0f msg/s, %.0f us CPU each in queue (%.0f "
+	       "user, %.0f system), "
 	       "answer after %.2f ms, %u refused, %ld KiB resident, %ld+%ld switches\n",
 	    total, size, at_once, total / seconds, cpu / total * 1e6,
 	    ((double)ru.ru_utime.tv_sec * 1e6 + (double)ru.ru_utime.tv_usec) / total,
-	    ((double)ru.ru_stime.tv_sec * 1e6 + (double)ru.ru_stime.tv_usec) / total, (double)latency / total / 1000,
-	    refused, ru.ru_maxrss, ru.ru_nvcsw, ru.ru_nivcsw);
+	    ((double)ru.ru_stime.tv_sec * 1e6 + (double)ru.ru_stime.tv_usec) / total,
+	    (double)latency / total / 1000, refused, ru.ru_maxrss, ru.ru_nvcsw, ru.ru_nivcsw);
 	remove_folder(dir);
 	return 0;
 }

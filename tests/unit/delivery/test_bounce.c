@@ -12,15 +12,22 @@
 
 static const struct bounce_rcpt rcpts[] = {
 	{ "x@far.example", "x@far.example", "mx.far.example", 550, "5.1.1", "No such user" },
-	{ "y@far.example", "alias@example.test", "", 0, "", "given up after 5 days; the last attempt said: timed out" },
+	{ "y@far.example", "alias@example.test", "", 0, "5.4.7",
+	    "given up after 5 days; the last attempt said: timed out" },
 };
 
 static struct bounce
 usual(void)
 {
-	return (struct bounce){ .hostname = "mx.example.test", .to = "alice@example.test", .id = "0000000000001",
-		.report_id = "0000000000002", .now = 1764000000000000, .arrived = 1763900000000000,
-		.until = 1764400000000000, .rcpts = rcpts, .n_rcpts = 2,
+	return (struct bounce){ .hostname = "mx.example.test",
+		.to = "alice@example.test",
+		.id = "0000000000001",
+		.report_id = "0000000000002",
+		.now = 1764000000000000,
+		.arrived = 1763900000000000,
+		.until = 1764400000000000,
+		.rcpts = rcpts,
+		.n_rcpts = 2,
 		.headers = SLICE("Received: by us\r\nSubject: secret plan\r\n\r\nthe body\r\n") };
 }
 
@@ -40,14 +47,18 @@ static const char *const said[] = {
 	"To: <alice@example.test>\r\n",
 	"Auto-Submitted: auto-replied\r\n",
 	"From: Mail Delivery System <MAILER-DAEMON@mx.example.test>\r\n",
-	"Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"0000000000002/mx.example.test\"\r\n",
+	"Content-Type: multipart/report; "
+	"report-type=delivery-status;\r\n\tboundary=\"0000000000002/mx.example.test\"\r\n",
 	"\r\n--0000000000002/mx.example.test\r\nContent-Type: text/plain; charset=utf-8\r\n",
 	"  <alias@example.test> (sent on to <y@far.example>)\r\n",
-	"\r\n--0000000000002/mx.example.test\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns;mx.example.test\r\n",
-	"\r\n\r\nOriginal-Recipient: rfc822;x@far.example\r\nFinal-Recipient: rfc822;x@far.example\r\nAction: failed\r\nStatus: 5.1.1\r\n"
+	"\r\n--0000000000002/mx.example.test\r\nContent-Type: "
+	"message/delivery-status\r\n\r\nReporting-MTA: dns;mx.example.test\r\n",
+	"\r\n\r\nOriginal-Recipient: rfc822;x@far.example\r\nFinal-Recipient: "
+	"rfc822;x@far.example\r\nAction: failed\r\nStatus: 5.1.1\r\n"
 	"Remote-MTA: dns;mx.far.example\r\nDiagnostic-Code: smtp;550 No such user\r\n",
 	"Status: 5.4.7\r\nDiagnostic-Code: x-tegami;given up after 5 days",
-	"Content-Type: text/rfc822-headers\r\n\r\nReceived: by us\r\nSubject: secret plan\r\n\r\n--0000000000002/mx.example.test--\r\n",
+	"Content-Type: text/rfc822-headers\r\n\r\nReceived: by us\r\nSubject: secret "
+	"plan\r\n\r\n--0000000000002/mx.example.test--\r\n",
 };
 
 static void
@@ -102,7 +113,8 @@ assert_clean(const char *text, bool ascii)
 static void
 test_hostile(void **state)
 {
-	struct bounce_rcpt bad = { "x@a\r\nBcc: y", "o\n\n--b", "h\r\nX: y", 550, "5.1.1\r\nX: y", NULL };
+	struct bounce_rcpt bad = { "x@a\r\nBcc: y", "o\n\n--b", "h\r\nX: y", 550, "5.1.1\r\nX: y",
+		NULL };
 	char *longest = malloc(20001), *text;
 	struct bounce b = usual();
 

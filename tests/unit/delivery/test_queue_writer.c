@@ -1,4 +1,5 @@
-/* queue_writer: sharing a commit, failures, what is told to whom, and that nothing is written while the store is ill */
+/* queue_writer: sharing a commit, failures, what is told to whom, and that nothing is written while
+ * the store is ill */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,11 +16,11 @@
 
 struct probe {
 	struct op op;
-	int fail;		/* times that run fails */
+	int fail; /* times that run fails */
 	enum err_kind kind;
-	bool put;		/* write a message of this id */
+	bool put; /* write a message of this id */
 	unsigned runs, dones;
-	enum err_kind told;	/* ERR_NONE: committed */
+	enum err_kind told; /* ERR_NONE: committed */
 };
 
 static struct event_base *base;
@@ -30,7 +31,9 @@ probe_run(struct op *op, struct queue_store *s, struct err *err)
 {
 	struct probe *p = (struct probe *)op;
 	struct rcpt r = { RCPT_LOCAL, "a@b", "b/a", "", "a@b" };
-	struct envelope e = { .qid = op->qid, .from = "", .msgid = "", .ip = "", .rcpts = &r, .n_rcpts = 1 };
+	struct envelope e = {
+		.qid = op->qid, .from = "", .msgid = "", .ip = "", .rcpts = &r, .n_rcpts = 1
+	};
 
 	p->runs++;
 	if (p->put && queue_store_put(s, &e, 1, err) == -1)
@@ -52,8 +55,11 @@ probe_done(struct op *op, const struct err *err)
 static struct probe
 probe(enum op_kind kind, uint64_t qid, int fail)
 {
-	return (struct probe){ .op = { .kind = kind, .qid = qid, .run = probe_run, .done = probe_done },
-		.fail = fail, .kind = ERR_TEMPORARY, .put = kind != OP_READ && qid != 0 };
+	return (
+	    struct probe){ .op = { .kind = kind, .qid = qid, .run = probe_run, .done = probe_done },
+		.fail = fail,
+		.kind = ERR_TEMPORARY,
+		.put = kind != OP_READ && qid != 0 };
 }
 
 static void
@@ -113,14 +119,15 @@ test_commit(void **state)
 	turn_until_done();
 	assert_int_equal(p[0].told, ERR_NONE);
 	assert_int_equal(p[1].told, ERR_NONE);
-	assert_int_equal(p[2].told, ERR_TEMPORARY);	/* a failed read fails nobody else */
+	assert_int_equal(p[2].told, ERR_TEMPORARY); /* a failed read fails nobody else */
 	assert_int_equal(messages(), 2);
 }
 
 static void
 test_failed_batch(void **state)
 {
-	struct probe in = probe(OP_INTAKE, 1, 0), work = probe(OP_WORK, 2, 0), bad = probe(OP_WORK, 3, 1);
+	struct probe in = probe(OP_INTAKE, 1, 0), work = probe(OP_WORK, 2, 0),
+		     bad = probe(OP_WORK, 3, 1);
 
 	(void)state;
 	writer_submit(writer, &in.op);
@@ -128,7 +135,8 @@ test_failed_batch(void **state)
 	writer_submit(writer, &bad.op);
 	while (in.dones == 0)
 		event_base_loop(base, EVLOOP_ONCE);
-	/* the sender is told at once; nothing of the batch is there; the work waits until the store is well */
+	/* the sender is told at once; nothing of the batch is there; the work waits until the store
+	 * is well */
 	assert_int_equal(in.told, ERR_TEMPORARY);
 	assert_int_equal(messages(), 0);
 	assert_false(writer_healthy(writer, NULL));

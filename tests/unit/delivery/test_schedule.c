@@ -15,9 +15,9 @@ static const struct schedule none = { NULL, 0, 86400000 };
 
 static const struct {
 	const struct schedule *s;
-	int64_t now;		/* seconds after acceptance */
+	int64_t now; /* seconds after acceptance */
 	unsigned attempts;
-	int64_t low, high;	/* seconds after now */
+	int64_t low, high; /* seconds after now */
 } rows[] = {
 	{ &sched, 10, 1, 54, 66 },
 	{ &sched, 100, 2, 270, 330 },
@@ -25,8 +25,8 @@ static const struct {
 	{ &sched, 4000, 4, 3240, 3960 },
 	{ &sched, 4000, 65535, 3240, 3960 },
 	{ &sched, 10, 0, 54, 66 },
-	{ &sched, 86000, 9, 400, 400 },		/* the last attempt: the end of its life */
-	{ &sched, 90000, 9, 3240, 3960 },	/* past it (the caller gives up) */
+	{ &sched, 86000, 9, 400, 400 },   /* the last attempt: the end of its life */
+	{ &sched, 90000, 9, 3240, 3960 }, /* past it (the caller gives up) */
 	{ &none, 10, 5, 270, 330 },
 };
 
@@ -36,9 +36,11 @@ test_next(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		for (uint32_t dice = 0; dice < 5000; dice += 7) {
-			int64_t next = schedule_next(rows[i].s, 0, rows[i].attempts, rows[i].now * S, dice);
+			int64_t next =
+			    schedule_next(rows[i].s, 0, rows[i].attempts, rows[i].now * S, dice);
 
-			assert_in_range(next, (rows[i].now + rows[i].low) * S, (rows[i].now + rows[i].high) * S);
+			assert_in_range(next, (rows[i].now + rows[i].low) * S,
+			    (rows[i].now + rows[i].high) * S);
 		}
 	}
 }
@@ -55,8 +57,15 @@ static const struct {
 	int64_t ms;
 	const char *text;
 } spans[] = {
-	{ 432000000, "5 days" }, { 86400000, "1 day" }, { 90000000, "25 hours" }, { 3600000, "1 hour" },
-	{ 90000, "90 seconds" }, { 60000, "1 minute" }, { 1000, "1 second" }, { 0, "0 seconds" }, { 300000, "5 minutes" },
+	{ 432000000, "5 days" },
+	{ 86400000, "1 day" },
+	{ 90000000, "25 hours" },
+	{ 3600000, "1 hour" },
+	{ 90000, "90 seconds" },
+	{ 60000, "1 minute" },
+	{ 1000, "1 second" },
+	{ 0, "0 seconds" },
+	{ 300000, "5 minutes" },
 };
 
 static void

@@ -1,4 +1,5 @@
-/* queue_store: what is there after a commit, after a crash at any point, and when rows are damaged */
+/* queue_store: what is there after a commit, after a crash at any point, and when rows are damaged
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -39,13 +40,22 @@ static void
 put(struct queue_store *s, uint64_t qid, size_t n_rcpts)
 {
 	struct rcpt rcpts[8] = { 0 };
-	struct envelope e = { .qid = qid, .flags = ENVELOPE_8BIT, .from = "s@example.test", .msgid = "<m@x>",
-		.ip = "192.0.2.1", .prefix = SLICE("Received: x\r\n"), .body = SLICE("Subject: s\r\n\r\nbody\r\n"),
-		.rcpts = rcpts, .n_rcpts = n_rcpts, .n_cuts = 1, .cuts = { { 2, 3 } } };
+	struct envelope e = { .qid = qid,
+		.flags = ENVELOPE_8BIT,
+		.from = "s@example.test",
+		.msgid = "<m@x>",
+		.ip = "192.0.2.1",
+		.prefix = SLICE("Received: x\r\n"),
+		.body = SLICE("Subject: s\r\n\r\nbody\r\n"),
+		.rcpts = rcpts,
+		.n_rcpts = n_rcpts,
+		.n_cuts = 1,
+		.cuts = { { 2, 3 } } };
 
 	e.size = e.body.len;
 	for (size_t i = 0; i < n_rcpts; i++)
-		rcpts[i] = (struct rcpt){ i % 2 ? RCPT_REMOTE : RCPT_LOCAL, "a@example.test", "example.test/a", "", "A@example.test" };
+		rcpts[i] = (struct rcpt){ i % 2 ? RCPT_REMOTE : RCPT_LOCAL, "a@example.test",
+			"example.test/a", "", "A@example.test" };
 	assert_int_equal(queue_store_put(s, &e, 5000, &err), 0);
 }
 
@@ -196,9 +206,9 @@ test_crash_at_every_step(void **state)
 	for (size_t i = 0; i < COUNT(steps); i++) {
 		assert_int_equal(queue_store_begin(s, &err), 0);
 		steps[i].step(s);
-		crash_and_look(before);		/* not committed: as if it never was */
+		crash_and_look(before); /* not committed: as if it never was */
 		commit(s);
-		crash_and_look(steps[i].rows);	/* committed: there */
+		crash_and_look(steps[i].rows); /* committed: there */
 		before = steps[i].rows;
 	}
 	queue_store_close(&s);
@@ -351,7 +361,9 @@ test_damaged_page(void **state)
 	assert_int_equal(queue_store_checkpoint(s, true, &err), 0);
 	queue_store_close(&s);
 	db = db_open(&queue_schema, DB_WRITE, &err);
-	st = db_prepare(db, "SELECT pageno FROM dbstat WHERE name = 'rcpt' AND pagetype = 'leaf' LIMIT 1 OFFSET 20", NULL);
+	st = db_prepare(db,
+	    "SELECT pageno FROM dbstat WHERE name = 'rcpt' AND pagetype = 'leaf' LIMIT 1 OFFSET 20",
+	    NULL);
 	if (st == NULL || db_step(db, st, &err) != 1) {
 		db_close(&db);
 		skip();
@@ -382,7 +394,7 @@ test_paging(void **state)
 	queue_store_begin(s, &err);
 	for (uint64_t i = 1; i <= 50; i++)
 		put(s, i, 3);
-	put(s, UINT64_C(1) << 63, 1);	/* ids of the far future are negative on disk */
+	put(s, UINT64_C(1) << 63, 1); /* ids of the far future are negative on disk */
 	commit(s);
 	while (queue_store_walk(s, &at, true, 7, count, &found, &unreadable, &err) == 7)
 		pages++;
@@ -396,7 +408,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_steps, scratch_enter, scratch_leave),
-		cmocka_unit_test_setup_teardown(test_crash_at_every_step, scratch_enter, scratch_leave),
+		cmocka_unit_test_setup_teardown(
+		    test_crash_at_every_step, scratch_enter, scratch_leave),
 		cmocka_unit_test_setup_teardown(test_rollback, scratch_enter, scratch_leave),
 		cmocka_unit_test_setup_teardown(test_repeated, scratch_enter, scratch_leave),
 		cmocka_unit_test_setup_teardown(test_load, scratch_enter, scratch_leave),

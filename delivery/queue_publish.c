@@ -1,0 +1,210 @@
+/* queue_publish - staged names that are committed: mda renames them, then their rows go
+ *
+ * One frame for all that a commit staged. An entry staged by an earlier life of the queue holds no
+ * content yet; it is read first. A publication that fails for now is tried again, one that can
+ * never succeed is held with its name, so that the stage file stays. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "delivery/queue_local.h"
+
+/* -- to mda */
+
+void
+local_publish(struct entry *e)
+{
+	local_lists();
+	e->state = ENTRY_STAGED;
+	TAILQ_INSERT_TAIL(&local.to_publish, e, link);
+}
+
+static void
+take_back(struct entry *e)
+{
+	TAILQ_REMOVE(&local.publishing, e, link);
+	local_publish(e);
+}
+
+static void
+publish_send(struct entry **sent, size_t n)
+{
+	if (n == 0 || link_send(local.mda, -1) == 0)
+		return;
+	while (n > 0)
+		take_back(sent[--n]);
+}
+
+static size_t
+publish_cost(const struct entry *e, const struct rcpt *r, const char *folder)
+{
+	return 2 * WIRE_COST(8) + WIRE_COST(strlen(r->home)) + WIRE_COST(strlen(folder)) +
+	       WIRE_COST(strlen(e->file));
+}
+
+/* One frame for all that a commit staged (more when they do not fit). */
+static void
+publish_all(void)
+{
+	struct entry *sent[LOCAL_IN_FLIGHT_MAX], *e, *next;
+	struct buf *b = NULL;
+	size_t n = 0;
+
+	for (e = TAILQ_FIRST(&local.to_publish); e != NULL; e = next) {
+		const struct rcpt *r = content_rcpt(e->item, e->n);
+
+		next = TAILQ_NEXT(e, link);
+		if (r == NULL)
+			continue; /* found at start: its content is being read */
+		const char *folder = local_folder(&e->item->content->c.e, r);
+
+		if (b != NULL &&
+		    (b->len + publish_cost(e, r, folder) > FRAME_MAX || n == COUNT(sent))) {
+			publish_send(sent, n);
+			if (link_backlog(local.mda) > LOCAL_BACKLOG_MAX)
+				return;
+			b = NULL;
+			n = 0;
+		}
+		if (b == NULL)
+			b = frame_begin(MSG_MDA_PUBLISH, 0);
+		wire_put_u64(b, e->item->qid);
+		wire_put_u64(b, e->n);
+		wire_put_text(b, r->home);
+		wire_put_text(b, folder);
+		wire_put_text(b, e->file);
+		TAILQ_REMOVE(&local.to_publish, e, link);
+		TAILQ_INSERT_TAIL(&local.publishing, e, link);
+		e->state = ENTRY_PUBLISHING;
+		sent[n++] = e;
+	}
+	publish_send(sent, n);
+}
+
+/* Staged by an earlier life, or published in vain: its content is not in memory. */
+static void
+publish_loaded(struct item *it, void *arg, const struct err *err)
+{
+	struct entry *e = arg;
+
+	if (err != NULL || content_rcpt(it, e->n) == NULL) {
+		struct err none = { .kind = ERR_PERMANENT,
+			.text = "its record in the queue is damaged" };
+
+		TAILQ_REMOVE(&local.to_publish, e, link);
+		local_not_read(e, err != NULL ? err : &none);
+	}
+	content_release(it);
+}
+
+static void
+publish_load(void)
+{
+	struct entry *e, *next;
+
+	for (e = TAILQ_FIRST(&local.to_publish); e != NULL; e = next) {
+		next = TAILQ_NEXT(e, link);
+		if (e->flying)
+			continue;
+		if (local.in_flight >= LOCAL_IN_FLIGHT_MAX)
+			return;
+		local_flight_begin(e);
+		content_want(e->item, publish_loaded, e);
+	}
+}
+
+void
+publish_pump(void)
+{
+	publish_load();
+	publish_all();
+}
+
+void
+publish_take_back(void)
+{
+	struct entry *e;
+
+	while ((e = TAILQ_FIRST(&local.publishing)) != NULL)
+		take_back(e);
+}
+
+/* -- from mda */
+
+static void
+published(struct entry *e, uint64_t status, const char *why)
+{
+	const struct rcpt *r = content_rcpt(e->item, e->n);
+	const char *folder = r != NULL ? local_folder(&e->item->content->c.e, r) : "";
+	char text[300];
+
+	TAILQ_REMOVE(&local.publishing, e, link);
+	if (status == STEP_OK) {
+		snprintf(text, sizeof(text), "delivered to %.200s",
+		    folder[0] != '\0' ? folder : "INBOX");
+		if (e->item->crashes != 0)
+			local_set_crashes(e->item, 0);
+		flow_done(e, EVENT_DELIVERED, text);
+	} else if (status == STEP_PERMANENT) {
+		flow_hold(e, why);
+	} else {
+		log_warning("a staged message cannot be published yet: %s", why);
+		local_later(e);
+		return;
+	}
+	local_flight_end(e);
+}
+
+void
+local_on_published(struct frame *f)
+{
+	if (f->link != local.mda)
+		return;
+	while (wire_more(&f->in)) {
+		uint64_t qid = wire_u64(&f->in), n = wire_u64(&f->in), status = wire_u64(&f->in);
+		struct slice text = wire_bytes(&f->in);
+		struct entry *e = local_entry(qid, n, ENTRY_PUBLISHING);
+		char why[600];
+
+		if (e == NULL)
+			continue;
+		slice_copy(text, why, sizeof(why));
+		published(e, status, why);
+	}
+	flow_pump();
+}
+
+/* -- names in use */
+
+static struct buf *names;
+
+static void
+keep_names(void *arg, struct item *it)
+{
+	(void)arg;
+	for (uint32_t i = 0; i < it->n; i++) {
+		const char *file = it->entries[i].file;
+
+		if (file == NULL || it->entries[i].state == ENTRY_DONE)
+			continue;
+		if (names->len + WIRE_COST(strlen(file)) > FRAME_MAX) {
+			link_send(local.mda, -1);
+			names = frame_begin(MSG_MDA_KEEP, 0);
+		}
+		wire_put_text(names, file);
+	}
+}
+
+/* The staged names in use are all those that a row holds or is about to hold. */
+void
+publish_tell_names(void)
+{
+	names = frame_begin(MSG_MDA_KEEP, 0);
+	index_each(queue.index, keep_names, NULL);
+	if (link_send(local.mda, -1) == -1)
+		log_error("cannot tell mda which files are staged; nothing is delivered to "
+			  "mailboxes until it is back");
+	frame_begin(MSG_MDA_UNSTAGE, 0);
+	if (link_send(local.mda, -1) == -1)
+		log_error("cannot send to mda");
+}
