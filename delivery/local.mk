@@ -30,7 +30,8 @@ noinst_LIBRARIES += delivery/librelay.a
 delivery_librelay_a_SOURCES = delivery/route.h delivery/route.c delivery/mx.h delivery/mx.c \
 	delivery/relay_address.h delivery/relay_address.c delivery/relay_body.h delivery/relay_body.c \
 	delivery/relay_caps.h delivery/relay_caps.c delivery/relay_hosts.h delivery/relay_hosts.c \
-	delivery/relay_job.h delivery/relay_job.c delivery/relay_mail.h delivery/relay_mail.c \
+	delivery/relay_job_state.h delivery/relay_job.c delivery/relay_jobs.h delivery/relay_jobs.c \
+	delivery/relay_mail.h delivery/relay_mail.c \
 	delivery/relay_pool.h delivery/relay_pool.c delivery/relay_result.h delivery/relay_result.c \
 	delivery/relay_session.h delivery/relay_session.c
 delivery_librelay_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)

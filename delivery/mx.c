@@ -1,7 +1,8 @@
 /* mx - the order in which a domain's mail hosts are tried (RFC 5321 5.1, RFC 7505)
  *
- * Works on a copy of fixed size: when a domain has more than MX_MAX records, the worst ones are left out. Our own name in the list
- * means that the better ones could not deliver and gave it to us: only hosts better than us may be tried, else it would loop. */
+ * Works on a copy of fixed size: when a domain has more than MX_MAX records, the worst ones are
+ * left out. Our own name in the list means that the better ones could not deliver and gave it to
+ * us: only hosts better than us may be tried, else it would loop. */
 #include "delivery/mx.h"
 
 #include <string.h>
@@ -30,7 +31,8 @@ insert(struct mx_list *list, unsigned preference, const char *name, uint32_t (*r
 }
 
 enum mx_result
-mx_from_rdata(struct mx_list *list, const struct slice *rdata, size_t n, const char *self, uint32_t (*random)(void))
+mx_from_rdata(struct mx_list *list, const struct slice *rdata, size_t n, const char *self,
+    uint32_t (*random)(void))
 {
 	unsigned own = UINT32_MAX;
 	bool null = false;

@@ -1,7 +1,7 @@
 /* relay_address - addresses to connect to, and those that a stranger's DNS may not send us to
  *
- * Without this, anyone who can send mail through us could make us talk to services on our own machine or network by publishing an
- * MX that points there. */
+ * Without this, anyone who can send mail through us could make us talk to services on our own
+ * machine or network by publishing an MX that points there. */
 #include "delivery/relay_address.h"
 
 #include <arpa/inet.h>
@@ -16,7 +16,8 @@ address_parse(const char *text, uint16_t port, struct address *a)
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&a->sa;
 
 	memset(a, 0, sizeof(*a));
-	if (strncasecmp(text, "::ffff:", 7) == 0 && inet_pton(AF_INET, text + 7, &v4->sin_addr) == 1)
+	if (strncasecmp(text, "::ffff:", 7) == 0 &&
+	    inet_pton(AF_INET, text + 7, &v4->sin_addr) == 1)
 		text += 7;
 	if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
 		v4->sin_family = AF_INET;
@@ -56,11 +57,13 @@ in_net(const unsigned char *address, const struct net *net)
 	return rest == 0 || (address[whole] & mask) == (net->bytes[whole] & mask);
 }
 
-/* The IPv4 address within: itself, mapped (::ffff:a.b.c.d) or translated (NAT64, RFC 6052). NULL: a true IPv6 address. */
+/* The IPv4 address within: itself, mapped (::ffff:a.b.c.d) or translated (NAT64, RFC 6052). NULL: a
+ * true IPv6 address. */
 static const unsigned char *
 v4_bytes(const struct address *a)
 {
-	static const struct net wrapped[] = { { { [10] = 0xff, [11] = 0xff }, 96 }, { { 0x00, 0x64, 0xff, 0x9b }, 96 } };
+	static const struct net wrapped[] = { { { [10] = 0xff, [11] = 0xff }, 96 },
+		{ { 0x00, 0x64, 0xff, 0x9b }, 96 } };
 	const unsigned char *six;
 
 	if (a->sa.ss_family == AF_INET)
@@ -74,7 +77,8 @@ in_nets(const struct address *a, const struct net *v4, size_t n4, const struct n
 {
 	const unsigned char *four = v4_bytes(a);
 	const struct net *nets = four != NULL ? v4 : v6;
-	const unsigned char *bytes = four != NULL ? four : ((const struct sockaddr_in6 *)&a->sa)->sin6_addr.s6_addr;
+	const unsigned char *bytes =
+	    four != NULL ? four : ((const struct sockaddr_in6 *)&a->sa)->sin6_addr.s6_addr;
 
 	for (size_t i = 0; i < (four != NULL ? n4 : n6); i++)
 		if (in_net(bytes, &nets[i]))
@@ -85,9 +89,10 @@ in_nets(const struct address *a, const struct net *v4, size_t n4, const struct n
 bool
 address_is_inside(const struct address *a)
 {
-	static const struct net v4[] = { { { 127 }, 8 }, { { 10 }, 8 }, { { 172, 16 }, 12 }, { { 192, 168 }, 16 },
-		{ { 169, 254 }, 16 }, { { 100, 64 }, 10 } };
-	static const struct net v6[] = { { { [15] = 1 }, 128 }, { { 0xfc }, 7 }, { { 0xfe, 0x80 }, 10 } };
+	static const struct net v4[] = { { { 127 }, 8 }, { { 10 }, 8 }, { { 172, 16 }, 12 },
+		{ { 192, 168 }, 16 }, { { 169, 254 }, 16 }, { { 100, 64 }, 10 } };
+	static const struct net v6[] = { { { [15] = 1 }, 128 }, { { 0xfc }, 7 },
+		{ { 0xfe, 0x80 }, 10 } };
 
 	return in_nets(a, v4, COUNT(v4), v6, COUNT(v6));
 }

@@ -1,10 +1,13 @@
-/* relay_body - the bytes of a message as they go to a peer: prefix, body without its cuts, dots doubled (RFC 5321 4.5.2)
+/* relay_body - the bytes of a message as they go to a peer: prefix, body without its cuts, dots
+ * doubled (RFC 5321 4.5.2)
  *
- * Gives out slices of the message itself, so nothing is copied here and a mapped file is read only as fast as the peer takes it. */
+ * Gives out slices of the message itself, so nothing is copied here and a mapped file is read only
+ * as fast as the peer takes it. */
 #include "delivery/relay_body.h"
 
 void
-relay_body_start(struct relay_body *b, struct slice prefix, struct slice body, const struct cut *cuts, size_t n_cuts)
+relay_body_start(struct relay_body *b, struct slice prefix, struct slice body,
+    const struct cut *cuts, size_t n_cuts)
 {
 	*b = (struct relay_body){ .prefix = prefix, .body = body, .cuts = cuts, .n_cuts = n_cuts };
 }

@@ -1,8 +1,9 @@
 /* relay_hosts - one by one the addresses where a route's mail can go
  *
- * A small machine driven by its user: hosts_next() either has an address, or has asked DNS and will call back, or is at the end.
- * Bounded by MX_MAX hosts, ADDRESSES_MAX addresses of each kind a host, HOSTS_TARGETS_MAX in all. IPv4 comes first: more of the world's mail
- * hosts judge IPv6 senders harshly than the other way round. */
+ * A small machine driven by its user: hosts_next() either has an address, or has asked DNS and will
+ * call back, or is at the end. Bounded by MX_MAX hosts, ADDRESSES_MAX addresses of each kind a
+ * host, HOSTS_TARGETS_MAX in all. IPv4 comes first: more of the world's mail hosts judge IPv6
+ * senders harshly than the other way round. */
 #include "delivery/relay_hosts.h"
 
 #include <openssl/rand.h>
@@ -16,7 +17,7 @@
 
 #define ADDRESSES_MAX 8
 
-struct family {			/* the addresses of one kind of the present host */
+struct family { /* the addresses of one kind of the present host */
 	struct hosts *hosts;
 	struct dns_query *query;
 	struct address at[ADDRESSES_MAX];
@@ -31,7 +32,7 @@ struct hosts {
 	struct dns_query *mx;
 	struct mx_list list;
 	size_t next_host;
-	struct family families[2];	/* IPv4, IPv6 */
+	struct family families[2]; /* IPv4, IPv6 */
 	unsigned given;
 	struct result why;
 };
@@ -61,7 +62,8 @@ note_dns(struct hosts *h, const char *what, const char *name, const struct dns_a
 	char text[RESULT_TEXT];
 	const char *words = a->status == DNS_TEMPORARY ? "" : dns_status_text(a->status);
 
-	snprintf(text, sizeof(text), "cannot look up the %s of %s: %s%s%s", what, name, words, words[0] ? ": " : "", a->text);
+	snprintf(text, sizeof(text), "cannot look up the %s of %s: %s%s%s", what, name, words,
+	    words[0] ? ": " : "", a->text);
 	note(h, STEP_TEMPORARY, "4.4.3", text);
 }
 
@@ -94,7 +96,9 @@ take_mx(struct hosts *h, const struct dns_answer *a)
 		note(h, STEP_PERMANENT, "5.1.10", text);
 		break;
 	case MX_LOOP:
-		snprintf(text, sizeof(text), "%s names this server as its best mail host, but is not configured here", domain);
+		snprintf(text, sizeof(text),
+		    "%s names this server as its best mail host, but is not configured here",
+		    domain);
 		note(h, STEP_PERMANENT, "5.4.6", text);
 		break;
 	case MX_NONE:
@@ -109,7 +113,8 @@ static void
 implicit_mx(struct hosts *h)
 {
 	if (strcasecmp(h->route.host, role_conf()->hostname) == 0)
-		note(h, STEP_PERMANENT, "5.4.6", "the domain is this server's own name, but is not configured here");
+		note(h, STEP_PERMANENT, "5.4.6",
+		    "the domain is this server's own name, but is not configured here");
 	else
 		only_host(h, h->route.host);
 }
@@ -160,8 +165,8 @@ add_address(struct hosts *h, struct family *f, const struct address *a)
 	char text[RESULT_TEXT];
 
 	if (!may_connect(h, a)) {
-		snprintf(text, sizeof(text), "%s[%s] is not an address that mail may be sent to", h->list.at[h->next_host - 1].name,
-		    a->text);
+		snprintf(text, sizeof(text), "%s[%s] is not an address that mail may be sent to",
+		    h->list.at[h->next_host - 1].name, a->text);
 		note(h, STEP_PERMANENT, "5.4.4", text);
 	} else if (f->n < ADDRESSES_MAX) {
 		f->at[f->n++] = *a;
@@ -190,7 +195,8 @@ got_addresses(void *arg, const struct dns_answer *a)
 		char text[RESULT_TEXT];
 
 		snprintf(text, sizeof(text), "the mail host %s has no address", host_name(h));
-		note(h, STEP_PERMANENT, strcmp(host_name(h), h->route.host) == 0 ? "5.1.2" : "5.4.4", text);
+		note(h, STEP_PERMANENT,
+		    strcmp(host_name(h), h->route.host) == 0 ? "5.1.2" : "5.4.4", text);
 	}
 	h->ready(h->arg);
 }

@@ -1,17 +1,19 @@
 /* relay_mail - one mail transaction over a session: MAIL, RCPT, DATA, the message, the final reply
  *
- * The commands of a transaction are numbered: (RSET,) MAIL, RCPT for each recipient, DATA. With PIPELINING (RFC 2920) all leave in one
- * write; without, each waits for the reply to the one before. Replies are matched by number, so there is one path for both.
+ * The commands of a transaction are numbered: (RSET,) MAIL, RCPT for each recipient, DATA. With
+ * PIPELINING (RFC 2920) all leave in one write; without, each waits for the reply to the one
+ * before. Replies are matched by number, so there is one path for both.
  *
- * A recipient is decided exactly once. What the peer may have taken is only what was fully sent, final dot included: until then any
- * failure is "not taken"; after it, a missing reply is temporary (the peer may get the mail again). */
+ * A recipient is decided exactly once. What the peer may have taken is only what was fully sent,
+ * final dot included: until then any failure is "not taken"; after it, a missing reply is temporary
+ * (the peer may get the mail again). */
 #include "delivery/relay_mail.h"
 
 #include <string.h>
 
-#define PENDING_MAX (64 * 1024)	/* bytes of the message that wait in the channel */
-#define RCPT_EXTRA_MS 5000	/* a peer may think so long about each recipient */
-#define SLOWEST 32768		/* bytes a second: slower peers are given up */
+#define PENDING_MAX (64 * 1024) /* bytes of the message that wait in the channel */
+#define RCPT_EXTRA_MS 5000      /* a peer may think so long about each recipient */
+#define SLOWEST 32768           /* bytes a second: slower peers are given up */
 
 enum command { COMMAND_RSET, COMMAND_MAIL, COMMAND_RCPT, COMMAND_DATA };
 
@@ -91,8 +93,10 @@ send_commands(struct session *s)
 static void
 decide(struct mail *m, size_t i, const struct result *r)
 {
-	/* 452 (and, as old servers say it, 552) to RCPT: too many recipients (RFC 5321 4.5.3.1.10) */
-	bool again = m->state[i] == RCPT_WAITING && (r->code == 452 || r->code == 552) && m->accepted > 0 && !m->refused;
+	/* 452 (and, as old servers say it, 552) to RCPT: too many recipients (RFC 5321 4.5.3.1.10)
+	 */
+	bool again = m->state[i] == RCPT_WAITING && (r->code == 452 || r->code == 552) &&
+		     m->accepted > 0 && !m->refused;
 
 	m->state[i] = RCPT_DECIDED;
 	m->decide(m, i, r, again);
@@ -174,11 +178,13 @@ data_ready(struct session *s)
 {
 	struct mail *m = s->mail;
 
-	if (m->refused) { /* after refusing MAIL it may have taken recipients: a dot would send them an empty mail */
+	if (m->refused) { /* after refusing MAIL it may have taken recipients: a dot would send them
+			     an empty mail */
 		mail_over_closed(s);
 		return;
 	}
-	if (m->accepted == 0) { /* pipelined DATA was taken all the same: an empty message ends it (RFC 2920 3.1) */
+	if (m->accepted == 0) { /* pipelined DATA was taken all the same: an empty message ends it
+				   (RFC 2920 3.1) */
 		channel_text(s->channel, ".\r\n");
 		body_done(s);
 		return;
@@ -306,7 +312,8 @@ final_reply(struct session *s)
 	mail_over(s, s->reply.code / 100 == 2);
 }
 
-/* A reply before the message is fully sent: no can be believed, yes cannot. Either way the peer is out of step. */
+/* A reply before the message is fully sent: no can be believed, yes cannot. Either way the peer is
+ * out of step. */
 static void
 early_reply(struct session *s)
 {
@@ -326,7 +333,8 @@ mail_reply(struct session *s)
 {
 	s->mail->last_code = (unsigned)s->reply.code;
 	/* a used session's first reply is "good-bye": as good as closed before we began */
-	if (s->reply.code == 421 && s->state == SESSION_ENVELOPE && s->mail->answered == 0 && s->reused) {
+	if (s->reply.code == 421 && s->state == SESSION_ENVELOPE && s->mail->answered == 0 &&
+	    s->reused) {
 		struct result r;
 
 		result_from_reply(&r, &s->reply);
@@ -363,10 +371,12 @@ peer_cannot(struct session *s, struct mail *m)
 	struct result r;
 
 	if (s->caps.set & CAP_SIZE && s->caps.size > 0 && size > s->caps.size)
-		result_set(&r, STEP_PERMANENT, "5.3.4", "it takes messages of at most %llu bytes; this one has %llu",
+		result_set(&r, STEP_PERMANENT, "5.3.4",
+		    "it takes messages of at most %llu bytes; this one has %llu",
 		    (unsigned long long)s->caps.size, (unsigned long long)size);
 	else if (m->flags & ENVELOPE_UTF8 && !(s->caps.set & CAP_SMTPUTF8))
-		result_set(&r, STEP_PERMANENT, "5.6.7", "it does not take internationalised mail (SMTPUTF8)");
+		result_set(&r, STEP_PERMANENT, "5.6.7",
+		    "it does not take internationalised mail (SMTPUTF8)");
 	else
 		return false;
 	decide_all(m, RCPT_WAITING, &r);
@@ -388,6 +398,7 @@ session_send(struct session *s, struct mail *m)
 		return;
 	}
 	s->mail = m;
-	session_enter(s, SESSION_ENVELOPE, session_settings.command_timeout + (int64_t)m->n * RCPT_EXTRA_MS);
+	session_enter(
+	    s, SESSION_ENVELOPE, session_settings.command_timeout + (int64_t)m->n * RCPT_EXTRA_MS);
 	send_commands(s);
 }

@@ -1,16 +1,18 @@
 /* relay - the program that brings mail to other servers
  *
- * Holds nothing but the messages it is sending. Jobs come from `queue` (relay_job.c), names from `resolver` (relay_hosts.c); a
- * session with a peer is relay_session.c and relay_mail.c, reuse of sessions relay_pool.c.
+ * Holds nothing but the messages it is sending. Jobs come from `queue` (relay_jobs.c, relay_job.c),
+ * names from `resolver` (relay_hosts.c); a session with a peer is relay_session.c and relay_mail.c,
+ * reuse of sessions relay_pool.c.
  *
- * A peer can only hurt its own session. When `queue` goes away, unsent messages are dropped: its successor sends them again. */
+ * A peer can only hurt its own session. When `queue` goes away, unsent messages are dropped: its
+ * successor sends them again. */
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <string.h>
 
 #include "base/role.h"
 #include "conf/conf.h"
-#include "delivery/relay_job.h"
+#include "delivery/relay_jobs.h"
 #include "delivery/relay_pool.h"
 #include "delivery/relay_session.h"
 
@@ -22,7 +24,8 @@ tls_context(struct err *err)
 	if (ctx == NULL)
 		return err_set(err, ERR_TEMPORARY, "cannot make a TLS context");
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
-	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+				  SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	session_settings.tls = ctx;
 	return 0;
@@ -76,7 +79,8 @@ relay_stop(void)
 	jobs_stop(all_done);
 }
 
-static const struct msg_handler handlers[] = { { MSG_RELAY_SEND, job_from_frame }, { MSG_NONE, NULL } };
+static const struct msg_handler handlers[] = { { MSG_RELAY_SEND, job_from_frame },
+	{ MSG_NONE, NULL } };
 
 static const struct role_ops ops = {
 	.role = ROLE_RELAY,

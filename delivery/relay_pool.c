@@ -1,7 +1,8 @@
 /* relay_pool - sessions that wait a few seconds for the next mail to the same place
  *
- * A list, newest first; the newest fitting one is taken, so that the surplus grows old and is closed. When the pool is full the
- * oldest one goes. A peer that hangs up meanwhile takes its session out by itself (relay_session.c). */
+ * A list, newest first; the newest fitting one is taken, so that the surplus grows old and is
+ * closed. When the pool is full the oldest one goes. A peer that hangs up meanwhile takes its
+ * session out by itself (relay_session.c). */
 #include "delivery/relay_pool.h"
 
 #include <string.h>
@@ -26,7 +27,8 @@ pool_forget(struct session *s)
 static bool
 worn_out(const struct session *s)
 {
-	return s->mails >= POOL_SESSION_MAILS || clock_mono() - s->born > POOL_SESSION_AGE * CLOCK_SECOND;
+	return s->mails >= POOL_SESSION_MAILS ||
+	       clock_mono() - s->born > POOL_SESSION_AGE * CLOCK_SECOND;
 }
 
 static unsigned

@@ -1,6 +1,7 @@
 /* relay_result - what became of a recipient (or of a whole try), in status, codes and words
  *
- * The words end in bounces, logs and the administrator's terminal, and a stranger wrote them: only printable ASCII passes. */
+ * The words end in bounces, logs and the administrator's terminal, and a stranger wrote them: only
+ * printable ASCII passes. */
 #include "delivery/relay_result.h"
 
 #include <stdarg.h>
@@ -47,7 +48,9 @@ status_of(unsigned code)
 void
 result_from_reply(struct result *r, const struct reply *reply)
 {
-	static const char *const plain[] = { [STEP_OK] = "2.0.0", [STEP_TEMPORARY] = "4.0.0", [STEP_PERMANENT] = "5.0.0" };
+	static const char *const plain[] = {
+		[STEP_OK] = "2.0.0", [STEP_TEMPORARY] = "4.0.0", [STEP_PERMANENT] = "5.0.0"
+	};
 	enum step_status status = status_of((unsigned)reply->code);
 	const char *enhanced = reply->enhanced;
 	struct slice text = slice_first(buf_all(&reply->text), RESULT_TEXT - 1);
@@ -63,7 +66,8 @@ result_keep(struct result *strongest, const struct result *r)
 {
 	if (r->status == STEP_OK)
 		return false;
-	if (strongest->status != STEP_OK && !(strongest->status == STEP_PERMANENT && r->status == STEP_TEMPORARY))
+	if (strongest->status != STEP_OK &&
+	    !(strongest->status == STEP_PERMANENT && r->status == STEP_TEMPORARY))
 		return false;
 	*strongest = *r;
 	return true;

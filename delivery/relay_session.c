@@ -1,10 +1,11 @@
 /* relay_session - a connection to a peer's SMTP server, from connect() to QUIT
  *
- * The peer is a stranger. Every wait has an absolute deadline that single bytes do not move, every reply has a ceiling
- * (relay_reply.h), and whatever comes when nothing was asked ends the session. A session that ends costs its mail one try, nothing
- * else.
+ * The peer is a stranger. Every wait has an absolute deadline that single bytes do not move, every
+ * reply has a ceiling (relay_reply.h), and whatever comes when nothing was asked ends the session.
+ * A session that ends costs its mail one try, nothing else.
  *
- * `required` TLS means encrypted: the certificate is not checked against a name, since MX names come from plain DNS anyway. */
+ * `required` TLS means encrypted: the certificate is not checked against a name, since MX names
+ * come from plain DNS anyway. */
 #include "delivery/relay_session.h"
 
 #include <errno.h>
@@ -20,7 +21,7 @@
 #include "delivery/relay_pool.h"
 
 #define IN_MAX (16 * 1024)
-#define OUT_MAX (256 * 1024)	/* the commands for all recipients of a transaction */
+#define OUT_MAX (256 * 1024) /* the commands for all recipients of a transaction */
 
 struct session_settings session_settings;
 
@@ -75,17 +76,24 @@ session_fail(struct session *s, enum session_progress progress, const struct res
 static void
 session_broke(struct session *s, const char *words)
 {
-	static const char *const doing[] = { [SESSION_CONNECT] = "connecting", [SESSION_GREETING] = "waiting for the greeting",
-		[SESSION_EHLO] = "saying EHLO", [SESSION_HELO] = "saying HELO", [SESSION_STARTTLS] = "asking for STARTTLS",
-		[SESSION_HANDSHAKE] = "the TLS handshake", [SESSION_READY] = "waiting", [SESSION_ENVELOPE] = "sending the envelope",
-		[SESSION_BODY] = "sending the message", [SESSION_FINAL] = "waiting for the final reply" };
-	enum session_progress progress = s->state >= SESSION_ENVELOPE ? mail_progress(s) : PROGRESS_SOME;
+	static const char *const doing[] = { [SESSION_CONNECT] = "connecting",
+		[SESSION_GREETING] = "waiting for the greeting",
+		[SESSION_EHLO] = "saying EHLO",
+		[SESSION_HELO] = "saying HELO",
+		[SESSION_STARTTLS] = "asking for STARTTLS",
+		[SESSION_HANDSHAKE] = "the TLS handshake",
+		[SESSION_READY] = "waiting",
+		[SESSION_ENVELOPE] = "sending the envelope",
+		[SESSION_BODY] = "sending the message",
+		[SESSION_FINAL] = "waiting for the final reply" };
+	enum session_progress progress =
+	    s->state >= SESSION_ENVELOPE ? mail_progress(s) : PROGRESS_SOME;
 	struct result why;
 
 	if (s->state == SESSION_HANDSHAKE)
 		progress = PROGRESS_TLS;
-	result_set(&why, STEP_TEMPORARY, s->state == SESSION_CONNECT ? "4.4.1" : "4.4.2", "while %s: %s", doing[s->state],
-	    words);
+	result_set(&why, STEP_TEMPORARY, s->state == SESSION_CONNECT ? "4.4.1" : "4.4.2",
+	    "while %s: %s", doing[s->state], words);
 	session_fail(s, progress, &why);
 }
 
@@ -99,7 +107,8 @@ session_fail_reply(struct session *s, const char *command)
 		char words[300];
 
 		reply_sentence(&s->reply, words, sizeof(words));
-		result_set(&why, STEP_TEMPORARY, "4.5.0", "unexpected reply to %s: %s", command, words);
+		result_set(
+		    &why, STEP_TEMPORARY, "4.5.0", "unexpected reply to %s: %s", command, words);
 	}
 	session_fail(s, PROGRESS_SOME, &why);
 }
@@ -142,10 +151,12 @@ become_ready(struct session *s)
 static void
 start_tls(struct session *s)
 {
-	/* what came glued to the reply was sent in plain text, maybe by somebody in between: it must not count */
+	/* what came glued to the reply was sent in plain text, maybe by somebody in between: it
+	 * must not count */
 	channel_discard(s->channel);
 	session_enter(s, SESSION_HANDSHAKE, session_settings.command_timeout);
-	if (channel_start_tls(s->channel, session_settings.tls, false, s->target.named ? s->target.host : NULL) == -1)
+	if (channel_start_tls(s->channel, session_settings.tls, false,
+		s->target.named ? s->target.host : NULL) == -1)
 		session_broke(s, "cannot start TLS");
 }
 
@@ -254,13 +265,15 @@ on_input(struct session *s)
 static void
 on_connected(struct session *s)
 {
-	if (s->target.address.sa.ss_family == AF_INET || s->target.address.sa.ss_family == AF_INET6) {
+	if (s->target.address.sa.ss_family == AF_INET ||
+	    s->target.address.sa.ss_family == AF_INET6) {
 		int on = 1;
 
 		setsockopt(channel_fd(s->channel), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	}
 	session_enter(s, SESSION_GREETING, session_settings.command_timeout);
-	if (s->tls != TLS_NONE && !s->plain_only && ((struct sockaddr_in *)&s->target.address.sa)->sin_port == htons(465))
+	if (s->tls != TLS_NONE && !s->plain_only &&
+	    ((struct sockaddr_in *)&s->target.address.sa)->sin_port == htons(465))
 		start_tls(s);
 }
 
@@ -333,9 +346,12 @@ on_event(struct channel *c, enum channel_event event, void *arg)
 static int
 start_connect(const struct target *target, bool *under_way, struct result *why)
 {
-	int fd = socket(target->address.sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd =
+	    socket(target->address.sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-	if (fd != -1 && (connect(fd, (const struct sockaddr *)&target->address.sa, target->address.len) == 0 || errno == EINPROGRESS)) {
+	if (fd != -1 &&
+	    (connect(fd, (const struct sockaddr *)&target->address.sa, target->address.len) == 0 ||
+		errno == EINPROGRESS)) {
 		*under_way = true;
 		return fd;
 	}
@@ -346,8 +362,8 @@ start_connect(const struct target *target, bool *under_way, struct result *why)
 }
 
 struct session *
-session_open(const struct target *target, const struct route *route, bool plain_only, const struct session_user *user, void *arg,
-    struct result *why)
+session_open(const struct target *target, const struct route *route, bool plain_only,
+    const struct session_user *user, void *arg, struct result *why)
 {
 	struct session *s = calloc(1, sizeof(*s));
 	bool under_way;
@@ -357,15 +373,21 @@ session_open(const struct target *target, const struct route *route, bool plain_
 		result_set(why, STEP_TEMPORARY, "4.3.0", "no memory for a session");
 		return NULL;
 	}
-	*s = (struct session){ .target = *target, .tls = route->tls, .plain_only = plain_only, .user = user, .arg = arg,
+	*s = (struct session){ .target = *target,
+		.tls = route->tls,
+		.plain_only = plain_only,
+		.user = user,
+		.arg = arg,
 		.born = clock_mono() };
 	reply_init(&s->reply);
 	slice_copy(slice_of(route->key), s->key, sizeof(s->key));
 	session_peer_key(target, route, s->peer_key);
-	snprintf(s->who, sizeof(s->who), "%s[%s]:%u", target->host, target->address.text, route->port);
+	snprintf(
+	    s->who, sizeof(s->who), "%s[%s]:%u", target->host, target->address.text, route->port);
 	fd = start_connect(target, &under_way, why);
 	if (fd != -1) {
-		s->channel = channel_new(session_settings.base, fd, under_way, IN_MAX, OUT_MAX, on_event, s);
+		s->channel =
+		    channel_new(session_settings.base, fd, under_way, IN_MAX, OUT_MAX, on_event, s);
 		if (s->channel == NULL)
 			result_set(why, STEP_TEMPORARY, "4.3.0", "no memory for a session");
 	}

@@ -1,7 +1,7 @@
 /* route - where mail for a domain goes, as the configuration says
  *
- * Pure: no look-up is made here. A domain literal ("[192.0.2.1]", RFC 5321 4.1.3) is an address to connect to, but nobody vouches
- * for it, so it is held to the same rules as an address from DNS. */
+ * Pure: no look-up is made here. A domain literal ("[192.0.2.1]", RFC 5321 4.1.3) is an address to
+ * connect to, but nobody vouches for it, so it is held to the same rules as an address from DNS. */
 #include "delivery/route.h"
 
 #include <stdio.h>
@@ -23,10 +23,12 @@ section_for(const struct conf *conf, const char *domain)
 }
 
 static int
-to_host(const struct conf *conf, const char *what, const char *host, struct route *route, struct err *err)
+to_host(const struct conf *conf, const char *what, const char *host, struct route *route,
+    struct err *err)
 {
 	if (!conf_host_port(host, (uint16_t)conf->relay.port, route->host, &route->port))
-		return err_set(err, ERR_TEMPORARY, "%s: \"%s\" is not HOST or HOST:PORT", what, host);
+		return err_set(
+		    err, ERR_TEMPORARY, "%s: \"%s\" is not HOST or HOST:PORT", what, host);
 	route->trusted = true;
 	return 0;
 }
@@ -77,7 +79,7 @@ route_choose(const struct conf *conf, const char *domain, struct route *route, s
 	for (char *c = route->host; *c != '\0'; c++)
 		if (*c >= 'A' && *c <= 'Z')
 			*c = (char)(*c + 32);
-	snprintf(route->key, sizeof(route->key), "%s%s:%u/%d", route->by_mx ? "mx " : "", route->host, route->port,
-	    (int)route->tls);
+	snprintf(route->key, sizeof(route->key), "%s%s:%u/%d", route->by_mx ? "mx " : "",
+	    route->host, route->port, (int)route->tls);
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* client - ask the resolver process
  *
- * A thin layer over link_request: one small allocation per question. When the resolver dies, or answers with nonsense, the asker
- * gets DNS_TEMPORARY with words. */
+ * A thin layer over link_request: one small allocation per question. When the resolver dies, or
+ * answers with nonsense, the asker gets DNS_TEMPORARY with words. */
 #include "base/dns/client.h"
 
 #include <stdlib.h>
@@ -48,7 +48,8 @@ answered(void *arg, struct frame *f)
 	if (f == NULL || f->type != MSG_DNS_IS || dns_answer_get(f, &a, text) == -1) {
 		memset(&a, 0, sizeof(a));
 		a.status = DNS_TEMPORARY;
-		a.text = f == NULL ? "the resolver went away" : "the resolver's answer is malformed";
+		a.text =
+		    f == NULL ? "the resolver went away" : "the resolver's answer is malformed";
 	}
 	fn(fn_arg, &a);
 }

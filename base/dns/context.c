@@ -1,11 +1,12 @@
 /* context - libunbound, set up as the configuration says
  *
- * libunbound answers some zones by itself (test, invalid, localhost, private reverse zones ...). When the administrator names
- * servers, those must be asked about everything, and only a configuration *file* can switch the built-in zones off: it is written
- * into a memfd, which stays readable after confinement, so that a reload can make a new context.
+ * libunbound answers some zones by itself (test, invalid, localhost, private reverse zones ...).
+ * When the administrator names servers, those must be asked about everything, and only a
+ * configuration *file* can switch the built-in zones off: it is written into a memfd, which stays
+ * readable after confinement, so that a reload can make a new context.
  *
- * Validation needs a trust anchor: resolver.trust_anchor, or Debian's root key when we resolve from the root ourselves. Without one
- * every answer is "insecure". */
+ * Validation needs a trust anchor: resolver.trust_anchor, or Debian's root key when we resolve from
+ * the root ourselves. Without one every answer is "insecure". */
 #include "base/dns/context.h"
 
 #include <errno.h>
@@ -25,38 +26,40 @@
 #define ANCHOR_MAX (64 * 1024)
 
 static int config_fd[2] = { -1, -1 }; /* [0] resolving from the root, [1] forwarding */
-static char *anchor;		      /* text of the configured anchor, or NULL */
-static char *root_anchor;	      /* text of Debian's */
-static FILE *nowhere;		      /* what libunbound wants to log */
+static char *anchor;                  /* text of the configured anchor, or NULL */
+static char *root_anchor;             /* text of Debian's */
+static FILE *nowhere;                 /* what libunbound wants to log */
 
 /* Bounds first: memory, sockets, questions. A server that was dead is tried again soon. */
-static const char common_options[] = "server:\n"
-				     "  verbosity: 0\n"
-				     "  use-syslog: no\n"
-				     "  num-queries-per-thread: 2048\n"
-				     "  outgoing-range: 512\n"
-				     "  msg-cache-size: 8m\n"
-				     "  rrset-cache-size: 16m\n"
-				     "  key-cache-size: 2m\n"
-				     "  neg-cache-size: 1m\n"
-				     "  cache-max-ttl: 86400\n"
-				     "  cache-max-negative-ttl: 300\n"
-				     "  infra-host-ttl: 60\n"
-				     "  infra-keep-probing: yes\n"
-				     "  infra-cache-max-rtt: 4000\n"
-				     "  do-not-query-localhost: no\n"
-				     "  minimal-responses: yes\n"
-				     /* the name that `finish` asks for: answered here and nowhere else */
-				     "  local-zone: \"ready.tegami.\" static\n";
+static const char common_options[] =
+    "server:\n"
+    "  verbosity: 0\n"
+    "  use-syslog: no\n"
+    "  num-queries-per-thread: 2048\n"
+    "  outgoing-range: 512\n"
+    "  msg-cache-size: 8m\n"
+    "  rrset-cache-size: 16m\n"
+    "  key-cache-size: 2m\n"
+    "  neg-cache-size: 1m\n"
+    "  cache-max-ttl: 86400\n"
+    "  cache-max-negative-ttl: 300\n"
+    "  infra-host-ttl: 60\n"
+    "  infra-keep-probing: yes\n"
+    "  infra-cache-max-rtt: 4000\n"
+    "  do-not-query-localhost: no\n"
+    "  minimal-responses: yes\n"
+    /* the name that `finish` asks for: answered here and nowhere else */
+    "  local-zone: \"ready.tegami.\" static\n";
 
-/* Zones that libunbound answers itself unless told not to. A range "16-31.172..." stands for each number. */
-static const char *const built_in_zones[] = { "localhost.", "test.", "invalid.", "onion.", "home.arpa.",
-	"127.in-addr.arpa.", "10.in-addr.arpa.", "168.192.in-addr.arpa.", "0.in-addr.arpa.",
-	"254.169.in-addr.arpa.", "2.0.192.in-addr.arpa.", "100.51.198.in-addr.arpa.",
-	"113.0.203.in-addr.arpa.", "255.255.255.255.in-addr.arpa.",
+/* Zones that libunbound answers itself unless told not to. A range "16-31.172..." stands for each
+ * number. */
+static const char *const built_in_zones[] = { "localhost.", "test.", "invalid.", "onion.",
+	"home.arpa.", "127.in-addr.arpa.", "10.in-addr.arpa.", "168.192.in-addr.arpa.",
+	"0.in-addr.arpa.", "254.169.in-addr.arpa.", "2.0.192.in-addr.arpa.",
+	"100.51.198.in-addr.arpa.", "113.0.203.in-addr.arpa.", "255.255.255.255.in-addr.arpa.",
 	"0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa.",
-	"1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa.", "d.f.ip6.arpa.",
-	"8.e.f.ip6.arpa.", "9.e.f.ip6.arpa.", "a.e.f.ip6.arpa.", "b.e.f.ip6.arpa.",
+	"1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa.",
+	"d.f.ip6.arpa.", "8.e.f.ip6.arpa.", "9.e.f.ip6.arpa.", "a.e.f.ip6.arpa.", "b.e.f.ip6.arpa.",
 	"8.b.d.0.1.0.0.2.ip6.arpa." };
 static const struct {
 	int from, to;
@@ -70,7 +73,8 @@ put_zones_off(struct buf *out)
 		buf_printf(out, "  local-zone: \"%s\" nodefault\n", built_in_zones[i]);
 	for (size_t i = 0; i < COUNT(built_in_ranges); i++)
 		for (int n = built_in_ranges[i].from; n <= built_in_ranges[i].to; n++)
-			buf_printf(out, "  local-zone: \"%d.%s\" nodefault\n", n, built_in_ranges[i].under);
+			buf_printf(out, "  local-zone: \"%d.%s\" nodefault\n", n,
+			    built_in_ranges[i].under);
 }
 
 /* Write one configuration into a memfd. */
@@ -137,7 +141,8 @@ context_prepare(const struct conf *conf, int anchor_fd, struct err *err)
 	else if (path != NULL && path[0] != '\0')
 		anchor = read_path(path);
 	if (anchor == NULL && path != NULL && path[0] != '\0' && conf->resolver.validate)
-		log_warning("resolver.trust_anchor: cannot read %s; answers will not be validated", path);
+		log_warning(
+		    "resolver.trust_anchor: cannot read %s; answers will not be validated", path);
 	config_fd[0] = make_config(false, err);
 	config_fd[1] = make_config(true, err);
 	return config_fd[0] == -1 || config_fd[1] == -1 ? -1 : 0;
@@ -170,11 +175,13 @@ add_server(struct ub_ctx *ctx, const char *server, struct err *err)
 	int r;
 
 	if (!conf_host_port(server, 53, host, &port))
-		return err_set(err, ERR_USAGE, "resolver.servers: \"%s\" is not an address or ADDRESS:PORT", server);
+		return err_set(err, ERR_USAGE,
+		    "resolver.servers: \"%s\" is not an address or ADDRESS:PORT", server);
 	snprintf(address, sizeof(address), "%s@%u", host, port);
 	r = ub_ctx_set_fwd(ctx, address);
 	if (r != 0)
-		return err_set(err, ERR_USAGE, "resolver.servers: \"%s\": %s", server, ub_strerror(r));
+		return err_set(
+		    err, ERR_USAGE, "resolver.servers: \"%s\": %s", server, ub_strerror(r));
 	return 0;
 }
 
@@ -206,14 +213,16 @@ set_up(struct ub_ctx *ctx, const struct conf *conf, struct err *err)
 	ub_ctx_debugout(ctx, nowhere);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", config_fd[forwarding]);
 	if ((r = ub_ctx_config(ctx, path)) != 0)
-		return err_set(err, ERR_TEMPORARY, "cannot configure libunbound: %s", ub_strerror(r));
+		return err_set(
+		    err, ERR_TEMPORARY, "cannot configure libunbound: %s", ub_strerror(r));
 	for (size_t i = 0; i < conf->resolver.servers.n; i++)
 		if (add_server(ctx, conf->resolver.servers.at[i], err) == -1)
 			return -1;
 	if (!forwarding)
 		ub_ctx_hosts(ctx, NULL);
 	if (conf->resolver.validate && keys != NULL && add_anchor(ctx, keys) == 0)
-		log_warning("the DNSSEC trust anchor holds no usable record; answers will not be validated");
+		log_warning("the DNSSEC trust anchor holds no usable record; answers will not be "
+			    "validated");
 	return finish(ctx, err);
 }
 

@@ -15,7 +15,8 @@ tests_unit_base_dns_test_packet_LDADD = $(DNS_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_base_dns_test_rdata_SOURCES = tests/unit/base/dns/test_rdata.c
 tests_unit_base_dns_test_rdata_LDADD = $(DNS_LIBS) $(ROLE_LIBS) $(UNIT_LIBS)
 
-# Fuzzing needs clang: make tests/fuzz/fuzz_dns_packet CC=clang CFLAGS='-g -O1 -fsanitize=fuzzer,address,undefined'
-EXTRA_PROGRAMS += tests/fuzz/fuzz_dns_packet
-tests_fuzz_fuzz_dns_packet_SOURCES = tests/fuzz/fuzz_dns_packet.c base/dns/packet.c
-tests_fuzz_fuzz_dns_packet_LDADD = $(DNS_LIBS) $(BASE_LIBS)
+# fuzzing: ./configure CC=clang, then make tests/fuzz/dns_packet
+EXTRA_PROGRAMS += tests/fuzz/dns_packet
+tests_fuzz_dns_packet_SOURCES = tests/fuzz/dns_packet.c base/dns/packet.c base/dns/names.c base/buf.c base/wire.c base/slice.c \
+	base/pool.c
+tests_fuzz_dns_packet_CFLAGS = $(AM_CFLAGS) -fsanitize=fuzzer,address,undefined

@@ -1,8 +1,9 @@
 /* names - DNS names in the form of the wire and as text
  *
- * A name from a packet is read strictly: it must end inside the packet, be at most 255 bytes, and every compression pointer must
- * lead to a place before the name's own start and before every pointer already followed, so no packet can make the reader loop.
- * Errors are a plain -1 or false: the caller knows whose packet it was. */
+ * A name from a packet is read strictly: it must end inside the packet, be at most 255 bytes, and
+ * every compression pointer must lead to a place before the name's own start and before every
+ * pointer already followed, so no packet can make the reader loop. Errors are a plain -1 or false:
+ * the caller knows whose packet it was. */
 #include "base/dns/names.h"
 
 #include <string.h>

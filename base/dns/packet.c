@@ -1,8 +1,9 @@
 /* packet - a DNS answer packet, taken apart
  *
- * The bytes come from strangers. Every count and length is checked against the packet before it is used; work is bounded by
- * DNS_RECORDS_MAX records and DNS_CHAIN_MAX links of a chain. Anything wrong makes the whole answer DNS_TEMPORARY: half an
- * answer is never given out, because half an SPF record or half an MX list would be believed. */
+ * The bytes come from strangers. Every count and length is checked against the packet before it is
+ * used; work is bounded by DNS_RECORDS_MAX records and DNS_CHAIN_MAX links of a chain. Anything
+ * wrong makes the whole answer DNS_TEMPORARY: half an answer is never given out, because half an
+ * SPF record or half an MX list would be believed. */
 #include "base/dns/packet.h"
 
 #include <stdio.h>
@@ -15,7 +16,7 @@
 #define TYPE_CNAME 5
 
 struct record {
-	size_t owner, rdata, rdlen;	/* offsets in the packet */
+	size_t owner, rdata, rdlen; /* offsets in the packet */
 	unsigned type;
 	uint32_t ttl;
 };
@@ -47,7 +48,8 @@ fail(struct dns_reply *reply, const char *why)
 	snprintf(reply->text, sizeof(reply->text), "%s", why);
 }
 
-/* Note one answer record; returns the offset behind it or -1. Records of other classes are passed over. */
+/* Note one answer record; returns the offset behind it or -1. Records of other classes are passed
+ * over. */
 static ptrdiff_t
 index_record(struct reader *r, size_t at)
 {
@@ -91,12 +93,13 @@ index_packet(struct reader *r, struct dns_name *question)
 }
 
 static bool
-record_is(const struct reader *r, const struct record *rec, unsigned type, const struct dns_name *name)
+record_is(
+    const struct reader *r, const struct record *rec, unsigned type, const struct dns_name *name)
 {
 	struct dns_name owner;
 
 	return rec->type == type && dns_name_read(r->packet, rec->owner, &owner) != -1 &&
-	    dns_name_same(&owner, name);
+	       dns_name_same(&owner, name);
 }
 
 static void
@@ -127,20 +130,20 @@ follow_chain(const struct reader *r, struct dns_name *name, struct dns_reply *re
 	return "the chain of CNAMEs is too long";
 }
 
-/* Where names stand in the rdata of the old types, which alone may be compressed (RFC 3597 4): bytes before, names, bytes
- * after. */
+/* Where names stand in the rdata of the old types, which alone may be compressed (RFC 3597 4):
+ * bytes before, names, bytes after. */
 static const struct layout {
 	unsigned type, before, names, after;
 } layouts[] = {
-	{ 2, 0, 1, 0 },	  /* NS */
-	{ 5, 0, 1, 0 },	  /* CNAME */
-	{ 6, 0, 2, 20 },  /* SOA */
-	{ 12, 0, 1, 0 },  /* PTR */
-	{ 15, 2, 1, 0 },  /* MX */
-	{ 17, 0, 2, 0 },  /* RP */
-	{ 18, 2, 1, 0 },  /* AFSDB */
-	{ 33, 6, 1, 0 },  /* SRV */
-	{ 39, 0, 1, 0 },  /* DNAME */
+	{ 2, 0, 1, 0 },  /* NS */
+	{ 5, 0, 1, 0 },  /* CNAME */
+	{ 6, 0, 2, 20 }, /* SOA */
+	{ 12, 0, 1, 0 }, /* PTR */
+	{ 15, 2, 1, 0 }, /* MX */
+	{ 17, 0, 2, 0 }, /* RP */
+	{ 18, 2, 1, 0 }, /* AFSDB */
+	{ 33, 6, 1, 0 }, /* SRV */
+	{ 39, 0, 1, 0 }, /* DNAME */
 };
 
 static const struct layout *
@@ -181,7 +184,8 @@ put_named(const struct reader *r, const struct record *rec, const struct layout 
 
 /* Put every record of `type` at `name`. NULL, or what is wrong. */
 static const char *
-put_records(const struct reader *r, unsigned type, const struct dns_name *name, struct dns_reply *reply)
+put_records(
+    const struct reader *r, unsigned type, const struct dns_name *name, struct dns_reply *reply)
 {
 	const struct layout *l = layout_of(type);
 
@@ -191,7 +195,8 @@ put_records(const struct reader *r, unsigned type, const struct dns_name *name, 
 		if (!record_is(r, rec, type, name))
 			continue;
 		if (l == NULL)
-			wire_put_bytes(&reply->rdata, (struct slice){ r->packet.at + rec->rdata, rec->rdlen });
+			wire_put_bytes(
+			    &reply->rdata, (struct slice){ r->packet.at + rec->rdata, rec->rdlen });
 		else if (!put_named(r, rec, l, &reply->rdata))
 			return "the answer holds a malformed record";
 		if (reply->rdata.failed)
@@ -205,10 +210,12 @@ put_records(const struct reader *r, unsigned type, const struct dns_name *name, 
 static const char *
 rcode_words(unsigned rcode)
 {
-	static const char *const words[] = { [1] = "the server found the question malformed (FORMERR)",
+	static const char *const words[] = {
+		[1] = "the server found the question malformed (FORMERR)",
 		[2] = "no server gave a usable answer (SERVFAIL)",
 		[4] = "the server does not know this kind of question (NOTIMP)",
-		[5] = "the server refused to answer (REFUSED)" };
+		[5] = "the server refused to answer (REFUSED)"
+	};
 
 	if (rcode < COUNT(words) && words[rcode] != NULL)
 		return words[rcode];
@@ -236,7 +243,8 @@ read_answer(struct reader *r, unsigned type, unsigned rcode, struct dns_reply *r
 void
 dns_packet_read(struct slice packet, unsigned type, struct dns_reply *reply)
 {
-	static struct reader reader; /* too large for a stack; used by one thread, within this call */
+	static struct reader
+	    reader; /* too large for a stack; used by one thread, within this call */
 	const char *wrong;
 	unsigned rcode;
 

@@ -1,7 +1,7 @@
 /* rdata - what stands in the records, as C values
  *
- * Input is rdata as DNS_IS carries it (names uncompressed); it was checked once by packet.c, but is checked again here, because it
- * came through another process. */
+ * Input is rdata as DNS_IS carries it (names uncompressed); it was checked once by packet.c, but is
+ * checked again here, because it came through another process. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>

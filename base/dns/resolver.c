@@ -1,11 +1,13 @@
 /* resolver - the one process that speaks DNS, for all others
  *
- * A question frame (name, type) becomes a question to libunbound, which runs on the role's event loop, caches, coalesces equal
- * questions and validates. Its packet is taken apart here (packet.c), so that no other process ever parses one.
+ * A question frame (name, type) becomes a question to libunbound, which runs on the role's event
+ * loop, caches, coalesces equal questions and validates. Its packet is taken apart here (packet.c),
+ * so that no other process ever parses one.
  *
- * Every question is answered once, at the latest after resolver.timeout: DNS_TEMPORARY then. libunbound goes on with it for some
- * seconds more, which fills its cache for the next try; such abandoned questions are counted too, so a flood of questions about dead
- * zones costs bounded memory. */
+ * Every question is answered once, at the latest after resolver.timeout: DNS_TEMPORARY then.
+ * libunbound goes on with it for some seconds more, which fills its cache for the next try; such
+ * abandoned questions are counted too, so a flood of questions about dead zones costs bounded
+ * memory. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,17 +20,17 @@
 #include "base/role.h"
 #include "base/sandbox.h"
 
-#define LIVE_MAX 1024	/* questions somebody waits for */
-#define OPEN_MAX 8192	/* with those given up but still under way */
+#define LIVE_MAX 1024 /* questions somebody waits for */
+#define OPEN_MAX 8192 /* with those given up but still under way */
 
 struct question {
 	struct question *next, **at; /* list of all */
 	struct reply_to to;
 	struct event *timer;
 	unsigned type;
-	bool live;	/* not answered yet */
-	bool asking;	/* ub_resolve_event is still on the stack */
-	bool done;	/* libunbound is through with it */
+	bool live;   /* not answered yet */
+	bool asking; /* ub_resolve_event is still on the stack */
+	bool done;   /* libunbound is through with it */
 };
 
 static struct ub_ctx *ctx;
@@ -125,7 +127,8 @@ answer_packet(struct question *q, int rcode, struct slice packet, int sec, const
 	struct dns_reply reply;
 
 	if (sec == 1) {
-		answer_failure(q->to, DNS_BOGUS, why != NULL ? why : "the answer's signature is wrong");
+		answer_failure(
+		    q->to, DNS_BOGUS, why != NULL ? why : "the answer's signature is wrong");
 		return;
 	}
 	if (rcode != 0 && packet.len == 0) {
@@ -144,7 +147,8 @@ got_packet(void *arg, int rcode, void *packet, int len, int sec, char *why, int 
 
 	(void)limited;
 	if (q->live)
-		answer_packet(q, rcode, (struct slice){ packet, packet != NULL && len > 0 ? (size_t)len : 0 }, sec,
+		answer_packet(q, rcode,
+		    (struct slice){ packet, packet != NULL && len > 0 ? (size_t)len : 0 }, sec,
 		    why);
 	question_settled(q);
 	q->done = true;
@@ -248,7 +252,8 @@ resolver_reload(struct err *err)
 	ctx = fresh;
 	while (questions != NULL) {
 		if (questions->live)
-			answer_failure(questions->to, DNS_TEMPORARY, "the resolver was reconfigured");
+			answer_failure(
+			    questions->to, DNS_TEMPORARY, "the resolver was reconfigured");
 		question_free(questions);
 	}
 	return 0;

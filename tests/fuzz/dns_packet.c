@@ -1,4 +1,4 @@
-/* fuzz_dns_packet - any bytes as a DNS answer, asked for each type that has its own layout */
+/* dns_packet - any bytes as a DNS answer, asked for each type that has its own layout */
 #include "base/dns/client.h"
 #include "base/dns/packet.h"
 

@@ -1,6 +1,6 @@
-/* relay_job - one RELAY_SEND: a message for recipients of one domain, from the frame to RELAY_SENT */
-#ifndef DELIVERY_RELAY_JOB_H
-#define DELIVERY_RELAY_JOB_H
+/* relay_jobs - the work that queue gives: a message for recipients of one domain each, from RELAY_SEND to RELAY_SENT */
+#ifndef DELIVERY_RELAY_JOBS_H
+#define DELIVERY_RELAY_JOBS_H
 
 #include "base/link.h"
 

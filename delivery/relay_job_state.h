@@ -1,0 +1,59 @@
+/* relay_job_state - what a job is, for relay_jobs.c (frames, lists) and relay_job.c (the way to the peer) */
+#ifndef DELIVERY_RELAY_JOB_STATE_H
+#define DELIVERY_RELAY_JOB_STATE_H
+
+#include "base/envelope.h"
+#include "base/link.h"
+#include "delivery/relay_mail.h"
+
+struct job_rcpt {
+	struct job_rcpt *next;		/* only while they are read */
+	uint64_t number;
+	const char *to;
+	bool decided;
+	enum step_status status;
+	unsigned code;
+	char enhanced[12];
+	const char *text;		/* in the pool */
+};
+
+struct job {
+	struct job *next, **at;		/* in a list of relay_jobs.c */
+	struct reply_to asker;
+	uint64_t number;
+	struct pool *pool;
+	size_t bytes;			/* of the pool's ceiling that count for JOBS_BYTES_MAX */
+	const char *from, *domain;
+	unsigned flags;
+	struct slice prefix;
+	struct body body;
+	struct cut cuts[ENVELOPE_CUTS_MAX];
+	size_t n_cuts;
+	struct job_rcpt *rcpts;
+	size_t n, undecided;
+	struct route route;
+	struct hosts *hosts;
+	struct target target;
+	bool have_target, plain_only;
+	bool fresh_only;		/* no more idle sessions: one was dead */
+	bool reused;			/* the present session was idle before */
+	struct session *session;
+	struct mail mail;
+	size_t map[MAIL_RCPTS_MAX];	/* the mail's recipients in `rcpts` */
+	struct result why;		/* strongest failure so far */
+	char host[400];			/* the last one spoken to */
+	char why_host[400];		/* the one that `why` is about, or "" */
+};
+
+/* -- relay_job.c */
+/* Set off; it ends with job_ended(), maybe at once. */
+void job_start(struct job *job);
+/* The result of a recipient, unless it has one. */
+void rcpt_decide(struct job *job, struct job_rcpt *r, const struct result *result);
+void decide_rest(struct job *job, const struct result *result);
+
+/* -- relay_jobs.c */
+/* Every recipient is decided: answer, and free it. */
+void job_ended(struct job *job);
+
+#endif
