@@ -86,5 +86,7 @@ void events_take(struct frame *f);
 /* Give what was gathered to the keeper now. */
 void events_flush(void);
 uint64_t events_dropped(void);
+/* Is there something that is not in history.db yet? */
+bool events_pending(void);
 
 #endif

@@ -158,6 +158,12 @@ events_dropped(void)
 	return dropped;
 }
 
+bool
+events_pending(void)
+{
+	return writing || filling->n > 0;
+}
+
 static void
 on_timer(evutil_socket_t fd, short what, void *arg)
 {

@@ -69,27 +69,17 @@ link_up(struct link *l)
 	logger_learn_pids();
 }
 
-/* -- the end: events first (they are lines too), then lines */
+/* -- the end: what the others said last is waited for; then events (they are lines too), then lines */
 
-static struct event *patience;
+#define LAST_WORDS_US 50000
+
+static struct event *patience, *last_words;
+static struct job last;
 
 static void
 gone(void)
 {
 	role_exit(0);
-}
-
-static void
-on_kept(struct job *job)
-{
-	(void)job;
-	logger_finish(gone);
-}
-
-static void
-nothing(struct job *job)
-{
-	(void)job;
 }
 
 static void
@@ -102,18 +92,47 @@ out_of_time(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
-stop(void)
+nothing(struct job *job)
 {
-	static const struct timeval most = { 3, 0 };
-	static struct job last = { nothing, on_kept, NULL };
+	(void)job;
+}
 
-	patience = evtimer_new(role_base(), out_of_time, NULL);
-	if (patience != NULL)
-		evtimer_add(patience, &most);
-	clients_stop();
+/* The keeper is through with all that was given to it: is there more? */
+static void
+keep_rest(struct job *job)
+{
+	(void)job;
+	if (!events_pending()) {
+		logger_finish(gone);
+		return;
+	}
 	events_flush();
+	last = (struct job){ nothing, keep_rest, NULL };
 	if (workers_submit(control.keeper, &last) == -1)
 		gone();
+}
+
+static void
+on_last_words(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	keep_rest(NULL);
+}
+
+static void
+stop(void)
+{
+	static const struct timeval most = { 3, 0 }, moment = { 0, LAST_WORDS_US };
+
+	patience = evtimer_new(role_base(), out_of_time, NULL);
+	last_words = evtimer_new(role_base(), on_last_words, NULL);
+	if (patience == NULL || last_words == NULL)
+		gone();
+	evtimer_add(patience, &most);
+	evtimer_add(last_words, &moment);
+	clients_stop();
 }
 
 static const struct msg_handler handlers[] = {

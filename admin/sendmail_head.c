@@ -15,6 +15,9 @@ recipients_add(struct recipients *r, struct slice address, const char *host, str
 	for (size_t i = 0; i < address.len; i++)
 		if ((unsigned char)address.at[i] <= ' ' || address.at[i] == 0x7f || strchr("<>", address.at[i]) != NULL)
 			return err_set(err, ERR_USAGE, "this is no address: %.*s", SLICE_ARG(address));
+	/* what looks like an option to a careless program further on is nobody's name */
+	if (address.at[0] == '-')
+		return err_set(err, ERR_USAGE, "this is no address: %.*s", SLICE_ARG(address));
 	if (r->n >= RECIPIENTS_MAX)
 		return err_set(err, ERR_USAGE, "more than %d recipients", RECIPIENTS_MAX);
 	at = reallocarray(r->at, r->n + 1, sizeof(*at));

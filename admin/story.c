@@ -121,7 +121,7 @@ static void
 end_of_one(struct buf *out, const struct recipient *r, int64_t came)
 {
 	char span[TEXT_SHOWN];
-	struct slice folder = slice_of(r->text), to = slice_of(r->to);
+	struct slice folder = slice_of(r->text), rest = slice_of(r->to), name = slice_cut(&rest, '@');
 
 	text_show_span(r->time - came, span);
 	switch (r->last) {
@@ -130,7 +130,7 @@ end_of_one(struct buf *out, const struct recipient *r, int64_t came)
 			folder = slice_skip(folder, strlen("delivered to "));
 		if (folder.len > 0 && slice_find(folder, ' ') < 0)
 			buf_printf(out, "Delivered to %.*s's %.*s %s after it came in.\n",
-			    SLICE_ARG(slice_cut(&to, '@')), SLICE_ARG(folder), span);
+			    SLICE_ARG(name), SLICE_ARG(folder), span);
 		else
 			buf_printf(out, "Delivered to %s %s after it came in.\n", r->to, span);
 		break;

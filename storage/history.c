@@ -113,6 +113,18 @@ bind_cut(sqlite3_stmt *s, int i, const char *text)
 	sqlite3_bind_text(s, i, text != NULL ? text : "", (int)len, SQLITE_STATIC);
 }
 
+/* Kept without its <>, as people often write it. */
+static void
+bind_msgid(sqlite3_stmt *s, int i, const char *text)
+{
+	size_t len = text != NULL ? strlen(text) : 0;
+
+	if (len > 2 && len <= HISTORY_TEXT_MAX && text[0] == '<' && text[len - 1] == '>')
+		sqlite3_bind_text(s, i, text + 1, (int)len - 2, SQLITE_STATIC);
+	else
+		bind_cut(s, i, text);
+}
+
 static int
 add_one(struct history *h, const struct history_event *e, struct err *err)
 {
@@ -126,7 +138,7 @@ add_one(struct history *h, const struct history_event *e, struct err *err)
 	bind_cut(s, 6, e->from);
 	bind_cut(s, 7, e->to);
 	bind_cut(s, 8, e->ip);
-	bind_cut(s, 9, e->msgid);
+	bind_msgid(s, 9, e->msgid);
 	bind_cut(s, 10, e->user);
 	return db_run(h->db, s, err);
 }
