@@ -58,3 +58,18 @@ tests_unit_delivery_test_relay_result_SOURCES = tests/unit/delivery/test_relay_r
 tests_unit_delivery_test_relay_result_LDADD = $(RELAY_TEST_LIBS)
 tests_unit_delivery_test_relay_body_SOURCES = tests/unit/delivery/test_relay_body.c
 tests_unit_delivery_test_relay_body_LDADD = $(RELAY_TEST_LIBS)
+
+# mda: everything but its main, as a library for its tests.
+noinst_LIBRARIES += delivery/libmda.a
+delivery_libmda_a_SOURCES = delivery/mda_batch.h delivery/mda_batch.c delivery/mda_place.h delivery/mda_place.c \
+	delivery/mda_sweep.h delivery/mda_sweep.c delivery/mda_text.h delivery/mda_text.c
+MDA_LIBS = delivery/libmda.a $(MAILDIR_LIBS)
+
+role_PROGRAMS += delivery/mda
+delivery_mda_SOURCES = delivery/mda.c
+delivery_mda_LDADD = $(MDA_LIBS) $(ROLE_LIBS)
+
+# make tests/bench/mda_bench && tests/bench/mda_bench delivery/mda DIR
+EXTRA_PROGRAMS += tests/bench/mda_bench
+tests_bench_mda_bench_SOURCES = tests/bench/mda_bench.c
+tests_bench_mda_bench_LDADD = $(BASE_LIBS)

@@ -254,9 +254,8 @@ on_step(struct frame *f)
 {
 	struct item *item = item_new(f);
 
-	if (item == NULL) {	/* without an answer queue would wait for ever: end the link, it asks again */
-		log_error("no memory for a message");
-		role_exit(1);
+	if (item == NULL) {
+		frame_fail(f, "no memory for a message");
 		return;
 	}
 	lane_put(&mda.lanes[item->fd != -1 ? LANE_LONG : LANE_SHORT], item);

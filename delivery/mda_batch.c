@@ -213,12 +213,12 @@ stage_long(struct run *run, const struct message *m, struct place *place, struct
 	char name[MAILDIR_NAME];
 
 	slice_copy(stem, name, sizeof(name));
-	snprintf(r->text, sizeof(r->text), "%s/%s", place->stage->id, name);
+	snprintf(r->text, sizeof(r->text), "%s/%.*s", place->stage->id, SLICE_ARG(stem));
 	fd = create(dir, name);
 	if (fd == -1 || finish(fd, place->device->sync_fd == -1,
 		mda_text_long(&m->text, head, fd, run->batch->work, &r->size)) == -1)
 		return -1;
-	snprintf(r->text, sizeof(r->text), "%s/%s,S=%llu", place->stage->id, name,
+	snprintf(r->text, sizeof(r->text), "%s/%.*s,S=%llu", place->stage->id, SLICE_ARG(stem),
 	    (unsigned long long)r->size);
 	return renameat(dir, name, dir, r->text + STAGE_ID);
 }

@@ -91,3 +91,8 @@ tests_unit_storage_test_queue_store_SOURCES = tests/unit/storage/test_queue_stor
 tests_unit_storage_test_queue_store_LDADD = $(STORAGE_TEST_LIBS) storage/libqueuestore.a $(DB_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_storage_test_spool_SOURCES = tests/unit/storage/test_spool.c
 tests_unit_storage_test_spool_LDADD = $(STORAGE_TEST_LIBS) storage/libqueuestore.a $(DB_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+
+# Maildirs and their quota files, without SQLite: mda writes them.
+noinst_LIBRARIES += storage/libmaildir.a
+storage_libmaildir_a_SOURCES = storage/maildir.h storage/maildir.c storage/quota.h storage/quota.c
+MAILDIR_LIBS = storage/libmaildir.a

@@ -8,7 +8,7 @@
 
 #include "base/err.h"
 
-#define MAILDIR_PATH 1024		/* longest path below mail_dir that we make */
+#define MAILDIR_PATH 1280		/* longest path below mail_dir that we make */
 #define MAILDIR_NAME 256		/* longest name of one file, with its NUL */
 
 /* "DOMAIN/LOCALPART": two parts, neither empty, with a leading dot, a control character or over 255 bytes. */
