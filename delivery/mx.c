@@ -26,7 +26,7 @@ insert(struct mx_list *list, unsigned preference, const char *name, uint32_t (*r
 		list->n--;
 	memmove(&list->at[at + 1], &list->at[at], (list->n - at) * sizeof(list->at[0]));
 	list->at[at].preference = preference;
-	strcpy(list->at[at].name, name);
+	slice_copy(slice_of(name), list->at[at].name, sizeof(list->at[at].name));
 	list->n++;
 }
 

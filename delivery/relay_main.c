@@ -9,12 +9,15 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/role.h"
 #include "conf/conf.h"
 #include "delivery/relay_jobs.h"
 #include "delivery/relay_pool.h"
 #include "delivery/relay_session.h"
+
+#define FILES 4096
 
 static int
 tls_context(struct err *err)
@@ -43,9 +46,22 @@ read_settings(void)
 	session_settings.data_timeout = conf->relay.data_timeout;
 }
 
+/* A session each, messages handed over as files, and some to spare. */
+static void
+raise_files(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == -1 || files.rlim_cur >= FILES)
+		return;
+	files.rlim_cur = files.rlim_max < FILES ? files.rlim_max : FILES;
+	setrlimit(RLIMIT_NOFILE, &files);
+}
+
 static int
 relay_open(struct err *err)
 {
+	raise_files();
 	read_settings();
 	return tls_context(err);
 }

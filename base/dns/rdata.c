@@ -96,7 +96,7 @@ dns_reverse_name(const char *ip, const char *zone, char out[static DNS_NAME_TEXT
 		else
 			at += (size_t)sprintf(out + at, "%x.%x.", b[i] & 15, b[i] >> 4);
 	}
-	strcpy(out + at, zone);
+	snprintf(out + at, DNS_NAME_TEXT - at, "%s", zone);
 	return true;
 }
 

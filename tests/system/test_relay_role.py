@@ -572,3 +572,23 @@ def test_reload(relays):
     assert r.role.sup.recv().name == "ROLE_READY"
     r.send("x.test", "b@x.test")
     assert len(one.mails) == len(two.mails) == 1 and two.commands[0] == "EHLO new.test"
+
+
+# -- more work than it can do
+
+def test_work_is_bounded(relays):
+    """A peer that takes connections and says nothing: 1000 jobs try, 2000 wait, the rest is put off at once; all are answered."""
+    silent = socket.socket()
+    silent.bind(("127.0.0.1", 0))
+    silent.listen(4096)
+    good = Smtp()
+    r = relays([("route.*.host", "127.0.0.1:%d" % silent.getsockname()[1]), ("route.*.tls", "none"),
+                ("route.good.test.host", "127.0.0.1:%d" % good.port), ("relay.command_timeout", "1000")])
+    jobs = [r.put("x.test", "b@x.test") for _ in range(3100)]
+    words = {}
+    for _ in jobs:
+        job, _, rcpts = r.result(20)
+        assert job not in words and rcpts[0][1] == STEP_TEMPORARY
+        words[job] = rcpts[0][4]
+    assert sum("too much to do" in w for w in words.values()) == 100
+    assert statuses(r.send("good.test", "b@good.test")[1]) == [STEP_OK]
