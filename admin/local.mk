@@ -36,3 +36,10 @@ sbin_PROGRAMS += sendmail
 sendmail_SOURCES = admin/sendmail.c
 sendmail_CPPFLAGS = $(AM_CPPFLAGS) -DBINDIR='"$(bindir)"'
 sendmail_LDADD = admin/libsendmail.a $(CONF_READ_LIBS) $(BASE_LIBS)
+
+# The supervisor.
+sbin_PROGRAMS += tegamid
+tegamid_SOURCES = admin/tegamid.c admin/supervisor.h admin/supervisor.c admin/spawn.c admin/setup.c admin/listen.c \
+	admin/privilege.c
+tegamid_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
+tegamid_LDADD = $(PREPARE_LIBS) $(CONF_READ_LIBS) $(BASE_LIBS)

@@ -138,8 +138,10 @@ enum setup_file {		/* SETUP_FILE */
 	SETUP_FILE_TRUST_ANCHOR,
 	SETUP_FILE_HOSTS,
 	SETUP_FILE_CA_BUNDLE,
-	SETUP_FILE_CLIENTS	/* smtpd: shared memory (memfd, CLIENTS_BYTES of smtp/clients.h), the same for all of them */
+	SETUP_FILE_CLIENTS	/* smtpd: shared memory (memfd, CLIENTS_BYTES; smtp/clients.c lays it out), the same for all of them */
 };
+
+#define CLIENTS_BYTES (64 * (16384 + 16) * sizeof(uint32_t))
 
 enum listener_kind { LISTEN_MX, LISTEN_SUBMISSION, LISTEN_SUBMISSIONS, LISTEN_LMTP, LISTEN_LOCAL };
 

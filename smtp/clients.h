@@ -5,11 +5,12 @@
 #ifndef SMTP_CLIENTS_H
 #define SMTP_CLIENTS_H
 
+#include "base/msg.h"		/* CLIENTS_BYTES */
+
 #include <stdint.h>
 
 #include "base/err.h"
 
-#define CLIENTS_BYTES (64 * (16384 + 16) * sizeof(uint32_t)) /* size of the shared memory */
 
 enum clients_answer { CLIENTS_FINE, CLIENTS_TOO_MANY, CLIENTS_TOO_MANY_FROM_ONE };
 

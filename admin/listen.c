@@ -1,0 +1,207 @@
+/* listen - the listening sockets, opened by the supervisor and never read by it
+ *
+ * Each smtpd gets a socket of its own per address (SO_REUSEPORT), so the kernel spreads the connections. The supervisor keeps them
+ * all: connections that arrive while an smtpd is being replaced wait in the backlog. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <grp.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "admin/supervisor.h"
+#include "base/log.h"
+
+#define LISTENING_MAX 512
+#define BACKLOG 4096
+
+static struct listening {
+	int fd;
+	unsigned number;	/* of the smtpd it is for; ALL: for each */
+	enum listener_kind kind;
+	const char *name, *address;
+} listening[LISTENING_MAX];
+static unsigned n_listening;
+
+#define ALL 9999u
+
+static int
+keep(int fd, unsigned number, const struct conf_listen *l, const char *address, struct err *err)
+{
+	if (n_listening == LISTENING_MAX) {
+		close(fd);
+		return err_set(err, ERR_USAGE, "more than %d listening sockets", LISTENING_MAX);
+	}
+	listening[n_listening++] = (struct listening){ fd, number, (enum listener_kind)l->kind, l->name, address };
+	return 0;
+}
+
+static bool
+address_of(const char *text, struct sockaddr_storage *sa, socklen_t *len)
+{
+	char host[256];
+	uint16_t port;
+	struct sockaddr_in *v4 = (struct sockaddr_in *)sa;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)sa;
+
+	memset(sa, 0, sizeof *sa);
+	if (!conf_host_port(text, 25, host, &port))
+		return false;
+	if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons(port);
+		*len = sizeof *v4;
+		return true;
+	}
+	if (host[0] != '\0' && strcmp(host, "*") != 0 && inet_pton(AF_INET6, host, &v6->sin6_addr) != 1)
+		return false;
+	/* none: every address, IPv4 ones too */
+	v6->sin6_family = AF_INET6;
+	v6->sin6_port = htons(port);
+	*len = sizeof *v6;
+	return true;
+}
+
+static int
+bound(const struct sockaddr_storage *sa, socklen_t len, bool shared)
+{
+	int one = 1, zero = 0, fd = socket(sa->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	if (shared)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+	if (sa->ss_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY,
+		    IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)sa)->sin6_addr) ? &zero : &one, sizeof one);
+	if (bind(fd, (const struct sockaddr *)sa, len) == 0 && listen(fd, BACKLOG) == 0)
+		return fd;
+	one = errno;
+	close(fd);
+	errno = one;
+	return -1;
+}
+
+/* Without IPv6 in the kernel, "every address" means every IPv4 one. */
+static void
+without_ipv6(struct sockaddr_storage *sa, socklen_t *len)
+{
+	uint16_t port = ((struct sockaddr_in6 *)sa)->sin6_port;
+
+	memset(sa, 0, sizeof *sa);
+	((struct sockaddr_in *)sa)->sin_family = AF_INET;
+	((struct sockaddr_in *)sa)->sin_port = port;
+	*len = sizeof(struct sockaddr_in);
+}
+
+static int
+listen_inet(const struct conf_listen *l, const char *address, unsigned smtpds, struct err *err)
+{
+	struct sockaddr_storage sa;
+	socklen_t len;
+	int fd;
+
+	if (!address_of(address, &sa, &len))
+		return err_set(err, ERR_USAGE, "listen \"%s\": %s is no address; write it as 192.0.2.1:25, [2001:db8::1]:25 or :25",
+		    l->name, address);
+	/* first without SO_REUSEPORT, which would let two servers share a port unnoticed */
+	fd = bound(&sa, len, false);
+	if (fd < 0 && errno == EAFNOSUPPORT && sa.ss_family == AF_INET6) {
+		without_ipv6(&sa, &len);
+		fd = bound(&sa, len, false);
+	}
+	if (fd < 0)
+		return err_sys(err, "listen \"%s\": cannot listen on %s%s", l->name, address,
+		    errno == EADDRINUSE ? " (another mail server runs there; stop it, or choose another port)" :
+		    errno == EACCES ? " (ports below 1024 need root)" : "");
+	close(fd);
+	for (unsigned i = 0; i < smtpds; i++) {
+		fd = bound(&sa, len, true);
+		if (fd < 0)
+			return err_sys(err, "listen \"%s\": cannot listen on %s", l->name, address);
+		if (keep(fd, i, l, address, err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* A unix socket; names below the state directory, where we are, are used without it (paths may be long). */
+static int
+listen_unix(int type, const char *path, mode_t mode, struct err *err)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	const char *state = supervisor.conf->state_dir;
+	size_t n = strlen(state);
+	int fd;
+
+	if (strncmp(path, state, n) == 0 && path[n] == '/')
+		path += n + 1;
+	if (!slice_copy(slice_of(path), sa.sun_path, sizeof sa.sun_path))
+		return err_set(err, ERR_USAGE, "the path of the socket %s is longer than %zu bytes", path, sizeof sa.sun_path - 1);
+	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	unlink(sa.sun_path);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof sa) == -1 || chmod(sa.sun_path, mode) == -1 ||
+	    listen(fd, BACKLOG) == -1) {
+		err_sys(err, "cannot listen on the socket %s", path);
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static int
+listen_one(const struct conf_listen *l, const char *address, unsigned smtpds, struct err *err)
+{
+	int fd;
+
+	if (address[0] != '/')
+		return listen_inet(l, address, smtpds, err);
+	fd = listen_unix(SOCK_STREAM, address, l->kind == LISTEN_LOCAL ? 0666 : 0660, err);
+	return fd < 0 ? -1 : keep(fd, ALL, l, address, err);
+}
+
+static int
+control_open(struct err *err)
+{
+	struct group *admins = geteuid() == 0 ? getgrnam("tegami-admin") : NULL;
+
+	supervisor.control_socket = listen_unix(SOCK_SEQPACKET, "control.sock", admins != NULL ? 0660 : 0600, err);
+	if (supervisor.control_socket < 0)
+		return -1;
+	if (admins != NULL && chown("control.sock", 0, admins->gr_gid) == -1)
+		return err_sys(err, "cannot give control.sock to the group tegami-admin");
+	return 0;
+}
+
+int
+listen_open(const struct conf *conf, unsigned smtpds, struct err *err)
+{
+	for (size_t i = 0; i < conf->n_listen; i++)
+		for (size_t k = 0; k < conf->listen[i].address.n; k++)
+			if (listen_one(&conf->listen[i], conf->listen[i].address.at[k], smtpds, err) == -1)
+				return -1;
+	return control_open(err);
+}
+
+void
+listen_send(struct link *l, unsigned number)
+{
+	for (unsigned i = 0; i < n_listening; i++) {
+		struct buf *out;
+
+		if (listening[i].number != number && listening[i].number != ALL)
+			continue;
+		out = frame_begin(MSG_SETUP_LISTENER, 0);
+		wire_put_u64(out, listening[i].kind);
+		wire_put_text(out, listening[i].name);
+		wire_put_text(out, listening[i].address);
+		link_send(l, listening[i].fd);
+	}
+}

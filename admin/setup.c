@@ -1,0 +1,270 @@
+/* setup - what a role is given over its link: its options, files, listeners, and links to its peers
+ *
+ * One row per kind of file says who gets it and where it comes from. Files are opened anew each time, so a reload hands out
+ * what is on the disk now. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "admin/supervisor.h"
+#include "base/log.h"
+#include "conf/told.h"
+
+#define KEYS_MAX 400		/* DKIM keys */
+
+/* ---- options ---- */
+
+struct telling {
+	struct link *link;
+	struct buf frame;
+};
+
+static void
+tell_flush(struct telling *t)
+{
+	link_send_buf(t->link, &t->frame, -1);
+	frame_begin_in(&t->frame, MSG_SETUP_CONFIG, 0);
+}
+
+static void
+tell_pair(void *arg, const char *path, const char *value)
+{
+	struct telling *t = arg;
+
+	if (t->frame.len + WIRE_COST(strlen(path)) + WIRE_COST(strlen(value)) > FRAME_MAX)
+		tell_flush(t);
+	wire_put_text(&t->frame, path);
+	wire_put_text(&t->frame, value);
+}
+
+static void
+send_options(struct child *c)
+{
+	struct telling t = { .link = c->link };
+
+	frame_begin_in(&t.frame, MSG_SETUP_CONFIG, 0);
+	conf_tell(supervisor.conf, c->role, tell_pair, &t);
+	tell_flush(&t);
+	buf_free(&t.frame);
+}
+
+/* ---- files ---- */
+
+static void
+send_fd(struct child *c, enum setup_file kind, const char *name, int fd)
+{
+	struct buf *out;
+
+	if (fd < 0)
+		return;
+	out = frame_begin(MSG_SETUP_FILE, 0);
+	wire_put_u64(out, kind);
+	wire_put_text(out, name);
+	if (link_send(c->link, fd) == -1)
+		log_error("%s could not be given a file", processes[c->role].name);
+}
+
+static void
+send_path(struct child *c, enum setup_file kind, const char *name, const char *path, int flags)
+{
+	int fd = path != NULL && path[0] != '\0' ? open(path, flags | O_CLOEXEC) : -1;
+
+	if (fd < 0) {
+		if (path != NULL && path[0] != '\0')
+			log_warning("cannot open %s: %s", path, strerror(errno));
+		return;
+	}
+	send_fd(c, kind, name, fd);
+	close(fd);
+}
+
+static void
+send_certificates(struct child *c)
+{
+	const struct conf *conf = supervisor.conf;
+
+	send_path(c, SETUP_FILE_TLS_CERT, "", conf->tls.certificate, O_RDONLY);
+	send_path(c, SETUP_FILE_TLS_KEY, "", conf->tls.key, O_RDONLY);
+	for (size_t i = 0; i < conf->n_sni; i++) {
+		send_path(c, SETUP_FILE_TLS_CERT, conf->sni[i].name, conf->sni[i].certificate, O_RDONLY);
+		send_path(c, SETUP_FILE_TLS_KEY, conf->sni[i].name, conf->sni[i].key, O_RDONLY);
+	}
+	send_fd(c, SETUP_FILE_CLIENTS, "", supervisor.clients);
+}
+
+/* keys/DOMAIN.SELECTOR.pem -> "DOMAIN SELECTOR"; false for any other name. */
+static bool
+key_name(const char *file, char *name, size_t size)
+{
+	struct slice s = slice_of(file);
+	ptrdiff_t dot;
+
+	if (s.len < 6 || !slice_ends_nocase(s, SLICE(".pem")))
+		return false;
+	s.len -= 4;
+	dot = slice_find_last(s, '.');
+	if (dot < 1 || (size_t)dot + 1 >= s.len || s.len >= size)
+		return false;
+	slice_copy(s, name, size);
+	name[dot] = ' ';
+	return true;
+}
+
+static void
+send_keys(struct child *c)
+{
+	int dir = openat(supervisor.state_dir, "keys", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *keys = dir >= 0 ? fdopendir(dir) : NULL;
+	struct dirent *e;
+	unsigned n = 0;
+
+	while (keys != NULL && (e = readdir(keys)) != NULL) {
+		char name[512];
+		int fd;
+
+		if (!key_name(e->d_name, name, sizeof name))
+			continue;
+		if (n++ == KEYS_MAX) {
+			log_error("more than %d DKIM keys in keys/; the rest are not used", KEYS_MAX);
+			break;
+		}
+		fd = openat(dirfd(keys), e->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		send_fd(c, SETUP_FILE_DKIM_KEY, name, fd);
+		if (fd >= 0)
+			close(fd);
+	}
+	if (keys != NULL)
+		closedir(keys);
+}
+
+static void
+send_spool(struct child *c)
+{
+	int fd = openat(supervisor.state_dir, "spool", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	send_fd(c, SETUP_FILE_SPOOL_DIR, "", fd);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void
+send_scan_files(struct child *c)
+{
+	if (supervisor.conf->antivirus.enabled)
+		send_path(c, SETUP_FILE_SIGNATURES, "", supervisor.conf->antivirus.database, O_RDONLY | O_DIRECTORY);
+	send_fd(c, SETUP_FILE_SCAN_TMP, "", supervisor.scan_dir);
+}
+
+static void
+send_anchor(struct child *c)
+{
+	send_path(c, SETUP_FILE_TRUST_ANCHOR, "", supervisor.conf->resolver.trust_anchor, O_RDONLY);
+}
+
+static void
+send_ca(struct child *c)
+{
+	send_path(c, SETUP_FILE_CA_BUNDLE, "", supervisor.conf->relay.ca_bundle, O_RDONLY);
+}
+
+static void
+send_control_socket(struct child *c)
+{
+	send_fd(c, SETUP_FILE_CONTROL_SOCKET, "", supervisor.control_socket);
+}
+
+static void
+send_mail_dir(struct child *c)
+{
+	send_fd(c, SETUP_FILE_MAIL_DIR, "", supervisor.mail_dir);
+}
+
+static void (*const files_of[ROLE_COUNT])(struct child *) = {
+	[ROLE_SMTPD] = send_certificates, [ROLE_SIGNER] = send_keys, [ROLE_QUEUE] = send_spool,
+	[ROLE_SCAN] = send_scan_files, [ROLE_RESOLVER] = send_anchor, [ROLE_RELAY] = send_ca,
+	[ROLE_CONTROL] = send_control_socket, [ROLE_MDA] = send_mail_dir,
+};
+
+void
+setup_send(struct child *c)
+{
+	send_options(c);
+	if (files_of[c->role] != NULL)
+		files_of[c->role](c);
+}
+
+void
+setup_go(struct child *c, bool reload)
+{
+	struct buf *out;
+
+	if (c->role == ROLE_SMTPD && !reload)
+		listen_send(c->link, c->number);
+	out = frame_begin(MSG_SETUP_GO, 0);
+	wire_put_u64(out, reload);
+	link_send(c->link, -1);
+	c->told_go = true;
+}
+
+/* ---- links ---- */
+
+static void
+send_link(struct child *to, const struct child *peer, int fd)
+{
+	struct buf *out = frame_begin(MSG_SETUP_LINK, 0);
+
+	wire_put_u64(out, peer->role);
+	wire_put_u64(out, peer->number);
+	link_send(to->link, fd);
+}
+
+void
+setup_link(struct child *a, struct child *b)
+{
+	int pair[2];
+
+	if ((processes[a->role].peers & 1u << b->role) == 0 || a->link == NULL || b->link == NULL || a == b)
+		return;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == -1) {
+		log_error("cannot link %s and %s: %s", processes[a->role].name, processes[b->role].name,
+		    strerror(errno));
+		return;
+	}
+	send_link(a, b, pair[0]);
+	send_link(b, a, pair[1]);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+/* ---- the look before the leap ---- */
+
+static int
+readable(const char *what, const char *path, struct err *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(err, "%s %s cannot be read", what, path);
+	close(fd);
+	return 0;
+}
+
+int
+setup_check_files(const struct conf *conf, struct err *err)
+{
+	if (readable("tls.certificate", conf->tls.certificate, err) == -1 ||
+	    readable("tls.key", conf->tls.key, err) == -1)
+		return -1;
+	for (size_t i = 0; i < conf->n_sni; i++)
+		if (readable("sni certificate", conf->sni[i].certificate, err) == -1 ||
+		    readable("sni key", conf->sni[i].key, err) == -1)
+			return -1;
+	if (conf->antivirus.enabled && readable("antivirus.database", conf->antivirus.database, err) == -1)
+		return -1;
+	return 0;
+}

@@ -1,0 +1,89 @@
+/* supervisor - starts the roles, links them to each other, brings back what dies, reloads and stops them
+ *
+ * The only process with root's rights (five capabilities of them). It reads no byte from the network and opens nothing
+ * by a name that came from outside. */
+#ifndef ADMIN_SUPERVISOR_H
+#define ADMIN_SUPERVISOR_H
+
+#include <event2/event.h>
+#include <sys/types.h>
+
+#include "base/link.h"
+#include "base/process.h"
+#include "conf/conf.h"
+#include "storage/prepare.h"
+
+#define CHILDREN_MAX 128
+
+enum child_state { CHILD_DOWN, CHILD_STARTING, CHILD_READY, CHILD_FAILED };
+
+struct child {			/* one process of a role, over all its lives */
+	enum role role;
+	unsigned number;	/* of its kind */
+	pid_t pid;		/* 0: not running */
+	struct link *link;
+	enum child_state state;
+	unsigned restarts;
+	unsigned pause_ms;	/* before the next start; doubles while it keeps dying young */
+	int64_t started;	/* clock_mono */
+	struct event *timer;	/* the pause; or the patience with a process whose link ended */
+	bool told_go;
+};
+
+struct supervisor {
+	struct event_base *base;
+	const char *conf_file;
+	struct conf *conf;
+	struct prepare_owner owners[ROLE_COUNT];
+	int programs[ROLE_COUNT];	/* descriptors, opened before any right is given up */
+	int state_dir, mail_dir, scan_dir;
+	int clients;			/* smtpd's shared counts */
+	int control_socket;
+	struct child children[CHILDREN_MAX];
+	unsigned n_children;
+	bool announced;			/* "ready" was said */
+	bool stopping;
+	unsigned stop_phase;
+	struct event *stop_timer;
+	struct reply_to reload_asker;	/* whom to tell how the reload went; 0: nobody */
+	unsigned reload_waits;
+	char reload_refused[400];
+};
+
+extern struct supervisor supervisor;
+
+/* -- supervisor.c */
+/* Make the table of children from base/process.c and start them all. */
+int supervisor_start(struct err *err);
+void supervisor_stop(void);
+/* Read the file again and hand it out; -1 + err: the old configuration stays. */
+int supervisor_reload(struct err *err);
+
+/* -- spawn.c */
+/* Open the programs of all roles: in the build directory when tegamid runs there, else ROLEDIR. */
+int spawn_open_programs(struct err *err);
+/* Fork, become the role's user, run its program with one end of a socketpair on descriptor 3. Returns the other end, or -1. */
+int spawn_role(enum role role, unsigned number, pid_t *pid, struct err *err);
+
+/* -- setup.c: what a role is given over its link */
+/* Options, files and listeners. */
+void setup_send(struct child *c);
+void setup_go(struct child *c, bool reload);
+/* A socketpair between two running roles whose rows name each other. */
+void setup_link(struct child *a, struct child *b);
+/* Open every certificate, key and folder that the configuration names, to see that it can be had. */
+int setup_check_files(const struct conf *conf, struct err *err);
+
+/* -- listen.c */
+/* Bind all listeners of the configuration (a socket per smtpd and address) and the control socket. */
+int listen_open(const struct conf *conf, unsigned smtpds, struct err *err);
+/* Hand the sockets of one smtpd over its link. */
+void listen_send(struct link *l, unsigned number);
+
+/* -- privilege.c */
+/* Keep only what a supervisor needs: SETUID, SETGID, KILL, NET_BIND_SERVICE, DAC_READ_SEARCH. No-op when not root. */
+int privilege_drop(struct err *err);
+/* Tell systemd, when it asked ($NOTIFY_SOCKET): "READY=1" and so on. */
+void service_notify(const char *text);
+
+#endif
