@@ -142,3 +142,72 @@ def test_without_servers_it_starts_from_the_root():
 
 
 assert DNS_BOGUS == 4
+
+
+# -- DNSSEC
+
+class SignedDns(Dns):
+    """Below signed.example every answer is signed; what is said of names in `forged` is another than was signed."""
+
+    def __init__(self, zone, forged):
+        import dns.dnssec
+        import dns.name
+        import dns.rrset
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        self.forged = forged
+        self.origin = dns.name.from_text("signed.example.")
+        self.private = ec.generate_private_key(ec.SECP256R1())
+        key = dns.dnssec.make_dnskey(self.private.public_key(), dns.dnssec.Algorithm.ECDSAP256SHA256, flags=257)
+        self.keys = dns.rrset.from_rdata(self.origin, 60, key)
+        self.anchor = "signed.example. IN DS " + dns.dnssec.make_ds(self.origin, key, "SHA256").to_text()
+        super().__init__(zone)
+
+    def sign(self, rrset):
+        import dns.dnssec
+        import dns.rrset
+
+        sig = dns.dnssec.sign(rrset, self.private, self.origin, self.keys[0], lifetime=3600)
+        return dns.rrset.from_rdata(rrset.name, 60, sig)
+
+    def answer(self, wire, limit):
+        import dns.message
+        import dns.rdatatype
+        import dns.rrset
+
+        q = dns.message.from_wire(wire)
+        name, kind = q.question[0].name, q.question[0].rdtype
+        if not name.is_subdomain(self.origin):
+            return super().answer(wire, limit)
+        r = dns.message.make_response(q, recursion_available=True)
+        if name == self.origin and kind == dns.rdatatype.DNSKEY:
+            rrset = self.keys
+        else:
+            data = self.zone.get((name.to_text(omit_final_dot=True).lower(), dns.rdatatype.to_text(kind)))
+            if data is None:
+                return r.to_wire()
+            rrset = dns.rrset.from_text(name, 60, "IN", dns.rdatatype.to_text(kind), *data)
+        r.answer += [rrset, self.sign(rrset)]
+        if name.to_text(omit_final_dot=True) in self.forged:
+            r.answer[0] = dns.rrset.from_text(name, 60, "IN", dns.rdatatype.to_text(kind), "192.0.2.66")
+        return r.to_wire()
+
+
+def test_signed_answers(tmp_path):
+    pytest.importorskip("cryptography")
+    server = SignedDns({("a.signed.example", "A"): ["192.0.2.1"], ("b.signed.example", "A"): ["192.0.2.2"],
+                        ("a.test", "A"): ["192.0.2.3"]}, {"b.signed.example"})
+    anchor = tmp_path / "anchor"
+    anchor.write_text("; the zone's key\n" + server.anchor + "\n")
+    link = Peer()
+    role = Role("resolver", "base/dns/resolver",
+                [("resolver.servers", "127.0.0.1:%d" % server.port), ("resolver.validate", "true"),
+                 ("resolver.trust_anchor", str(anchor)), ("resolver.timeout", "3000")], [("FILTER", link.theirs)])
+    got = {}
+    for i, name in enumerate(("a.signed.example", "b.signed.example", "a.test")):
+        link.send("DNS_ASK", name, A, id=i + 1)
+        got[name] = link.want("DNS_IS").f
+    assert got["a.signed.example"][:2] == [DNS_OK, 1] and got["a.signed.example"][4:] == [b"\xc0\0\2\1"]
+    assert got["b.signed.example"][:2] == [DNS_BOGUS, 0] and got["b.signed.example"][4:] == [] and got["b.signed.example"][3]
+    assert got["a.test"][:2] == [DNS_OK, 0]
+    role.stop()
