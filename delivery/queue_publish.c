@@ -178,32 +178,39 @@ local_on_published(struct frame *f)
 
 static struct buf *names;
 
+/* *arg: were all frames sent so far? */
 static void
 keep_names(void *arg, struct item *it)
 {
-	(void)arg;
+	bool *told = arg;
+
 	for (uint32_t i = 0; i < it->n; i++) {
 		const char *file = it->entries[i].file;
 
 		if (file == NULL || it->entries[i].state == ENTRY_DONE)
 			continue;
 		if (names->len + WIRE_COST(strlen(file)) > FRAME_MAX) {
-			link_send(local.mda, -1);
+			*told = link_send(local.mda, -1) == 0 && *told;
 			names = frame_begin(MSG_MDA_KEEP, 0);
 		}
 		wire_put_text(names, file);
 	}
 }
 
-/* The staged names in use are all those that a row holds or is about to hold. */
+/* The staged names in use are all those that a row holds or is about to hold. With one of them
+ * missing mda must not sweep. */
 void
 publish_tell_names(void)
 {
+	bool told = true;
+
 	names = frame_begin(MSG_MDA_KEEP, 0);
-	index_each(queue.index, keep_names, NULL);
-	if (link_send(local.mda, -1) == -1)
+	index_each(queue.index, keep_names, &told);
+	if (link_send(local.mda, -1) == -1 || !told) {
 		log_error("cannot tell mda which files are staged; nothing is delivered to "
 			  "mailboxes until it is back");
+		return;
+	}
 	frame_begin(MSG_MDA_UNSTAGE, 0);
 	if (link_send(local.mda, -1) == -1)
 		log_error("cannot send to mda");
