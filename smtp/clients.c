@@ -37,7 +37,8 @@ int
 clients_open(int fd, unsigned number, struct err *err)
 {
 	struct stat st;
-	bool shared = fd >= 0 && number < ROWS && fstat(fd, &st) == 0 && (size_t)st.st_size >= CLIENTS_BYTES;
+	bool shared =
+	    fd >= 0 && number < ROWS && fstat(fd, &st) == 0 && (size_t)st.st_size >= CLIENTS_BYTES;
 
 	rows = mmap(NULL, CLIENTS_BYTES, PROT_READ | PROT_WRITE,
 	    shared ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS, shared ? fd : -1, 0);

@@ -1,7 +1,8 @@
 /* clients - how many connections there are, in all and per client, over all processes of smtpd
  *
- * The counts lie in memory that the processes share (made by tegamid; without it each counts for itself). A process writes only its
- * own row, so no lock is needed, and a process that starts in the place of a dead one begins by clearing its row. */
+ * The counts lie in memory that the processes share (made by tegamid; without it each counts for
+ * itself). A process writes only its own row, so no lock is needed, and a process that starts in
+ * the place of a dead one begins by clearing its row. */
 #ifndef SMTP_CLIENTS_H
 #define SMTP_CLIENTS_H
 

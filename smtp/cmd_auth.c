@@ -1,7 +1,8 @@
 /* cmd_auth - AUTH: who the client's user is (RFC 4954)
  *
- * Only inside TLS and only where users call. What mechanisms mean is the business of `auth`: here their challenges and responses
- * are carried to and fro, in base64 on the wire. Passwords pass through one buffer, which is wiped after each line. */
+ * Only inside TLS and only where users call. What mechanisms mean is the business of `auth`: here
+ * their challenges and responses are carried to and fro, in base64 on the wire. Passwords pass
+ * through one buffer, which is wiped after each line. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -108,13 +109,15 @@ auth_is(void *arg, struct frame *answer)
 		challenge(s, bytes);
 		break;
 	case AUTH_BAD:
-		session_bad(s, 535, "5.7.8", "%s", why[0] != '\0' ? why : "User name or password is wrong");
+		session_bad(
+		    s, 535, "5.7.8", "%s", why[0] != '\0' ? why : "User name or password is wrong");
 		break;
 	case AUTH_NO_MECHANISM:
 		session_bad(s, 504, "5.5.4", "That mechanism is not offered; PLAIN and LOGIN are");
 		break;
 	default:
-		session_reply(s, 454, "4.7.0", "%s", why[0] != '\0' ? why : "Nobody can log in now; please try again later");
+		session_reply(s, 454, "4.7.0", "%s",
+		    why[0] != '\0' ? why : "Nobody can log in now; please try again later");
 		break;
 	}
 	session_run(s);

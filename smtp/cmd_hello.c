@@ -1,4 +1,5 @@
-/* cmd_hello - EHLO and HELO: who the client says it is, and what this server offers (RFC 5321 4.1.1.1)
+/* cmd_hello - EHLO and HELO: who the client says it is, and what this server offers (RFC
+ * 5321 4.1.1.1)
  *
  * The name is not checked against DNS here (the filter may), only that it can stand in a header. */
 #include <stdlib.h>
@@ -16,8 +17,9 @@ name_ok(struct slice s)
 	if (s.len == 0 || s.len > NAME_MAX_LEN)
 		return false;
 	for (size_t i = 0; i < s.len; i++)
-		if (s.at[i] <= 32 || s.at[i] > 126 || s.at[i] == '(' || s.at[i] == ')' || s.at[i] == '\\' ||
-		    s.at[i] == '"' || s.at[i] == '<' || s.at[i] == '>' || s.at[i] == ';')
+		if (s.at[i] <= 32 || s.at[i] > 126 || s.at[i] == '(' || s.at[i] == ')' ||
+		    s.at[i] == '\\' || s.at[i] == '"' || s.at[i] == '<' || s.at[i] == '>' ||
+		    s.at[i] == ';')
 			return false;
 	return true;
 }
@@ -29,7 +31,8 @@ hello(struct session *s, struct slice name, bool esmtp)
 	char *copy;
 
 	if (!name_ok(name)) {
-		session_bad(s, 501, "5.5.4", "Say %s and your host name, or your address as [192.0.2.1]",
+		session_bad(s, 501, "5.5.4",
+		    "Say %s and your host name, or your address as [192.0.2.1]",
 		    esmtp ? "EHLO" : "HELO");
 		return false;
 	}
@@ -75,7 +78,8 @@ cmd_ehlo(struct session *s, struct slice args)
 	offer(&out, "8BITMIME");
 	if (!s->tls && s->kind != LISTEN_LOCAL && smtpd_tls() != NULL)
 		offer(&out, "STARTTLS");
-	if (s->tls && s->user == NULL && (s->kind == LISTEN_SUBMISSION || s->kind == LISTEN_SUBMISSIONS))
+	if (s->tls && s->user == NULL &&
+	    (s->kind == LISTEN_SUBMISSION || s->kind == LISTEN_SUBMISSIONS))
 		offer(&out, "AUTH PLAIN LOGIN");
 	if (s->proxy)
 		offer(&out, "XCLIENT NAME ADDR PORT HELO");

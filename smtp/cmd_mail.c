@@ -1,7 +1,7 @@
 /* cmd_mail - MAIL: a message begins (RFC 5321 4.1.1.2)
  *
- * On the submission listeners its sender must have logged in (or be on a trusted network) and may only use
- * addresses that the directory says are the user's. */
+ * On the submission listeners its sender must have logged in (or be on a trusted network) and may
+ * only use addresses that the directory says are the user's. */
 #include "base/role.h"
 #include "conf/conf.h"
 #include "smtp/command.h"
@@ -32,9 +32,11 @@ sender_is(void *arg, struct frame *answer)
 		begin(s);
 	} else {
 		if (answer == NULL)
-			session_reply(s, 451, "4.3.0", "The directory cannot be asked now; please try again later");
+			session_reply(s, 451, "4.3.0",
+			    "The directory cannot be asked now; please try again later");
 		else
-			session_reply(s, 553, "5.7.1", "%s", why[0] != '\0' ? why : "You may not send as this address");
+			session_reply(s, 553, "5.7.1", "%s",
+			    why[0] != '\0' ? why : "You may not send as this address");
 		if (answer != NULL)
 			session_refused(s, NULL, why);
 		transaction_free(&s->tx);
@@ -52,7 +54,8 @@ ask_sender(struct session *s)
 	wire_put_text(b, s->tx->from);
 	s->token = link_request(role_link(ROLE_DIRECTORY), -1, sender_is, s);
 	if (s->token == 0) {
-		session_reply(s, 451, "4.3.0", "The directory cannot be asked now; please try again later");
+		session_reply(
+		    s, 451, "4.3.0", "The directory cannot be asked now; please try again later");
 		transaction_free(&s->tx);
 	}
 }
@@ -71,8 +74,8 @@ read_args(struct session *s, struct slice args, struct path *from, struct params
 	}
 	path = path_read(&args, from);
 	if (path != PATH_OK) {
-		session_bad(s, path == PATH_NOT_ASCII ? 553 : 501, path == PATH_NOT_ASCII ? "5.6.7" : "5.1.7", "%s",
-		    path_why(path));
+		session_bad(s, path == PATH_NOT_ASCII ? 553 : 501,
+		    path == PATH_NOT_ASCII ? "5.6.7" : "5.1.7", "%s", path_why(path));
 		return false;
 	}
 	status = params_read(args, PARAMS_MAIL, params, &culprit);
@@ -81,8 +84,8 @@ read_args(struct session *s, struct slice args, struct path *from, struct params
 			status = PARAMS_UNKNOWN;
 			culprit = SLICE("AUTH");
 		}
-		session_bad(s, status == PARAMS_UNKNOWN ? 555 : 501, "5.5.4", "%s: %s", command_echo(culprit),
-		    params_why(status));
+		session_bad(s, status == PARAMS_UNKNOWN ? 555 : 501, "5.5.4", "%s: %s",
+		    command_echo(culprit), params_why(status));
 		return false;
 	}
 	return true;
@@ -102,13 +105,15 @@ cmd_mail(struct session *s, struct slice args)
 	struct path from;
 
 	if (is_submission(s) && !session_may_relay(s)) {
-		session_bad(s, 530, "5.7.0", "Log in first%s", s->tls ? "" : ": STARTTLS, then AUTH");
+		session_bad(
+		    s, 530, "5.7.0", "Log in first%s", s->tls ? "" : ": STARTTLS, then AUTH");
 		return;
 	}
 	if (!read_args(s, args, &from, &params))
 		return;
 	if (params.size > (uint64_t)conf->limits.message_size) {
-		session_reply(s, 552, "5.3.4", "The message is too big; this server takes at most %lld bytes",
+		session_reply(s, 552, "5.3.4",
+		    "The message is too big; this server takes at most %lld bytes",
 		    (long long)conf->limits.message_size);
 		session_refused(s, NULL, "the message is too big");
 		return;
@@ -120,7 +125,8 @@ cmd_mail(struct session *s, struct slice args)
 		return;
 	}
 	s->tx->declared = params.size;
-	s->tx->flags = (params.eight_bit ? ENVELOPE_8BIT : 0) | (session_may_relay(s) ? ENVELOPE_SUBMITTED : 0);
+	s->tx->flags = (params.eight_bit ? ENVELOPE_8BIT : 0) |
+		       (session_may_relay(s) ? ENVELOPE_SUBMITTED : 0);
 	if (s->user != NULL)
 		ask_sender(s);
 	else

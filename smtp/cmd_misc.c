@@ -27,6 +27,7 @@ cmd_quit(struct session *s, struct slice args)
 	(void)args;
 	session_reply(s, 221, "2.0.0", "%s says goodbye", role_conf()->hostname);
 	session_close(s);
+	s->linger = false; /* it waits for us, and sends no more */
 }
 
 /* Whether a mailbox exists is told at RCPT only (RFC 5321 7.3). */
@@ -36,7 +37,8 @@ cmd_vrfy(struct session *s, struct slice args)
 	if (args.len == 0)
 		session_bad(s, 501, "5.5.4", "VRFY needs an address");
 	else
-		session_reply(s, 252, "2.1.5", "Send mail to it and see; this server does not say beforehand");
+		session_reply(s, 252, "2.1.5",
+		    "Send mail to it and see; this server does not say beforehand");
 }
 
 void

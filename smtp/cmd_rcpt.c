@@ -1,7 +1,8 @@
 /* cmd_rcpt - RCPT: one more recipient (RFC 5321 4.1.1.3)
  *
- * The directory says whether the mailbox exists, whose it is and where it leads; so mail that cannot be delivered is
- * refused here and never bounced. Where an address leads to goes into the envelope, each place once. */
+ * The directory says whether the mailbox exists, whose it is and where it leads; so mail that
+ * cannot be delivered is refused here and never bounced. Where an address leads to goes into the
+ * envelope, each place once. */
 #include <string.h>
 
 #include "base/log.h"
@@ -63,7 +64,8 @@ relay_to(struct session *s, const char *to, const char *why)
 	struct rcpt r = { RCPT_REMOTE, to, "", "", to };
 
 	if (!session_may_relay(s))
-		refuse(s, 550, "5.7.1", to, why[0] != '\0' ? why : "this server does not relay to other domains");
+		refuse(s, 550, "5.7.1", to,
+		    why[0] != '\0' ? why : "this server does not relay to other domains");
 	else if (transaction_add(s->tx, &r) == -1)
 		session_no_memory(s);
 	else
@@ -79,7 +81,8 @@ decide(struct session *s, const char *to, struct wire *in)
 	switch (status) {
 	case RCPT_OK:
 		if (add_all(s, in) == -1)
-			refuse(s, 451, "4.3.0", to, "it leads to too many mailboxes for this message");
+			refuse(
+			    s, 451, "4.3.0", to, "it leads to too many mailboxes for this message");
 		else
 			accepted(s, to);
 		break;
@@ -111,7 +114,8 @@ rcpt_is(void *arg, struct frame *answer)
 
 	session_answered(s);
 	if (answer == NULL)
-		session_reply(s, 451, "4.3.0", "The directory cannot be asked now; please try again later");
+		session_reply(
+		    s, 451, "4.3.0", "The directory cannot be asked now; please try again later");
 	else
 		decide(s, q->to, &answer->in);
 	session_run(s);
@@ -132,7 +136,8 @@ ask(struct session *s, const char *to)
 	wire_put_text(request_begin(MSG_DIR_RCPT), to);
 	s->token = link_request(role_link(ROLE_DIRECTORY), -1, rcpt_is, q);
 	if (s->token == 0)
-		session_reply(s, 451, "4.3.0", "The directory cannot be asked now; please try again later");
+		session_reply(
+		    s, 451, "4.3.0", "The directory cannot be asked now; please try again later");
 }
 
 void
@@ -150,18 +155,20 @@ cmd_rcpt(struct session *s, struct slice args)
 	}
 	path = path_read(&args, &to);
 	if (path != PATH_OK || to.text[0] == '\0') {
-		session_bad(s, path == PATH_NOT_ASCII ? 553 : 501, path == PATH_NOT_ASCII ? "5.6.7" : "5.1.3", "%s",
+		session_bad(s, path == PATH_NOT_ASCII ? 553 : 501,
+		    path == PATH_NOT_ASCII ? "5.6.7" : "5.1.3", "%s",
 		    path_why(path == PATH_OK ? PATH_SYNTAX : path));
 		return;
 	}
 	status = params_read(args, PARAMS_RCPT, &params, &culprit);
 	if (status != PARAMS_OK) {
-		session_bad(s, status == PARAMS_UNKNOWN ? 555 : 501, "5.5.4", "%s: %s", command_echo(culprit),
-		    params_why(status));
+		session_bad(s, status == PARAMS_UNKNOWN ? 555 : 501, "5.5.4", "%s: %s",
+		    command_echo(culprit), params_why(status));
 		return;
 	}
 	if (s->tx->accepted >= (size_t)role_conf()->limits.recipients) {
-		session_reply(s, 452, "4.5.3", "Too many recipients for one message; send the rest in another");
+		session_reply(s, 452, "4.5.3",
+		    "Too many recipients for one message; send the rest in another");
 		return;
 	}
 	ask(s, to.text);

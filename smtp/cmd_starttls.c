@@ -1,7 +1,7 @@
 /* cmd_starttls - go on in TLS (RFC 3207)
  *
- * What the client sent behind the command came in plain text, from anyone: it is thrown away before the handshake, and so
- * is all that was said before (who it is, what it began). */
+ * What the client sent behind the command came in plain text, from anyone: it is thrown away before
+ * the handshake, and so is all that was said before (who it is, what it began). */
 #include "base/log.h"
 #include "smtp/command.h"
 
@@ -22,7 +22,8 @@ cmd_starttls(struct session *s, struct slice args)
 	session_reply(s, 220, "2.0.0", "Go on in TLS");
 	ahead = channel_discard(s->channel);
 	if (ahead > 0)
-		log_warning("%s: %zu bytes sent behind STARTTLS in plain text were thrown away", s->ip, ahead);
+		log_warning("%s: %zu bytes sent behind STARTTLS in plain text were thrown away",
+		    s->ip, ahead);
 	session_enter(s, SESSION_TLS);
 	if (channel_start_tls(s->channel, smtpd_tls(), true, NULL) == -1)
 		session_close(s);

@@ -1,8 +1,8 @@
 /* cmd_xclient - XCLIENT: a proxy that we trust says who the client really is
  *
- * "XCLIENT ADDR=192.0.2.1 NAME=mx.example HELO=mx.example PORT=1234", values in xtext (RFC 3461 4). LOGIN is not
- * taken: who a user is, only `auth` says. The session then begins anew, with a banner. A HELO given here stands, whatever
- * the proxy says in EHLO later. */
+ * "XCLIENT ADDR=192.0.2.1 NAME=mx.example HELO=mx.example PORT=1234", values in xtext (RFC 3461 4).
+ * LOGIN is not taken: who a user is, only `auth` says. The session then begins anew, with a banner.
+ * A HELO given here stands, whatever the proxy says in EHLO later. */
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +30,8 @@ xtext(struct slice in, char out[static VALUE_MAX])
 		char c = in.at[i];
 
 		if (c == '+') {
-			char hex[3] = { i + 1 < in.len ? in.at[i + 1] : 'x', i + 2 < in.len ? in.at[i + 2] : 'x', 0 };
+			char hex[3] = { i + 1 < in.len ? in.at[i + 1] : 'x',
+				i + 2 < in.len ? in.at[i + 2] : 'x', 0 };
 			char *end;
 
 			c = (char)strtoul(hex, &end, 16);
@@ -60,7 +61,8 @@ take_addr(struct claim *c, const char *value)
 	int family = strchr(text, ':') != NULL ? AF_INET6 : AF_INET;
 
 	/* read and written again, so that one address has one form */
-	c->has_ip = inet_pton(family, text, bytes) == 1 && inet_ntop(family, bytes, c->ip, sizeof(c->ip)) != NULL;
+	c->has_ip = inet_pton(family, text, bytes) == 1 &&
+		    inet_ntop(family, bytes, c->ip, sizeof(c->ip)) != NULL;
 	return c->has_ip;
 }
 
@@ -147,7 +149,8 @@ cmd_xclient(struct session *s, struct slice args)
 
 		args = slice_trim(args);
 		if (!take(&claim, word)) {
-			session_bad(s, 501, "5.5.4", "XCLIENT: %s is not understood", command_echo(word));
+			session_bad(
+			    s, 501, "5.5.4", "XCLIENT: %s is not understood", command_echo(word));
 			return;
 		}
 	}

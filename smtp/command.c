@@ -27,7 +27,8 @@ const struct command commands[] = {
 	{ "HELP", cmd_help, ANY, 0, "HELP" },
 	{ "STARTTLS", cmd_starttls, READY, NO_ARGUMENTS | ENDS_PIPELINE, "STARTTLS" },
 	{ "AUTH", cmd_auth, IN(IDLE), ENDS_PIPELINE, "AUTH PLAIN|LOGIN [initial response]" },
-	{ "XCLIENT", cmd_xclient, READY, ENDS_PIPELINE | HIDDEN, "XCLIENT ADDR=... NAME=... HELO=... PORT=..." },
+	{ "XCLIENT", cmd_xclient, READY, ENDS_PIPELINE | HIDDEN,
+	    "XCLIENT ADDR=... NAME=... HELO=... PORT=..." },
 	/* a browser that was made to speak to us (cross-protocol attack): never go on reading */
 	{ "GET", cmd_web, ANY, HIDDEN, "" },
 	{ "POST", cmd_web, ANY, HIDDEN, "" },
@@ -71,7 +72,8 @@ out_of_order(struct session *s, const struct command *c)
 	else if (c->run == cmd_rcpt)
 		why = "say MAIL FROM first";
 	else if (c->run == cmd_data)
-		why = s->state == SESSION_MAIL ? "no recipient was accepted" : "say MAIL FROM and RCPT TO first";
+		why = s->state == SESSION_MAIL ? "no recipient was accepted"
+					       : "say MAIL FROM and RCPT TO first";
 	else if (s->state == SESSION_MAIL || s->state == SESSION_RCPT)
 		why = "not within a message";
 	session_bad(s, 503, "5.5.1", "%s: %s", c->verb, why);
@@ -87,7 +89,8 @@ run(struct session *s, struct slice line)
 	line_split(line, &verb, &args);
 	c = command_find(verb);
 	if (c == NULL) {
-		session_bad(s, 500, "5.5.1", "%s is no command here; HELP lists them", command_echo(verb));
+		session_bad(
+		    s, 500, "5.5.1", "%s is no command here; HELP lists them", command_echo(verb));
 		return;
 	}
 	if (!(c->legal & 1u << s->state)) {
@@ -142,7 +145,8 @@ command_input(struct session *s)
 		return skip(s);
 	case LINE_BAD:
 		channel_consume(s->channel, used);
-		session_bad(s, 500, "5.5.2", "A command must end with CR LF, and hold no other CR, LF or NUL");
+		session_bad(s, 500, "5.5.2",
+		    "A command must end with CR LF, and hold no other CR, LF or NUL");
 		return true;
 	case LINE_OK:
 		memcpy(copy, line.at, line.len);

@@ -9,13 +9,13 @@ typedef void command_fn(struct session *s, struct slice args);
 enum command_trait {
 	NO_ARGUMENTS = 1,
 	ENDS_PIPELINE = 2, /* the client has to wait for its reply (RFC 2920 3.1) */
-	HIDDEN = 4	   /* not in HELP */
+	HIDDEN = 4         /* not in HELP */
 };
 
 struct command {
 	const char *verb;
 	command_fn *run;
-	unsigned legal;	 /* states it may be given in */
+	unsigned legal; /* states it may be given in */
 	unsigned traits;
 	const char *usage;
 };
@@ -28,7 +28,7 @@ bool command_input(struct session *s);
 /* A word of the client for a reply: cut and printable. Four of them may be in use at once. */
 const char *command_echo(struct slice word);
 
-command_fn cmd_helo, cmd_ehlo, cmd_mail, cmd_rcpt, cmd_data, cmd_rset, cmd_noop, cmd_quit, cmd_vrfy, cmd_help, cmd_starttls,
-    cmd_auth, cmd_xclient, cmd_web;
+command_fn cmd_helo, cmd_ehlo, cmd_mail, cmd_rcpt, cmd_data, cmd_rset, cmd_noop, cmd_quit, cmd_vrfy,
+    cmd_help, cmd_starttls, cmd_auth, cmd_xclient, cmd_web;
 
 #endif

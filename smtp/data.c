@@ -1,15 +1,16 @@
 /* data - DATA: the body comes in (RFC 5321 4.1.1.4)
  *
- * Up to 32 KiB it is gathered in memory; when it grows longer, all of it goes to queue piece by piece, as fast as queue takes it, so
- * a large message costs smtpd no more than a small one. A message that is bad (see dot.h) or too big is swallowed to its
- * true end, within bounds, and then refused. */
+ * Up to 32 KiB it is gathered in memory; when it grows longer, all of it goes to queue piece by
+ * piece, as fast as queue takes it, so a large message costs smtpd no more than a small one. A
+ * message that is bad (see dot.h) or too big is swallowed to its true end, within bounds, and then
+ * refused. */
 #include "base/qid.h"
 #include "base/role.h"
 #include "conf/conf.h"
 #include "smtp/command.h"
 #include "smtp/spool.h"
 
-#define PROGRESS 1024		     /* bytes that show a client is not just keeping us busy */
+#define PROGRESS 1024               /* bytes that show a client is not just keeping us busy */
 #define SWALLOW_EXTRA (1024 * 1024) /* beyond twice the limit */
 
 void
@@ -107,10 +108,12 @@ file_is(void *arg, struct frame *answer)
 	if (status == PUT_OK && fd >= 0)
 		deliver_begin(s);
 	else if (status == PUT_FULL)
-		deliver_refuse(s, 452, "4.3.1", "%s", why[0] != '\0' ? why : "The disk is full; please try again later");
+		deliver_refuse(s, 452, "4.3.1", "%s",
+		    why[0] != '\0' ? why : "The disk is full; please try again later");
 	else
 		deliver_refuse(s, 451, "4.3.0", "%s",
-		    why[0] != '\0' ? why : "The message cannot be stored now; please try again later");
+		    why[0] != '\0' ? why
+				   : "The message cannot be stored now; please try again later");
 	session_run(s);
 }
 
@@ -126,16 +129,19 @@ finish(struct session *s)
 	if (t->dot.fault != DOT_FINE) {
 		deliver_refuse(s, 550, "5.5.2", "%s", dot_why(t->dot.fault));
 	} else if (t->too_big) {
-		deliver_refuse(s, 552, "5.3.4", "The message is too big; this server takes at most %lld bytes",
+		deliver_refuse(s, 552, "5.3.4",
+		    "The message is too big; this server takes at most %lld bytes",
 		    (long long)conf->limits.message_size);
 	} else if (t->failed != NULL) {
 		deliver_refuse(s, 451, "4.3.0", "%s", t->failed);
 	} else if (t->head.received > (uint64_t)conf->limits.hops) {
-		deliver_refuse(s, 554, "5.4.6", "The message has passed %u servers; it runs in a circle", t->head.received);
+		deliver_refuse(s, 554, "5.4.6",
+		    "The message has passed %u servers; it runs in a circle", t->head.received);
 	} else if (t->spool != NULL) {
 		s->token = spool_end(t->spool, t->size, file_is, s);
 		if (s->token == 0)
-			deliver_refuse(s, 451, "4.3.0", "Mail cannot be stored now; please try again later");
+			deliver_refuse(
+			    s, 451, "4.3.0", "Mail cannot be stored now; please try again later");
 	} else {
 		deliver_begin(s);
 	}

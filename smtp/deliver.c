@@ -1,7 +1,8 @@
 /* deliver - from the end of data to its reply: judge, sign, store
  *
- * filter judges it (unless all filters are off), signer signs it when its sender logged in, queue stores it; each is one question
- * and one answer, and only queue's yes becomes 250. Whoever is away or fails costs the client a 4xx, never a guess. */
+ * filter judges it (unless all filters are off), signer signs it when its sender logged in, queue
+ * stores it; each is one question and one answer, and only queue's yes becomes 250. Whoever is away
+ * or fails costs the client a 4xx, never a guess. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,10 +52,12 @@ refuse_as(struct session *s, int code, const char *enhanced, const char *reply)
 	int own = 0;
 	char status[12], text[480];
 
-	if (is_digit(reply[0]) && sscanf(reply, "%3d %11[0-9.] %479[^\n]", &own, status, text) == 3 &&
+	if (is_digit(reply[0]) &&
+	    sscanf(reply, "%3d %11[0-9.] %479[^\n]", &own, status, text) == 3 &&
 	    own / 100 == code / 100 && status[0] == (char)('0' + code / 100))
 		deliver_refuse(s, own, status, "%s", text);
-	else if (is_digit(reply[0]) && sscanf(reply, "%3d %479[^\n]", &own, text) == 2 && own / 100 == code / 100)
+	else if (is_digit(reply[0]) && sscanf(reply, "%3d %479[^\n]", &own, text) == 2 &&
+		 own / 100 == code / 100)
 		deliver_refuse(s, own, enhanced, "%s", text);
 	else
 		deliver_refuse(s, code, enhanced, "%s", reply);
@@ -102,15 +105,18 @@ judged(struct session *s, struct wire *in)
 		/* fall through */
 	case VERDICT_ACCEPT:
 		if (keep_judgement(t, prefix, cuts) == -1)
-			deliver_refuse(s, 451, "4.7.1", "The filter's answer cannot be used; please try again later");
+			deliver_refuse(s, 451, "4.7.1",
+			    "The filter's answer cannot be used; please try again later");
 		else
 			sign(s);
 		break;
 	case VERDICT_REFUSE:
-		refuse_as(s, 550, "5.7.1", reply[0] != '\0' ? reply : "The message was refused by policy");
+		refuse_as(s, 550, "5.7.1",
+		    reply[0] != '\0' ? reply : "The message was refused by policy");
 		break;
 	default:
-		refuse_as(s, 451, "4.7.1", reply[0] != '\0' ? reply : "The message cannot be judged now");
+		refuse_as(
+		    s, 451, "4.7.1", reply[0] != '\0' ? reply : "The message cannot be judged now");
 		break;
 	}
 }
@@ -122,7 +128,8 @@ filter_is(void *arg, struct frame *answer)
 
 	session_answered(s);
 	if (answer == NULL)
-		deliver_refuse(s, 451, "4.7.1", "The filter did not answer; please try again later");
+		deliver_refuse(
+		    s, 451, "4.7.1", "The filter did not answer; please try again later");
 	else
 		judged(s, &answer->in);
 	session_run(s);
@@ -154,7 +161,8 @@ void
 deliver_begin(struct session *s)
 {
 	if (received_write(&s->tx->trace, s, clock_now()) == -1)
-		deliver_refuse(s, 451, "4.3.0", "The trace fields do not fit; please try again later");
+		deliver_refuse(
+		    s, 451, "4.3.0", "The trace fields do not fit; please try again later");
 	else if (conf_filters_on(role_conf()))
 		filter(s);
 	else
@@ -181,7 +189,8 @@ sign_is(void *arg, struct frame *answer)
 	if (status == 1)
 		t->signature = pool_slice(t->pool, fields);
 	if (status > 1 || (status == 1 && t->signature.at == NULL))
-		deliver_refuse(s, 451, "4.3.0", "The message cannot be signed now; please try again later%s%s",
+		deliver_refuse(s, 451, "4.3.0",
+		    "The message cannot be signed now; please try again later%s%s",
 		    why[0] != '\0' ? ": " : "", why);
 	else
 		store(s);
@@ -205,7 +214,8 @@ sign(struct session *s)
 	wire_put_bytes(b, buf_all(&t->body));
 	s->token = link_request(role_link(ROLE_SIGNER), body_fd(t), sign_is, s);
 	if (s->token == 0)
-		deliver_refuse(s, 451, "4.3.0", "The message cannot be signed now; please try again later");
+		deliver_refuse(
+		    s, 451, "4.3.0", "The message cannot be signed now; please try again later");
 }
 
 /* -- queue */
@@ -233,14 +243,17 @@ put_is(void *arg, struct frame *answer)
 		s->errors = 0;
 		break;
 	case PUT_FULL:
-		deliver_refuse(s, 452, "4.3.1", "%s", why[0] != '\0' ? why : "The disk is full; please try again later");
+		deliver_refuse(s, 452, "4.3.1", "%s",
+		    why[0] != '\0' ? why : "The disk is full; please try again later");
 		break;
 	case PUT_REFUSED:
-		deliver_refuse(s, 550, "5.7.1", "%s", why[0] != '\0' ? why : "The message was refused");
+		deliver_refuse(
+		    s, 550, "5.7.1", "%s", why[0] != '\0' ? why : "The message was refused");
 		break;
 	default:
 		deliver_refuse(s, 451, "4.3.0", "%s",
-		    why[0] != '\0' ? why : "The message cannot be stored now; please try again later");
+		    why[0] != '\0' ? why
+				   : "The message cannot be stored now; please try again later");
 		break;
 	}
 	session_run(s);
@@ -249,8 +262,8 @@ put_is(void *arg, struct frame *answer)
 static size_t
 rcpt_cost(const struct rcpt *r)
 {
-	return WIRE_COST(8) + WIRE_COST(strlen(r->address)) + WIRE_COST(strlen(r->home)) + WIRE_COST(strlen(r->folder)) +
-	    WIRE_COST(strlen(r->original));
+	return WIRE_COST(8) + WIRE_COST(strlen(r->address)) + WIRE_COST(strlen(r->home)) +
+	       WIRE_COST(strlen(r->folder)) + WIRE_COST(strlen(r->original));
 }
 
 /* Recipients i.. that fit into `room` go into `out`; the first that is left. */
@@ -266,7 +279,8 @@ put_rcpts(struct buf *out, const struct transaction *t, size_t i, size_t room)
 	return i;
 }
 
-/* Recipients for which QUEUE_PUT has no room go ahead of it; the first that is left, SIZE_MAX when a frame was not taken. */
+/* Recipients for which QUEUE_PUT has no room go ahead of it; the first that is left, SIZE_MAX when
+ * a frame was not taken. */
 static size_t
 put_ahead(struct link *queue, const struct transaction *t)
 {
@@ -292,9 +306,15 @@ static int
 put_envelope(struct buf *out, const struct session *s, const struct buf *prefix, size_t first)
 {
 	const struct transaction *t = s->tx;
-	struct envelope e = { .qid = t->qid, .flags = t->flags | (t->spool != NULL ? ENVELOPE_SPOOLED : 0),
-		.from = t->from, .msgid = t->head.msgid, .ip = s->ip, .prefix = buf_all(prefix), .size = t->size,
-		.body = buf_all(&t->body), .n_cuts = t->n_cuts };
+	struct envelope e = { .qid = t->qid,
+		.flags = t->flags | (t->spool != NULL ? ENVELOPE_SPOOLED : 0),
+		.from = t->from,
+		.msgid = t->head.msgid,
+		.ip = s->ip,
+		.prefix = buf_all(prefix),
+		.size = t->size,
+		.body = buf_all(&t->body),
+		.n_cuts = t->n_cuts };
 
 	if (s->user != NULL)
 		e.ticket = (struct slice){ s->ticket, TICKET_LEN };
@@ -324,11 +344,14 @@ store(struct session *s)
 
 	buf_init(&prefix, ENVELOPE_PREFIX_MAX);
 	if (put_prefix(&prefix, t) == -1)
-		deliver_refuse(s, 451, "4.3.0", "The fields to be added do not fit; please try again later");
-	else if (first != SIZE_MAX && put_envelope(request_begin(MSG_QUEUE_PUT), s, &prefix, first) == 0 &&
-	    (s->token = link_request(queue, -1, put_is, s)) != 0)
+		deliver_refuse(
+		    s, 451, "4.3.0", "The fields to be added do not fit; please try again later");
+	else if (first != SIZE_MAX &&
+		 put_envelope(request_begin(MSG_QUEUE_PUT), s, &prefix, first) == 0 &&
+		 (s->token = link_request(queue, -1, put_is, s)) != 0)
 		s->progress = true;
 	else
-		deliver_refuse(s, 451, "4.3.0", "Mail cannot be stored now; please try again later");
+		deliver_refuse(
+		    s, 451, "4.3.0", "Mail cannot be stored now; please try again later");
 	buf_free(&prefix);
 }

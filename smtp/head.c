@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-/* Is the line the field `name` (which ends in ':')? Blanks before the colon are obsolete but legal. */
+/* Is the line the field `name` (which ends in ':')? Blanks before the colon are obsolete but legal.
+ */
 static bool
 is_field(struct slice line, struct slice name)
 {
@@ -16,7 +17,8 @@ is_field(struct slice line, struct slice name)
 	return slice_eq_nocase(slice_trim(slice_first(line, (size_t)colon)), name);
 }
 
-/* The id: from '<' to '>' in the value, which may stand in the next, folded line. Only printable ASCII is kept. */
+/* The id: from '<' to '>' in the value, which may stand in the next, folded line. Only printable
+ * ASCII is kept. */
 static void
 take_msgid(struct head *h, struct slice value)
 {
@@ -55,7 +57,8 @@ take_field(struct head *h, struct slice line, struct slice rest)
 			break;
 		h->has_msgid = true;
 		value = (size_t)slice_find(line, ':') + 1;
-		if (slice_trim(slice_skip(line, value)).len == 0 && rest.len > 0 && (rest.at[0] == ' ' || rest.at[0] == '\t'))
+		if (slice_trim(slice_skip(line, value)).len == 0 && rest.len > 0 &&
+		    (rest.at[0] == ' ' || rest.at[0] == '\t'))
 			take_msgid(h, slice_first(rest, HEAD_MSGID_SIZE));
 		else
 			take_msgid(h, slice_skip(line, value));
@@ -78,7 +81,8 @@ head_read(struct head *h, struct slice message, bool whole)
 		}
 		if (line.at[0] == ' ' || line.at[0] == '\t')
 			continue;
-		if (slice_find(line, ':') < 0) { /* no field: the body began without an empty line */
+		if (slice_find(line, ':') <
+		    0) { /* no field: the body began without an empty line */
 			h->complete = true;
 			return;
 		}

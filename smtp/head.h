@@ -10,7 +10,7 @@
 
 struct head {
 	unsigned received; /* Received fields: hops so far */
-	bool complete;	   /* its end was seen */
+	bool complete;     /* its end was seen */
 	bool has_date, has_msgid;
 	char msgid[HEAD_MSGID_SIZE]; /* with its brackets, or "" */
 };

@@ -1,7 +1,8 @@
 /* listener - the sockets that clients connect to
  *
- * Each wake-up accepts what is there, up to a batch, so that one busy listener does not starve the others. Every process of smtpd
- * waits on the same sockets. When descriptors run out, accepting rests for a moment instead of spinning. */
+ * Each wake-up accepts what is there, up to a batch, so that one busy listener does not starve the
+ * others. Every process of smtpd waits on the same sockets. When descriptors run out, accepting
+ * rests for a moment instead of spinning. */
 #include "smtp/listener.h"
 
 #include <arpa/inet.h>
@@ -26,6 +27,7 @@
 static struct listener {
 	int fd;
 	enum listener_kind kind;
+	char address[256];
 	struct event *ready, *rested;
 } listeners[LISTENERS_MAX];
 static unsigned n_listeners;
@@ -86,10 +88,12 @@ welcome(struct listener *l, int fd, const struct sockaddr_storage *from)
 		session_start(fd, &peer, slot);
 		break;
 	case CLIENTS_TOO_MANY:
-		session_turn_away(fd, &peer, "This server has too many connections; please try again later");
+		session_turn_away(
+		    fd, &peer, "This server has too many connections; please try again later");
 		break;
 	case CLIENTS_TOO_MANY_FROM_ONE:
-		session_turn_away(fd, &peer, "You have too many connections to this server; please close some");
+		session_turn_away(
+		    fd, &peer, "You have too many connections to this server; please close some");
 		break;
 	}
 }
@@ -125,7 +129,8 @@ on_ready(evutil_socket_t listening, short what, void *arg)
 	for (int i = 0; i < BATCH; i++) {
 		struct sockaddr_storage from = { 0 };
 		socklen_t len = sizeof(from);
-		int fd = accept4(listening, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = accept4(
+		    listening, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
 			welcome(l, fd, &from);
@@ -155,7 +160,15 @@ listener_add(int fd, enum listener_kind kind, const char *name, const char *addr
 	struct listener *l = &listeners[n_listeners];
 	int on = 1;
 
-	if (n_listeners == LISTENERS_MAX || kind == LISTEN_LMTP || kind > LISTEN_LOCAL || role_stopping()) {
+	/* a reload may send the ones that we have */
+	for (unsigned i = 0; i < n_listeners; i++) {
+		if (listeners[i].kind == kind && strcmp(listeners[i].address, address) == 0) {
+			close(fd);
+			return;
+		}
+	}
+	if (n_listeners == LISTENERS_MAX || kind == LISTEN_LMTP || kind > LISTEN_LOCAL ||
+	    role_stopping()) {
 		log_error("listener \"%s\" (%s) cannot be served", name, address);
 		close(fd);
 		return;
@@ -166,6 +179,7 @@ listener_add(int fd, enum listener_kind kind, const char *name, const char *addr
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	l->fd = fd;
 	l->kind = kind;
+	slice_copy(slice_of(address), l->address, sizeof(l->address));
 	n_listeners++;
 	if (started)
 		start(l);

@@ -4,7 +4,8 @@
 
 #include "base/msg.h"
 
-/* Takes the listening descriptor over. Before listeners_start it is only kept. */
+/* Takes the listening descriptor over. Before listeners_start it is only kept. One of a kind and
+ * address that is there already is not added again. */
 void listener_add(int fd, enum listener_kind kind, const char *name, const char *address);
 /* Accept from now on. */
 void listeners_start(void);

@@ -43,7 +43,7 @@ smtp_smtpd_LDADD = smtp/proto/libproto.a base/libtls.a $(ROLE_LIBS) $(OPENSSL_LI
 # unit tests
 check_PROGRAMS += tests/unit/smtp/test_path tests/unit/smtp/test_line tests/unit/smtp/test_params tests/unit/smtp/test_dot \
 	tests/unit/smtp/test_reply tests/unit/smtp/test_base64 tests/unit/smtp/test_head tests/unit/smtp/test_clients \
-	tests/unit/smtp/test_command
+	tests/unit/smtp/test_command tests/unit/smtp/test_channel
 PROTO_TEST_LIBS = smtp/proto/libproto.a base/libbase.a $(UNIT_LIBS)
 tests_unit_smtp_test_path_SOURCES = tests/unit/smtp/test_path.c
 tests_unit_smtp_test_path_LDADD = $(PROTO_TEST_LIBS)
@@ -65,6 +65,10 @@ tests_unit_smtp_test_command_SOURCES = tests/unit/smtp/test_command.c smtp/comma
 tests_unit_smtp_test_command_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
 tests_unit_smtp_test_command_LDADD = $(PROTO_TEST_LIBS)
 
+tests_unit_smtp_test_channel_SOURCES = tests/unit/smtp/test_channel.c
+tests_unit_smtp_test_channel_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
+tests_unit_smtp_test_channel_LDADD = smtp/proto/libproto.a base/libtls.a $(BASE_LIBS) $(OPENSSL_LIBS) $(UNIT_LIBS)
+
 # fuzzing: ./configure CC=clang, then make tests/fuzz/smtp_dot and so on
 SMTP_FUZZERS = tests/fuzz/smtp_path tests/fuzz/smtp_line tests/fuzz/smtp_dot tests/fuzz/smtp_reply
 EXTRA_PROGRAMS += $(SMTP_FUZZERS)
@@ -79,3 +83,4 @@ tests_fuzz_smtp_dot_SOURCES = tests/fuzz/smtp_dot.c $(SMTP_FUZZ_SOURCES)
 tests_fuzz_smtp_dot_CFLAGS = $(SMTP_FUZZ_FLAGS)
 tests_fuzz_smtp_reply_SOURCES = tests/fuzz/smtp_reply.c $(SMTP_FUZZ_SOURCES)
 tests_fuzz_smtp_reply_CFLAGS = $(SMTP_FUZZ_FLAGS)
+EXTRA_DIST += tests/system/smtpd_role.py tests/system/test_smtpd_role.py

@@ -1,7 +1,8 @@
 /* received - the trace field that says how a message came to us (RFC 5321 4.4, 3848)
  *
- * "from" is what the client called itself and where it really was; a proxy's word for its host name is added. Users' own
- * programs may leave out Date and Message-ID: then they are made here (RFC 6409 8). */
+ * "from" is what the client called itself and where it really was; a proxy's word for its host name
+ * is added. Users' own programs may leave out Date and Message-ID: then they are made here (RFC
+ * 6409 8). */
 #include <openssl/rand.h>
 #include <stdio.h>
 
@@ -27,8 +28,8 @@ put_from(struct buf *out, const struct session *s)
 	bool v6 = slice_find(slice_of(s->ip), ':') >= 0;
 
 	if (s->kind == LISTEN_LOCAL) {
-		buf_printf(out, "Received: from %s (local user, uid %u)\r\n", s->helo != NULL ? s->helo : "localhost",
-		    (unsigned)s->uid);
+		buf_printf(out, "Received: from %s (local user, uid %u)\r\n",
+		    s->helo != NULL ? s->helo : "localhost", (unsigned)s->uid);
 		return;
 	}
 	buf_printf(out, "Received: from %s (%s%s[%s%s])\r\n", s->helo != NULL ? s->helo : "unknown",

@@ -1,11 +1,13 @@
 /* session - one client's connection, from accept to close
  *
- * Everything that happens comes through session_run: it takes one step after the other (a command, a piece of a body) until
- * the client's bytes are used up or an answer has to be waited for, sends all replies in one write, and then decides in
- * settle() when the deadline is, or that the session is over. Nothing else frees a session while it runs.
+ * Everything that happens comes through session_run: it takes one step after the other (a command,
+ * a piece of a body) until the client's bytes are used up or an answer has to be waited for, sends
+ * all replies in one write, and then decides in settle() when the deadline is, or that the session
+ * is over. Nothing else frees a session while it runs.
  *
- * Deadlines: a command must be complete within limits.idle_timeout of the last reply, however it drips in; a body may
- * pause for limits.data_timeout; and no session outlives limits.session_timeout. */
+ * Deadlines: a command must be complete within limits.idle_timeout of the last reply, however it
+ * drips in; a body may pause for limits.data_timeout; and no session outlives
+ * limits.session_timeout. */
 #include "smtp/session.h"
 
 #include <assert.h>
@@ -31,6 +33,8 @@
 #define REPLY_TEXT_MAX 500
 #define BUSY_MS (10 * 60 * 1000) /* for another process to answer */
 #define CLOSE_MS (10 * 1000)
+#define LINGER_MS 2000
+#define LINGER_BYTES (4 * 1024 * 1024)
 
 static struct session *sessions;
 static unsigned n_sessions;
@@ -41,22 +45,36 @@ static void settle(struct session *s);
 
 typedef bool input_fn(struct session *s);
 
+/* A socket closed with unread bytes is reset, and the reset overtakes the last reply: so they are
+ * read. */
+static bool
+swallow(struct session *s)
+{
+	size_t n = channel_discard(s->channel);
+
+	s->swallowed += (uint32_t)n;
+	if (s->swallowed > LINGER_BYTES)
+		s->linger = false;
+	return false;
+}
+
 static const struct state_row {
 	const char *name;
-	unsigned next;	 /* states that may follow */
+	unsigned next;   /* states that may follow */
 	input_fn *input; /* what the client's bytes mean; false: nothing to do for now */
 } states[SESSION_STATES] = {
 	[SESSION_NEW] = { "new", IN(GREETED) | IN(CLOSING), NULL },
-	[SESSION_GREETED] = { "greeted", IN(IDLE) | IN(GREETED) | IN(TLS) | IN(CLOSING), command_input },
-	[SESSION_IDLE] = { "idle", IN(GREETED) | IN(IDLE) | IN(MAIL) | IN(AUTH) | IN(TLS) | IN(CLOSING),
+	[SESSION_GREETED] = { "greeted", IN(IDLE) | IN(GREETED) | IN(TLS) | IN(CLOSING),
 	    command_input },
+	[SESSION_IDLE] = { "idle",
+	    IN(GREETED) | IN(IDLE) | IN(MAIL) | IN(AUTH) | IN(TLS) | IN(CLOSING), command_input },
 	[SESSION_MAIL] = { "mail", IN(IDLE) | IN(RCPT) | IN(CLOSING), command_input },
 	[SESSION_RCPT] = { "rcpt", IN(IDLE) | IN(DATA) | IN(CLOSING), command_input },
 	[SESSION_DATA] = { "data", IN(END) | IN(CLOSING), data_input },
 	[SESSION_END] = { "end", IN(IDLE) | IN(CLOSING), NULL },
 	[SESSION_AUTH] = { "auth", IN(IDLE) | IN(CLOSING), auth_input },
 	[SESSION_TLS] = { "tls", IN(GREETED) | IN(CLOSING), NULL },
-	[SESSION_CLOSING] = { "closing", 0, NULL },
+	[SESSION_CLOSING] = { "closing", 0, swallow },
 };
 
 void
@@ -78,8 +96,8 @@ static void
 write_line(struct session *s, int code, const char *enhanced, const char *text)
 {
 	char line[REPLY_TEXT_MAX + 64];
-	int n = snprintf(line, sizeof(line) - 2, "%03d %s%s%.*s", code, enhanced != NULL ? enhanced : "",
-	    enhanced != NULL ? " " : "", REPLY_TEXT_MAX, text);
+	int n = snprintf(line, sizeof(line) - 2, "%03d %s%s%.*s", code,
+	    enhanced != NULL ? enhanced : "", enhanced != NULL ? " " : "", REPLY_TEXT_MAX, text);
 
 	for (int i = 0; i < n; i++)
 		if ((unsigned char)line[i] < 32 || line[i] == 127)
@@ -136,7 +154,9 @@ session_no_memory(struct session *s)
 void
 session_refused(const struct session *s, const char *to, const char *text)
 {
-	struct event_note note = { .event = EVENT_REFUSED, .text = text, .to = to, .ip = s->ip, .user = s->user };
+	struct event_note note = {
+		.event = EVENT_REFUSED, .text = text, .to = to, .ip = s->ip, .user = s->user
+	};
 
 	if (s->tx != NULL) {
 		note.qid = s->tx->qid;
@@ -157,8 +177,10 @@ session_may_relay(const struct session *s)
 void
 session_close(struct session *s)
 {
-	if (s->state != SESSION_CLOSING)
-		session_enter(s, SESSION_CLOSING);
+	if (s->state == SESSION_CLOSING)
+		return;
+	session_enter(s, SESSION_CLOSING);
+	s->linger = true;
 }
 
 /* The session's ticket is void from now on. */
@@ -207,7 +229,7 @@ patience(const struct session *s)
 	const struct conf *conf = role_conf();
 
 	if (s->state == SESSION_CLOSING)
-		return CLOSE_MS;
+		return s->lingering ? LINGER_MS : CLOSE_MS;
 	if (s->token != 0 || s->state == SESSION_END)
 		return BUSY_MS;
 	return s->state == SESSION_DATA ? conf->limits.data_timeout : conf->limits.idle_timeout;
@@ -234,11 +256,14 @@ on_timeout(struct session *s)
 		return;
 	}
 	if (clock_mono() >= s->ends)
-		session_reply(s, 421, "4.4.2", "This connection has lasted too long; please connect again");
+		session_reply(
+		    s, 421, "4.4.2", "This connection has lasted too long; please connect again");
 	else if (state == SESSION_DATA && s->tx->dot.fault != DOT_FINE)
-		session_reply(s, 421, "4.4.2", "No end of the message came. %s", dot_why(s->tx->dot.fault));
+		session_reply(
+		    s, 421, "4.4.2", "No end of the message came. %s", dot_why(s->tx->dot.fault));
 	else if (s->token != 0 || state == SESSION_END)
-		session_reply(s, 421, "4.3.0", "This server could not finish in time; please try again later");
+		session_reply(s, 421, "4.3.0",
+		    "This server could not finish in time; please try again later");
 	else
 		session_reply(s, 421, "4.4.2", "Nothing came from you for too long; goodbye");
 	session_close(s);
@@ -262,20 +287,37 @@ static bool
 blocked(const struct session *s)
 {
 	return s->token != 0 || channel_pending(s->channel) > 0 ||
-	    (s->state == SESSION_DATA && channel_input(s->channel).len > 0);
+	       (s->state == SESSION_DATA && channel_input(s->channel).len > 0);
+}
+
+/* All was written. True when the connection may be closed at once. */
+static bool
+end_of_linger(struct session *s)
+{
+	if (!s->linger || s->eof || role_stopping())
+		return true;
+	if (!s->lingering) {
+		s->lingering = true;
+		s->progress = true;
+		if (!s->tls)
+			shutdown(channel_fd(s->channel), SHUT_WR);
+	}
+	return false;
 }
 
 /* After all steps: the session waits, or is over. May free it. */
 static void
 settle(struct session *s)
 {
-	if (role_stopping() && s->token == 0 && (IN(GREETED) | IN(IDLE) | IN(MAIL) | IN(RCPT)) & 1u << s->state) {
-		session_reply(s, 421, "4.3.2", "This server is going down; please try again in a moment");
+	if (role_stopping() && s->token == 0 &&
+	    (IN(GREETED) | IN(IDLE) | IN(MAIL) | IN(RCPT)) & 1u << s->state) {
+		session_reply(
+		    s, 421, "4.3.2", "This server is going down; please try again in a moment");
 		session_close(s);
 	}
 	if (s->eof && !blocked(s) && s->state != SESSION_CLOSING)
 		session_enter(s, SESSION_CLOSING);
-	if (s->state == SESSION_CLOSING && channel_pending(s->channel) == 0) {
+	if (s->state == SESSION_CLOSING && channel_pending(s->channel) == 0 && end_of_linger(s)) {
 		session_free(s);
 		return;
 	}
@@ -409,12 +451,14 @@ session_start(int fd, const struct peer *peer, uint32_t client)
 	s->uid = peer->uid;
 	s->ends = clock_mono() + conf->limits.session_timeout * 1000;
 	s->proxy = peer->kind != LISTEN_LOCAL && conf_networks_hold(&conf->trusted_proxies, s->ip);
-	s->trusted = peer->kind == LISTEN_LOCAL || conf_networks_hold(&conf->trusted_networks, s->ip);
+	s->trusted =
+	    peer->kind == LISTEN_LOCAL || conf_networks_hold(&conf->trusted_networks, s->ip);
 	s->progress = true;
 	link_in(s);
 	if (peer->kind != LISTEN_SUBMISSIONS)
 		session_greet(s);
-	else if (smtpd_tls() == NULL || channel_start_tls(s->channel, smtpd_tls(), true, NULL) == -1)
+	else if (smtpd_tls() == NULL ||
+		 channel_start_tls(s->channel, smtpd_tls(), true, NULL) == -1)
 		session_close(s);
 	settle(s);
 }
@@ -426,7 +470,8 @@ session_turn_away(int fd, const struct peer *peer, const char *why)
 	int n = snprintf(line, sizeof(line), "421 4.7.0 %s\r\n", why);
 
 	/* to one who waits for TLS plain words would be noise */
-	if (peer->kind != LISTEN_SUBMISSIONS && send(fd, line, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+	if (peer->kind != LISTEN_SUBMISSIONS &&
+	    send(fd, line, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		log_debug("%s: the refusal could not be sent", peer->ip);
 	close(fd);
 }

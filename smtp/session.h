@@ -1,8 +1,9 @@
 /* session - one client's connection, from accept to close, and the mail transaction inside it
  *
- * Private to smtpd. One struct per lifetime: the session outlives its transactions, and ending one frees all that belongs
- * to it. A session does one thing at a time: while `token` is set it waits for another process, and what the client
- * sent ahead stays in the channel, so replies are in order by nature. */
+ * Private to smtpd. One struct per lifetime: the session outlives its transactions, and ending one
+ * frees all that belongs to it. A session does one thing at a time: while `token` is set it waits
+ * for another process, and what the client sent ahead stays in the channel, so replies are in order
+ * by nature. */
 #ifndef SMTP_SESSION_H
 #define SMTP_SESSION_H
 
@@ -19,15 +20,15 @@
 #define TICKET_LEN 16
 
 enum session_state {
-	SESSION_NEW,	 /* no banner yet: TLS comes first */
+	SESSION_NEW,     /* no banner yet: TLS comes first */
 	SESSION_GREETED, /* banner sent, no EHLO yet */
-	SESSION_IDLE,	 /* between messages */
-	SESSION_MAIL,	 /* MAIL was accepted */
-	SESSION_RCPT,	 /* a recipient was accepted */
-	SESSION_DATA,	 /* the body comes in */
-	SESSION_END,	 /* the body is here; its fate is being decided */
-	SESSION_AUTH,	 /* in a SASL exchange */
-	SESSION_TLS,	 /* STARTTLS was accepted */
+	SESSION_IDLE,    /* between messages */
+	SESSION_MAIL,    /* MAIL was accepted */
+	SESSION_RCPT,    /* a recipient was accepted */
+	SESSION_DATA,    /* the body comes in */
+	SESSION_END,     /* the body is here; its fate is being decided */
+	SESSION_AUTH,    /* in a SASL exchange */
+	SESSION_TLS,     /* STARTTLS was accepted */
 	SESSION_CLOSING, /* the last reply is on its way out */
 	SESSION_STATES
 };
@@ -37,22 +38,22 @@ struct spool;
 
 struct transaction { /* MAIL .. the reply to the end of data */
 	struct pool *pool;
-	uint64_t qid; /* 0 until DATA */
+	uint64_t qid;   /* 0 until DATA */
 	unsigned flags; /* enum envelope_flag */
 	const char *from;
-	uint64_t declared; /* SIZE= */
+	uint64_t declared;  /* SIZE= */
 	struct rcpt *rcpts; /* after expansion, no two alike */
-	uint32_t *hashes; /* of their addresses */
+	uint32_t *hashes;   /* of their addresses */
 	size_t n_rcpts, rcpts_size;
-	size_t accepted; /* RCPT commands answered with 250 */
+	size_t accepted;   /* RCPT commands answered with 250 */
 	const char *first; /* the first of them, as the client wrote it */
 	/* the body */
 	struct dot dot;
 	uint64_t raw, raw_mark; /* bytes read since DATA; and when the deadline was last moved */
-	uint64_t size; /* of the body */
-	struct buf body; /* all of it while it is short */
-	struct spool *spool; /* else */
-	int64_t began; /* clock_now() at the end of data */
+	uint64_t size;          /* of the body */
+	struct buf body;        /* all of it while it is short */
+	struct spool *spool;    /* else */
+	int64_t began;          /* clock_now() at the end of data */
 	bool too_big;
 	const char *failed; /* why it cannot be taken now, or NULL */
 	struct head head;
@@ -67,24 +68,27 @@ struct session {
 	struct session *next, *prev; /* all of them */
 	struct channel *channel;
 	struct transaction *tx; /* NULL between messages */
-	uint64_t token; /* the request under way, 0: none */
-	char *helo; /* what the client calls itself, or NULL */
-	char *name; /* what a proxy says its host name is, or NULL */
-	char *user; /* who logged in, or NULL */
+	uint64_t token;         /* the request under way, 0: none */
+	char *helo;             /* what the client calls itself, or NULL */
+	char *name;             /* what a proxy says its host name is, or NULL */
+	char *user;             /* who logged in, or NULL */
 	char ticket[TICKET_LEN];
 	uint64_t auth_id; /* of the SASL exchange under way, or 0 */
-	int64_t ends; /* clock_mono() when the session is over in any case */
+	int64_t ends;     /* clock_mono() when the session is over in any case */
 	unsigned errors;
 	uint32_t client; /* its slot in clients.c */
-	uid_t uid; /* LISTEN_LOCAL */
+	uid_t uid;       /* LISTEN_LOCAL */
 	in_port_t port;
 	enum listener_kind kind;
 	enum session_state state;
 	bool esmtp, tls, trusted, proxy, helo_fixed;
-	bool eof; /* the client closed its side */
+	bool eof;      /* the client closed its side */
 	bool skipping; /* the rest of a line that was too long */
 	bool progress; /* something happened that moves the deadline */
 	bool counted;
+	bool linger; /* read on for a moment when closing, or the last reply may be lost */
+	bool lingering;
+	uint32_t swallowed; /* bytes, while lingering */
 	char ip[INET6_ADDRSTRLEN];
 };
 
@@ -105,15 +109,17 @@ unsigned session_count(void);
 void session_stop_all(void);
 /* The one door for states. */
 void session_enter(struct session *s, enum session_state next);
-/* "CODE ENHANCED text"; `enhanced` may be NULL. Control characters in the text become '?', long text is cut. */
+/* "CODE ENHANCED text"; `enhanced` may be NULL. Control characters in the text become '?', long
+ * text is cut. */
 void session_reply(struct session *s, int code, const char *enhanced, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 /* The same for a command in error: counts towards limits.errors. */
 void session_bad(struct session *s, int code, const char *enhanced, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
-/* Close after what was written has left. */
+/* Close after what was written has left; the client may still be sending. */
 void session_close(struct session *s);
-/* For the functions that get answers: call the first at once, the second at the very end (the session may be gone then). */
+/* For the functions that get answers: call the first at once, the second at the very end (the
+ * session may be gone then). */
 void session_answered(struct session *s);
 void session_run(struct session *s);
 /* Forget all that was said in plain text or by the proxy before. */
@@ -131,7 +137,8 @@ void session_no_memory(struct session *s);
 struct transaction *transaction_new(void);
 /* Frees it all, also what was spooled. Sets *t to NULL; accepts NULL. */
 void transaction_free(struct transaction **t);
-/* -1: memory is gone or there are too many. A recipient that is there already is not added again. */
+/* -1: memory is gone or there are too many. A recipient that is there already is not added again.
+ */
 int transaction_add(struct transaction *t, const struct rcpt *r);
 
 /* -- data.c, deliver.c, received.c */

@@ -1,7 +1,8 @@
 /* smtpd - the process that speaks SMTP with strangers and users
  *
- * It holds the TLS keys and nothing else: no file, no database, no password. One runs per core; all accept on the same
- * sockets. See session.c for the life of a connection, command.c for the commands, deliver.c for what becomes of a message. */
+ * It holds the TLS keys and nothing else: no file, no database, no password. One runs per core; all
+ * accept on the same sockets. See session.c for the life of a connection, command.c for the
+ * commands, deliver.c for what becomes of a message. */
 #include <event2/event.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -33,7 +34,8 @@ load_certificates(struct err *err)
 	const char *name;
 	int fd;
 
-	for (unsigned i = 0; fresh != NULL && (fd = role_file_at(SETUP_FILE_TLS_CERT, i, &name)) >= 0; i++) {
+	for (unsigned i = 0;
+	     fresh != NULL && (fd = role_file_at(SETUP_FILE_TLS_CERT, i, &name)) >= 0; i++) {
 		if (tls_server_add(fresh, name, fd, role_file(SETUP_FILE_TLS_KEY, name), err) == -1)
 			tls_server_free(&fresh);
 	}

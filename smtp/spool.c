@@ -1,7 +1,8 @@
 /* spool - a long body on its way to queue, which writes the file
  *
- * 256 KiB may be on the way at first; SPOOL_CREDIT gives more. When the link itself is crowded (many long bodies at
- * once), everyone stops until a timer finds it emptier: a slow queue slows its clients, never fills our memory. */
+ * 256 KiB may be on the way at first; SPOOL_CREDIT gives more. When the link itself is crowded
+ * (many long bodies at once), everyone stops until a timer finds it emptier: a slow queue slows its
+ * clients, never fills our memory. */
 #include "smtp/spool.h"
 
 #include <event2/event.h>
@@ -83,8 +84,8 @@ static int
 fail(struct spool *sp, const char *why)
 {
 	if (sp->failed[0] == '\0')
-		slice_copy(slice_of(why[0] != '\0' ? why : "the message cannot be stored"), sp->failed,
-		    sizeof(sp->failed));
+		slice_copy(slice_of(why[0] != '\0' ? why : "the message cannot be stored"),
+		    sp->failed, sizeof(sp->failed));
 	return -1;
 }
 

@@ -1,6 +1,7 @@
 /* spool - a long body on its way to queue, which writes the file
  *
- * The bytes go out in frames as they come in; queue says how many more it takes, so smtpd holds none of them. */
+ * The bytes go out in frames as they come in; queue says how many more it takes, so smtpd holds
+ * none of them. */
 #ifndef SMTP_SPOOL_H
 #define SMTP_SPOOL_H
 

@@ -425,6 +425,7 @@ channel_discard(struct channel *c)
 	c->fresh = (struct slice){ NULL, 0 };
 	buf_free(&c->in);
 	c->in_at = 0;
+	reading_on(c);
 	return n;
 }
 

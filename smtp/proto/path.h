@@ -1,8 +1,9 @@
 /* path - the address in MAIL FROM:<...> and RCPT TO:<...> (RFC 5321 4.1.2)
  *
- * Strict where it matters (no control character, no bare special, limits) and no stricter: a local part may be longer than
- * 64 octets, since RFC 5321 4.5.3.1 asks for no limit where none is needed and long ones are seen in bounce addresses. Source
- * routes are read and stripped, as appendix C says. */
+ * Strict where it matters (no control character, no bare special, limits) and no stricter: a local
+ * part may be longer than 64 octets, since RFC 5321 4.5.3.1 asks for no limit where none is needed
+ * and long ones are seen in bounce addresses. Source routes are read and stripped, as appendix C
+ * says. */
 #ifndef SMTP_PROTO_PATH_H
 #define SMTP_PROTO_PATH_H
 
@@ -13,18 +14,19 @@
 
 enum path_status {
 	PATH_OK,
-	PATH_SYNTAX,		/* 501 5.1.3 / 5.1.7 */
-	PATH_NO_DOMAIN,		/* "<user>": only "<postmaster>" may */
+	PATH_SYNTAX,    /* 501 5.1.3 / 5.1.7 */
+	PATH_NO_DOMAIN, /* "<user>": only "<postmaster>" may */
 	PATH_TOO_LONG,
-	PATH_NOT_ASCII		/* would need SMTPUTF8: 553 5.6.7 */
+	PATH_NOT_ASCII /* would need SMTPUTF8: 553 5.6.7 */
 };
 
 struct path {
-	char text[ADDRESS_MAX];	/* "local@domain", quoted only where needed; "" is the null path */
-	size_t at;		/* where the '@' stands; the length of the text when there is none */
+	char text[ADDRESS_MAX]; /* "local@domain", quoted only where needed; "" is the null path */
+	size_t at; /* where the '@' stands; the length of the text when there is none */
 };
 
-/* Read "<...>" at the front of *rest (an address without brackets too, up to a blank), and move *rest behind it. */
+/* Read "<...>" at the front of *rest (an address without brackets too, up to a blank), and move
+ * *rest behind it. */
 enum path_status path_read(struct slice *rest, struct path *out);
 /* Why not, in words for a reply. */
 const char *path_why(enum path_status status);

@@ -1,4 +1,5 @@
-/* fuzz: the dot decoder against a plain reading of the rules, and in pieces the same as in one; the first byte says how to cut */
+/* fuzz: the dot decoder against a plain reading of the rules, and in pieces the same as in one; the
+ * first byte says how to cut */
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,7 +35,10 @@ plainly(struct slice in, enum dot_fault *fault, struct buf *out)
 		}
 		if (c == '\r' && !known)
 			continue;
-		wrong = c == '\r' ? DOT_BARE_CR : c == '\n' ? DOT_BARE_LF : c == '\0' ? DOT_NUL : DOT_FINE;
+		wrong = c == '\r'   ? DOT_BARE_CR
+			: c == '\n' ? DOT_BARE_LF
+			: c == '\0' ? DOT_NUL
+				    : DOT_FINE;
 		if (*fault == DOT_FINE)
 			*fault = wrong;
 		buf_char(out, c);
@@ -65,7 +69,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			buf_slice(&out, run);
 		at -= piece.len;
 	}
-	if (dot_ended(&d) != (end != SIZE_MAX) || d.fault != fault || (end != SIZE_MAX && at != end))
+	if (dot_ended(&d) != (end != SIZE_MAX) || d.fault != fault ||
+	    (end != SIZE_MAX && at != end))
 		abort();
 	if (fault == DOT_FINE && end != SIZE_MAX && !slice_eq(buf_all(&out), buf_all(&expected)))
 		abort();

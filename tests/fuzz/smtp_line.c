@@ -1,4 +1,5 @@
-/* fuzz: command lines; every input is used up or waits for more, and base64 that is taken comes back the same */
+/* fuzz: command lines; every input is used up or waits for more, and base64 that is taken comes
+ * back the same */
 #include <stdlib.h>
 
 #include "smtp/proto/base64.h"

@@ -21,7 +21,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		text[0] = '<';
 		memcpy(text + 1, p.text, len);
 		text[len + 1] = '>';
-		if (path_read(&(struct slice){ text, len + 2 }, &again) != PATH_OK || strcmp(again.text, p.text) != 0)
+		if (path_read(&(struct slice){ text, len + 2 }, &again) != PATH_OK ||
+		    strcmp(again.text, p.text) != 0)
 			abort();
 	}
 	params_read(rest, PARAMS_MAIL, &params, &culprit);

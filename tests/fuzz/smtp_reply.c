@@ -1,4 +1,5 @@
-/* fuzz: a server's replies; bounded, and in pieces the same as in one. The first byte says how to cut */
+/* fuzz: a server's replies; bounded, and in pieces the same as in one. The first byte says how to
+ * cut */
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,8 +36,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	b = feed(&pieces, in, data[0] % 16 + 1);
 	if (a != b || whole.text.len > REPLY_TEXT_MAX)
 		abort();
-	if (a == REPLY_DONE && (whole.code != pieces.code || strcmp(whole.enhanced, pieces.enhanced) != 0 ||
-	    !slice_eq(buf_all(&whole.text), buf_all(&pieces.text))))
+	if (a == REPLY_DONE &&
+	    (whole.code != pieces.code || strcmp(whole.enhanced, pieces.enhanced) != 0 ||
+		!slice_eq(buf_all(&whole.text), buf_all(&pieces.text))))
 		abort();
 	reply_keyword(&whole, SLICE("SIZE"), &args);
 	reply_sentence(&whole, sentence, sizeof(sentence));

@@ -685,3 +685,22 @@ def test_many_idle(start):
     each = (private() - before) * 1024 / len(many)
     print("idle connection: %d bytes" % each)
     assert each < 4096
+
+
+def test_last_reply_arrives(start):
+    """A client that goes on sending still gets the reply that ends its session."""
+    s = start(conf=[("limits.errors", "5"), ("limits.message_size", "10000")])
+    c = s.connect()
+    c.send("XYZZY\r\n" * 100000)
+    for _ in range(5):
+        c.expect("500")
+    c.expect("421 4.7.0")
+    assert c.closed()
+    d = s.connect()
+    d.ehlo()
+    d.cmd("MAIL FROM:<s@far.example>", "250")
+    d.cmd("RCPT TO:<alice@example.test>", "250")
+    d.cmd("DATA", "354")
+    d.send(b"x\r\n" * 800000)
+    d.expect("552 5.3.4")
+    assert d.closed()

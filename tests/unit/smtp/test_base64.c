@@ -20,7 +20,8 @@ static const struct {
 	{ "foobar", "Zm9vYmFy" },
 	{ "\xff\xfe\xfd", "//79" },
 };
-static const char *const bad[] = { "Z", "Zg", "Zg=", "Zg==Zg==", "Zh==", "Zm9=", "Zm9v\n", "Z===", "====", "Zm 9", "Zm9v*AAA", "=Zg=" };
+static const char *const bad[] = { "Z", "Zg", "Zg=", "Zg==Zg==", "Zh==", "Zm9=", "Zm9v\n",
+	"Z===", "====", "Zm 9", "Zm9v*AAA", "=Zg=" };
 
 static void
 both_ways(void **state)
@@ -59,7 +60,8 @@ refuses(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(both_ways), cmocka_unit_test(refuses) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(both_ways),
+		cmocka_unit_test(refuses) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,11 +10,11 @@
 #include "smtp/command.h"
 
 /* The handlers are not under test. */
-#define NOTHING(fn)                                     \
-	void fn(struct session *s, struct slice args)   \
-	{                                               \
-		(void)s;                                \
-		(void)args;                             \
+#define NOTHING(fn)                                                                                \
+	void fn(struct session *s, struct slice args)                                              \
+	{                                                                                          \
+		(void)s;                                                                           \
+		(void)args;                                                                        \
 	}
 NOTHING(cmd_helo)
 NOTHING(cmd_ehlo)
@@ -104,7 +104,8 @@ is_complete(void **state)
 	for (const struct command *c = commands; c->verb != NULL; c++) {
 		assert_non_null(c->run);
 		assert_true(c->legal != 0);
-		assert_true((c->traits & HIDDEN) || slice_starts(slice_of(c->usage), slice_of(c->verb)));
+		assert_true(
+		    (c->traits & HIDDEN) || slice_starts(slice_of(c->usage), slice_of(c->verb)));
 	}
 }
 
@@ -113,7 +114,9 @@ echoes_safely(void **state)
 {
 	(void)state;
 	assert_string_equal(command_echo(SLICE("a\r\n\033\377b")), "a????b");
-	assert_true(strlen(command_echo(SLICE("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"))) < 64);
+	assert_true(
+	    strlen(command_echo(SLICE(
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"))) < 64);
 }
 
 int

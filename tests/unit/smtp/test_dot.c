@@ -86,7 +86,8 @@ decodes(void **state)
 				buf_init(&out, 1000);
 				dot_init(&d);
 				for (int k = 0; k < 3 && !dot_ended(&d); k++) {
-					struct slice in = { rows[i].wire + cuts[k], cuts[k + 1] - cuts[k] };
+					struct slice in = { rows[i].wire + cuts[k],
+						cuts[k + 1] - cuts[k] };
 
 					used = cuts[k + 1] - feed(&d, in, &out).len;
 				}
@@ -111,7 +112,8 @@ runs_are_long(void **state)
 	assert_true(dot_ended(&d));
 }
 
-static const char *const bodies[] = { "", "a\r\n", ".\r\n", "..\r\n.a\r\n", "a\r\n.\r\n", "a", ".", "a\r\n\r\n.b", "\r\n.\r\n.\r\n" };
+static const char *const bodies[] = { "", "a\r\n", ".\r\n", "..\r\n.a\r\n", "a\r\n.\r\n", "a", ".",
+	"a\r\n\r\n.b", "\r\n.\r\n.\r\n" };
 
 /* Stuffed and decoded again it is the same (plus the line end that the last line must have). */
 static void
@@ -123,7 +125,9 @@ stuffs(void **state)
 
 		for (size_t cut = 0; cut <= len; cut++) {
 			struct dot_stuffer stuffer = { 0 };
-			struct slice parts[] = { { bodies[i], cut }, { bodies[i] + cut, len - cut } }, run;
+			struct slice parts[] = { { bodies[i], cut },
+				{ bodies[i] + cut, len - cut } },
+				     run;
 			struct buf wire, out;
 			struct dot d;
 

@@ -17,7 +17,8 @@ static const struct {
 	{ "", 0, true, false, false, "" },
 	{ "\r\nDate: x\r\n", 0, true, false, false, "" },
 	{ "Date: x\r\nMessage-ID: <a@b>\r\n\r\nbody\r\n", 0, true, true, true, "<a@b>" },
-	{ "Received: a\r\n\tReceived: b\r\nreceived : c\r\n\r\nReceived: d\r\n", 2, true, false, false, "" },
+	{ "Received: a\r\n\tReceived: b\r\nreceived : c\r\n\r\nReceived: d\r\n", 2, true, false,
+	    false, "" },
 	{ "MESSAGE-id:\r\n <a@b>\r\nX: y\r\n\r\n", 0, true, false, true, "<a@b>" },
 	{ "Message-ID: nonsense\r\n\r\n", 0, true, false, true, "" },
 	{ "Message-ID: <a b>\r\n\r\n", 0, true, false, true, "" },
@@ -35,8 +36,8 @@ reads(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		head_read(&h, slice_of(rows[i].in), true);
-		if (h.received != rows[i].received || h.complete != rows[i].complete || h.has_date != rows[i].date ||
-		    h.has_msgid != rows[i].has_msgid)
+		if (h.received != rows[i].received || h.complete != rows[i].complete ||
+		    h.has_date != rows[i].date || h.has_msgid != rows[i].has_msgid)
 			fail_msg("row %zu", i);
 		assert_string_equal(h.msgid, rows[i].msgid);
 	}
@@ -62,7 +63,8 @@ long_ids_are_dropped(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(reads), cmocka_unit_test(long_ids_are_dropped) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(reads),
+		cmocka_unit_test(long_ids_are_dropped) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

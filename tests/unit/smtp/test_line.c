@@ -36,7 +36,9 @@ finds_lines(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		struct slice in = { rows[i].in, rows[i].len > 0 ? rows[i].len : strlen(rows[i].in) }, line;
+		struct slice in = { rows[i].in,
+			rows[i].len > 0 ? rows[i].len : strlen(rows[i].in) },
+			     line;
 		size_t used;
 		enum line_status status = line_next(in, 20, &line, &used);
 

@@ -22,7 +22,8 @@ static const struct {
 	{ " BODY=7BIT  SIZE=0", PARAMS_MAIL, PARAMS_OK, 0, false, "" },
 	{ "AUTH=<>", PARAMS_MAIL, PARAMS_OK, 0, false, "" },
 	{ "SIZE=18446744073709551615", PARAMS_MAIL, PARAMS_OK, UINT64_MAX, false, "" },
-	{ "SIZE=18446744073709551616", PARAMS_MAIL, PARAMS_VALUE, 0, false, "SIZE=18446744073709551616" },
+	{ "SIZE=18446744073709551616", PARAMS_MAIL, PARAMS_VALUE, 0, false,
+	    "SIZE=18446744073709551616" },
 	{ "SIZE=-1", PARAMS_MAIL, PARAMS_VALUE, 0, false, "SIZE=-1" },
 	{ "SIZE=1k", PARAMS_MAIL, PARAMS_VALUE, 0, false, "SIZE=1k" },
 	{ "SIZE", PARAMS_MAIL, PARAMS_VALUE, 0, false, "SIZE" },
@@ -48,7 +49,8 @@ reads(void **state)
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct params p;
 		struct slice culprit;
-		enum params_status status = params_read(slice_of(rows[i].in), rows[i].where, &p, &culprit);
+		enum params_status status =
+		    params_read(slice_of(rows[i].in), rows[i].where, &p, &culprit);
 
 		if (status != rows[i].status)
 			fail_msg("\"%s\": %d, not %d", rows[i].in, status, rows[i].status);

@@ -19,8 +19,10 @@ static const struct {
 	{ "250\r\n", REPLY_DONE, 250, "", "", "" },
 	{ "250 \r\n", REPLY_DONE, 250, "", "", "" },
 	{ "250 ok\n", REPLY_DONE, 250, "", "ok", "" },
-	{ "250-mx.example\r\n250-SIZE 100\r\n250 HELP\r\n", REPLY_DONE, 250, "", "mx.example\nSIZE 100\nHELP", "" },
-	{ "550-5.1.1 no such\r\n550 5.1.1 user\r\n", REPLY_DONE, 550, "5.1.1", "no such\nuser", "" },
+	{ "250-mx.example\r\n250-SIZE 100\r\n250 HELP\r\n", REPLY_DONE, 250, "",
+	    "mx.example\nSIZE 100\nHELP", "" },
+	{ "550-5.1.1 no such\r\n550 5.1.1 user\r\n", REPLY_DONE, 550, "5.1.1", "no such\nuser",
+	    "" },
 	{ "250 ok\r\n354 go on\r\n", REPLY_DONE, 250, "", "ok", "354 go on\r\n" },
 	{ "450 5.1.1 wrong class\r\n", REPLY_DONE, 450, "", "5.1.1 wrong class", "" },
 	{ "250 2.1.0\r\n", REPLY_DONE, 250, "2.1.0", "", "" },
@@ -56,7 +58,8 @@ reads(void **state)
 			status = reply_feed(&r, (struct slice){ rows[i].in, cut }, &used);
 			at = used;
 			if (status == REPLY_MORE) {
-				status = reply_feed(&r, (struct slice){ rows[i].in + at, len - at }, &used);
+				status = reply_feed(
+				    &r, (struct slice){ rows[i].in + at, len - at }, &used);
 				at += used;
 			}
 			if (status != rows[i].status)
@@ -86,7 +89,8 @@ keeps_limits(void **state)
 	reply_init(&r);
 	memset(long_line, 'x', sizeof(long_line));
 	memcpy(long_line, "250 ", 4);
-	assert_int_equal(reply_feed(&r, (struct slice){ long_line, sizeof(long_line) }, &used), REPLY_BAD);
+	assert_int_equal(
+	    reply_feed(&r, (struct slice){ long_line, sizeof(long_line) }, &used), REPLY_BAD);
 	reply_reset(&r);
 	for (int i = 0; i < REPLY_LINES_MAX + 1 && status == REPLY_MORE; i++)
 		status = reply_feed(&r, SLICE("250-x\r\n"), &used);
@@ -97,7 +101,8 @@ keeps_limits(void **state)
 	memcpy(long_line, "250-", 4);
 	memcpy(long_line + 998, "\r\n", 2);
 	for (int i = 0; i < 20; i++)
-		assert_int_equal(reply_feed(&r, (struct slice){ long_line, 1000 }, &used), REPLY_MORE);
+		assert_int_equal(
+		    reply_feed(&r, (struct slice){ long_line, 1000 }, &used), REPLY_MORE);
 	assert_int_equal(reply_feed(&r, SLICE("250 end\r\n"), &used), REPLY_DONE);
 	assert_true(r.text.len <= REPLY_TEXT_MAX);
 	reply_free(&r);
@@ -114,7 +119,8 @@ finds_keywords(void **state)
 	(void)state;
 	reply_init(&r);
 	assert_int_equal(reply_feed(&r,
-			     SLICE("250-STARTTLS.example hello\r\n250-size 1000\r\n250-AUTH=LOGIN PLAIN\r\n250 8BITMIME\r\n"),
+			     SLICE("250-STARTTLS.example hello\r\n250-size 1000\r\n250-AUTH=LOGIN "
+				   "PLAIN\r\n250 8BITMIME\r\n"),
 			     &used),
 	    REPLY_DONE);
 	assert_true(reply_keyword(&r, SLICE("SIZE"), &args));
