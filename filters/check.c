@@ -1,0 +1,72 @@
+/* check - the table of checks, and how they are run
+ *
+ * Antivirus stands first so that its request leaves before DNS is asked; dmarc and arc get their rows behind spf and dkim,
+ * whose results they need. */
+#include "filters/check.h"
+
+static bool
+for_antivirus(const struct judge *j)
+{
+	return j->conf->antivirus.enabled;
+}
+
+/* Mail of our own users is scanned and nothing else. */
+static bool
+is_from_outside(const struct judge *j)
+{
+	return (j->facts.kind == LISTEN_MX || j->facts.kind == LISTEN_LMTP) && j->facts.user[0] == '\0';
+}
+
+static bool
+for_spf(const struct judge *j)
+{
+	return j->conf->spf.enabled && is_from_outside(j);
+}
+
+static bool
+for_dkim(const struct judge *j)
+{
+	return j->conf->dkim.enabled && is_from_outside(j);
+}
+
+static bool
+for_spam(const struct judge *j)
+{
+	return j->conf->spam.enabled && is_from_outside(j);
+}
+
+/*    name         applies        function */
+const struct check checks[] = {
+	{ "antivirus", for_antivirus, check_antivirus },
+	{ "rdns", for_spam, check_rdns },
+	{ "dnsbl", for_spam, check_dnsbl },
+	{ "spf", for_spf, check_spf },
+	{ "dkim", for_dkim, check_dkim },
+	{ "helo", for_spam, check_helo },
+	{ "header", for_spam, check_header },
+	{ "content", for_spam, check_content },
+	{ "bayes", for_spam, check_bayes },
+	{ 0 },
+};
+
+enum check_status
+checks_run(struct judge *j)
+{
+	enum check_status all = CHECK_DONE;
+
+	for (unsigned i = 0; checks[i].name != NULL; i++) {
+		size_t hits = j->n_hits, methods = j->methods.len;
+
+		if ((j->checks_done & 1u << i) != 0)
+			continue;
+		if (checks[i].applies(j) && checks[i].run(j) == CHECK_WAIT) {
+			/* it will say it all again */
+			j->n_hits = hits;
+			j->methods.len = methods;
+			all = CHECK_WAIT;
+			continue;
+		}
+		j->checks_done |= 1u << i;
+	}
+	return all;
+}
