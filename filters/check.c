@@ -12,27 +12,21 @@ for_antivirus(const struct judge *j)
 
 /* Mail of our own users is scanned and nothing else. */
 static bool
-is_from_outside(const struct judge *j)
-{
-	return (j->facts.kind == LISTEN_MX || j->facts.kind == LISTEN_LMTP) && j->facts.user[0] == '\0';
-}
-
-static bool
 for_spf(const struct judge *j)
 {
-	return j->conf->spf.enabled && is_from_outside(j);
+	return j->conf->spf.enabled && j->outside;
 }
 
 static bool
 for_dkim(const struct judge *j)
 {
-	return j->conf->dkim.enabled && is_from_outside(j);
+	return j->conf->dkim.enabled && j->outside;
 }
 
 static bool
 for_spam(const struct judge *j)
 {
-	return j->conf->spam.enabled && is_from_outside(j);
+	return j->spam_asked;
 }
 
 /*    name         applies        function */

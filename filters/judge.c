@@ -64,6 +64,9 @@ judge_new(const struct facts *facts, const struct conf *conf, struct score *lear
 		free(j);
 		return NULL;
 	}
+	j->outside = (facts->kind == LISTEN_MX || facts->kind == LISTEN_LMTP) && facts->user[0] == '\0' &&
+		     !conf_networks_hold(&conf->trusted_networks, facts->ip);
+	j->spam_asked = j->outside && conf->spam.enabled;
 	read_header(j);
 	return j;
 }
@@ -120,7 +123,7 @@ judge_dns(struct judge *j, const char *name, unsigned type)
 		if (q->type == type && strcmp(q->name, tidy) == 0)
 			return q->state == QUESTION_ANSWERED ? &q->answer : NULL;
 	}
-	if (j->n_questions == JUDGE_QUESTIONS_MAX) {
+	if (j->n_questions == JUDGE_QUESTIONS_MAX || j->dns_over) {
 		j->asked_too_much = true;
 		return &try_again;
 	}
@@ -170,6 +173,7 @@ judge_waits(const struct judge *j)
 void
 judge_give_up_dns(struct judge *j)
 {
+	j->dns_over = true;
 	for (size_t i = 0; i < j->n_questions; i++)
 		if (j->questions[i].state != QUESTION_ANSWERED)
 			judge_answer(j, i, DNS_TEMPORARY, NULL, 0);

@@ -68,11 +68,14 @@ struct judge {
 	struct question questions[JUDGE_QUESTIONS_MAX];
 	size_t n_questions;
 	bool asked_too_much;
+	bool dns_over;			/* time is up: every new question is DNS_TEMPORARY */
 
 	enum scan_state scan;
 	enum scan_status scan_status;
 	const char *scan_text;
 
+	bool outside;			/* it came from outside, not from a user or a trusted network */
+	bool spam_asked;		/* the rules that score were applied */
 	unsigned checks_done;		/* bit per row of the check table */
 	struct hit hits[JUDGE_HITS_MAX];
 	size_t n_hits;
@@ -90,7 +93,7 @@ const struct answer *judge_dns(struct judge *j, const char *name, unsigned type)
 void judge_answer(struct judge *j, size_t question, enum dns_status status, const struct slice *rdata, size_t n);
 /* Does it wait for anything? */
 bool judge_waits(const struct judge *j);
-/* Give up on what is not answered: DNS answers become DNS_TEMPORARY. */
+/* Give up on DNS: what is not answered, and every later question, is DNS_TEMPORARY. */
 void judge_give_up_dns(struct judge *j);
 
 /* Add a row. `rule` may be NULL. Texts other than `text` must be constants or in the pool; text is formatted into it. */

@@ -1,1 +1,32 @@
-# filters: see Makefile.am
+# filters: filter judges, scan looks for viruses, signer signs
+
+# All of the judging that needs no process; the CLI and tests use it too.
+noinst_LIBRARIES += filters/libfilter.a
+filters_libfilter_a_SOURCES = filters/judge.h filters/judge.c filters/check.h filters/check.c filters/mime.h filters/mime.c \
+	filters/date.h filters/date.c filters/tokens.h filters/tokens.c filters/bayes.h filters/bayes.c \
+	filters/spf_record.h filters/spf_record.c filters/spf.h filters/spf.c filters/dkim.h filters/dkim.c \
+	filters/dnsbl.c filters/rdns.c filters/helo.c filters/header.c filters/content.c filters/antivirus.c \
+	filters/verdict.h filters/verdict.c
+filters_libfilter_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENDKIM_CFLAGS) $(SQLITE_CFLAGS)
+FILTER_LIBS = filters/libfilter.a $(SCORE_LIBS) $(DB_LIBS) $(SPF2_LIBS) $(OPENDKIM_LIBS) -lm
+
+role_PROGRAMS += filters/filter
+filters_filter_SOURCES = filters/filter.c
+filters_filter_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
+filters_filter_LDADD = $(FILTER_LIBS) $(DNS_LIBS) $(ROLE_LIBS)
+
+role_PROGRAMS += filters/scan
+filters_scan_SOURCES = filters/scan.c filters/engine.h filters/engine.c filters/canary.h filters/canary.c
+filters_scan_CPPFLAGS = $(AM_CPPFLAGS) $(CLAMAV_CFLAGS)
+filters_scan_LDADD = $(ROLE_LIBS) $(CLAMAV_LIBS)
+
+# Signing: the library's header reader is libfilter's.
+noinst_LIBRARIES += filters/libsign.a
+filters_libsign_a_SOURCES = filters/dkim_sign.h filters/dkim_sign.c
+filters_libsign_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENDKIM_CFLAGS)
+SIGN_LIBS = filters/libsign.a filters/libfilter.a $(OPENDKIM_LIBS)
+
+role_PROGRAMS += filters/signer
+filters_signer_SOURCES = filters/signer.c
+filters_signer_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
+filters_signer_LDADD = $(SIGN_LIBS) filters/libdkimkey.a $(ROLE_LIBS) $(OPENSSL_LIBS)

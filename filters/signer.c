@@ -1,0 +1,392 @@
+/* signer - holds the DKIM private keys and signs our own users' mail
+ *
+ * Keys come as descriptors named "DOMAIN SELECTOR" from the supervisor and stay in memory. A message is signed when its From has
+ * one address whose domain has keys here, with every one of them, and only for a session whose ticket `auth` confirms.
+ *
+ * Errors: "try later" when auth does not answer, memory is gone or the library fails; 0 when there is no key to sign with. */
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/admin.h"
+#include "base/clock.h"
+#include "base/envelope.h"
+#include "base/log.h"
+#include "base/role.h"
+#include "filters/dkim_sign.h"
+
+#define KEYS_MAX 512
+#define PEM_MAX (16 * 1024)
+#define JOBS_MAX 64
+#define PER_DOMAIN_MAX 4		/* signatures on one message */
+#define FIELDS_MAX (8 * 1024)
+#define CHECK_SECONDS 10		/* that auth may take to confirm a ticket */
+
+enum { SIGN_NO_KEY, SIGN_DONE, SIGN_LATER };
+
+struct key {
+	char *domain, *selector, *pem;
+	enum dkim_algorithm algorithm;
+	char record[DKIM_RECORD_SIZE];
+};
+struct keys {
+	struct key *at[KEYS_MAX];
+	size_t n;
+};
+static struct keys keys;
+
+/* -- keys */
+
+static void
+key_free(struct key *k)
+{
+	if (k == NULL)
+		return;
+	free(k->domain);
+	free(k->selector);
+	if (k->pem != NULL) {
+		explicit_bzero(k->pem, strlen(k->pem));
+		free(k->pem);
+	}
+	free(k);
+}
+
+static void
+keys_free(struct keys *all)
+{
+	for (size_t i = 0; i < all->n; i++)
+		key_free(all->at[i]);
+	all->n = 0;
+}
+
+static char *
+read_pem(int fd)
+{
+	char *text = calloc(1, PEM_MAX + 1);
+	size_t n = 0;
+	ssize_t got = 0;
+
+	if (text == NULL || lseek(fd, 0, SEEK_SET) == -1) {
+		free(text);
+		return NULL;
+	}
+	while (n < PEM_MAX && (got = read(fd, text + n, PEM_MAX - n)) > 0)
+		n += (size_t)got;
+	if (got < 0 || n == PEM_MAX) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+static struct key *
+key_read(int fd, const char *name, struct err *err)
+{
+	struct key *k = calloc(1, sizeof(*k));
+	struct slice rest = slice_of(name), domain = slice_cut(&rest, ' ');
+
+	if (k == NULL || domain.len == 0 || rest.len == 0) {
+		err_set(err, ERR_BUG, "its name is not \"DOMAIN SELECTOR\"");
+		free(k);
+		return NULL;
+	}
+	k->domain = slice_dup(domain);
+	k->selector = slice_dup(rest);
+	if (dkim_key_record(fd, &k->algorithm, k->record, err) == -1)
+		goto bad;
+	k->pem = read_pem(fd);
+	if (k->domain != NULL && k->selector != NULL && k->pem != NULL)
+		return k;
+	err_sys(err, "it cannot be read");
+bad:
+	key_free(k);
+	return NULL;
+}
+
+/* All keys that were handed over; one that is no good is left out and told. */
+static void
+keys_read(struct keys *all)
+{
+	const char *name;
+	int fd;
+
+	for (unsigned i = 0; (fd = role_file_at(SETUP_FILE_DKIM_KEY, i, &name)) != -1; i++) {
+		struct err err = { 0 };
+		struct key *k = all->n < KEYS_MAX ? key_read(fd, name, &err) : NULL;
+
+		if (k != NULL)
+			all->at[all->n++] = k;
+		else
+			log_error("the DKIM key %s is not used: %s", name, err.kind == ERR_NONE ? "there are too many" : err.text);
+	}
+}
+
+static bool
+have_key(const char *domain)
+{
+	for (size_t i = 0; i < keys.n; i++)
+		if (strcmp(keys.at[i]->domain, domain) == 0)
+			return true;
+	return false;
+}
+
+/* -- signing */
+
+struct job {
+	struct pool *pool;
+	struct reply_to to;
+	struct slice prefix;
+	struct body body;
+	int fd;
+	char domain[256];
+	uint64_t ticket;		/* token of the request to auth */
+	struct event *timer;
+};
+static unsigned n_jobs;
+
+static void
+answer(struct reply_to to, uint64_t status, struct slice fields, const char *why)
+{
+	struct buf *b = reply_begin(to, MSG_SIGN_IS);
+
+	wire_put_u64(b, status);
+	wire_put_bytes(b, fields);
+	wire_put_text(b, why);
+	reply_send(to, -1);
+}
+
+static void
+job_free(struct job *job)
+{
+	link_forget(job->ticket);
+	if (job->timer != NULL)
+		event_free(job->timer);
+	body_close(&job->body);
+	if (job->fd >= 0)
+		close(job->fd);
+	pool_free(&job->pool);
+	free(job);
+	n_jobs--;
+	if (role_stopping() && n_jobs == 0)
+		role_exit(0);
+}
+
+static void
+job_end(struct job *job, uint64_t status, struct slice fields, const char *why)
+{
+	answer(job->to, status, fields, why);
+	job_free(job);
+}
+
+static void
+job_sign(struct job *job)
+{
+	struct err err = { 0 };
+	struct buf out;
+	unsigned n = 0;
+
+	buf_init(&out, FIELDS_MAX);
+	for (size_t i = 0; i < keys.n && n < PER_DOMAIN_MAX; i++) {
+		const struct key *k = keys.at[i];
+		struct dkim_signer with = { k->domain, k->selector, k->algorithm, k->pem };
+
+		if (strcmp(k->domain, job->domain) != 0)
+			continue;
+		if (dkim_sign_message(&with, job->prefix, job->body.bytes, clock_now(), &out, &err) == -1) {
+			log_error("%s", err.text);
+			job_end(job, SIGN_LATER, (struct slice){ 0 }, err.text);
+			buf_free(&out);
+			return;
+		}
+		n++;
+	}
+	job_end(job, n > 0 ? SIGN_DONE : SIGN_NO_KEY, buf_all(&out), "");
+	buf_free(&out);
+}
+
+static void
+got_ticket(void *arg, struct frame *f)
+{
+	struct job *job = arg;
+
+	job->ticket = 0;
+	if (f == NULL)
+		job_end(job, SIGN_LATER, (struct slice){ 0 }, "auth did not confirm the session");
+	else if (wire_u64(&f->in) != 1)
+		job_end(job, SIGN_LATER, (struct slice){ 0 }, "auth does not know the session");
+	else
+		job_sign(job);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	job_end(arg, SIGN_LATER, (struct slice){ 0 }, "auth takes too long to confirm the session");
+}
+
+/* Copies what must outlive the frame. false: memory is gone, or the body cannot be read. */
+static bool
+job_fill(struct job *job, struct slice prefix, struct slice body, int fd)
+{
+	job->fd = fd;
+	job->pool = pool_new(2 * FRAME_MAX);
+	if (job->pool == NULL)
+		return false;
+	job->prefix = pool_slice(job->pool, prefix);
+	if (fd < 0)
+		body = pool_slice(job->pool, body);
+	return job->prefix.at != NULL && (fd >= 0 || body.at != NULL) && body_open(&job->body, body, fd) == 0;
+}
+
+static bool
+ask_auth(struct job *job, struct slice ticket)
+{
+	static const struct timeval most = { CHECK_SECONDS, 0 };
+	struct buf *b;
+
+	job->timer = event_new(role_base(), -1, 0, on_timer, job);
+	if (job->timer == NULL || event_add(job->timer, &most) == -1)
+		return false;
+	b = request_begin(MSG_TICKET_CHECK);
+	wire_put_bytes(b, ticket);
+	job->ticket = link_request(role_link(ROLE_AUTH), -1, got_ticket, job);
+	return job->ticket != 0;
+}
+
+static void
+on_sign(struct frame *f)
+{
+	struct reply_to to = reply_later(f);
+	struct slice ticket, prefix, body;
+	struct job *job;
+
+	wire_u64(&f->in);
+	ticket = wire_bytes(&f->in);
+	prefix = wire_bytes(&f->in);
+	body = wire_bytes(&f->in);
+	if (keys.n == 0) {
+		answer(to, SIGN_NO_KEY, (struct slice){ 0 }, "there are no keys");
+		return;
+	}
+	job = n_jobs < JOBS_MAX ? calloc(1, sizeof(*job)) : NULL;
+	if (job == NULL) {
+		answer(to, SIGN_LATER, (struct slice){ 0 }, "the signer is busy");
+		return;
+	}
+	n_jobs++;
+	job->to = to;
+	if (!job_fill(job, prefix, body, frame_take_fd(f)))
+		job_end(job, SIGN_LATER, (struct slice){ 0 }, "the message cannot be read");
+	else if (!dkim_sign_domain(job->prefix, job->body.bytes, job->domain) || !have_key(job->domain))
+		job_end(job, SIGN_NO_KEY, (struct slice){ 0 }, "the domain in From has no key");
+	else if (!ask_auth(job, ticket))
+		job_end(job, SIGN_LATER, (struct slice){ 0 }, "auth is not there");
+}
+
+/* -- the administrator */
+
+static int
+dkim_list(void *owner, const struct admin_request *rq, struct admin_out *out, struct err *err)
+{
+	char name[600];
+
+	(void)owner;
+	(void)rq;
+	(void)err;
+	for (size_t i = 0; i < keys.n; i++) {
+		const struct key *k = keys.at[i];
+
+		snprintf(name, sizeof(name), "%s._domainkey.%s", k->selector, k->domain);
+		admin_row(out, "domain", k->domain, "selector", k->selector, "algorithm", dkim_algorithm_name(k->algorithm), "name",
+		    name, "record", k->record, NULL);
+	}
+	return 0;
+}
+
+static const struct admin_verb verbs[] = {
+	{ "dkim.list", dkim_list },
+	{ NULL, NULL },
+};
+
+static void
+on_admin(struct frame *f)
+{
+	admin_serve(f, verbs, NULL);
+}
+
+/* -- the role */
+
+/* OpenSSL reads its files at its first use: sign something before the door closes. */
+static void
+warm_up(void)
+{
+	static const char text[] = "From: a@b.example\r\n\r\nwarm\r\n";
+	struct buf out;
+
+	OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL);
+	buf_init(&out, FIELDS_MAX);
+	for (size_t i = 0, seen = 0; i < keys.n && seen != 3; i++) {
+		const struct key *k = keys.at[i];
+		struct dkim_signer with = { k->domain, k->selector, k->algorithm, k->pem };
+		struct err err = { 0 };
+
+		buf_reset(&out);
+		seen |= k->algorithm == DKIM_RSA ? 1 : 2;
+		if (dkim_sign_message(&with, (struct slice){ 0 }, slice_of(text), clock_now(), &out, &err) == -1)
+			log_error("%s", err.text);
+	}
+	buf_free(&out);
+}
+
+static int
+signer_open(struct err *err)
+{
+	(void)err;
+	keys_read(&keys);
+	warm_up();
+	return 0;
+}
+
+static int
+signer_reload(struct err *err)
+{
+	static struct keys fresh;
+
+	(void)err;
+	fresh.n = 0;
+	keys_read(&fresh);
+	keys_free(&keys);
+	keys = fresh;
+	return 0;
+}
+
+static void
+signer_stop(void)
+{
+	if (n_jobs == 0)
+		role_exit(0);
+}
+
+static const struct msg_handler handlers[] = {
+	{ MSG_SIGN, on_sign },
+	{ MSG_ADMIN, on_admin },
+	{ MSG_NONE, NULL },
+};
+
+static const struct role_ops ops = {
+	.role = ROLE_SIGNER,
+	.handlers = handlers,
+	.open = signer_open,
+	.reload = signer_reload,
+	.stop = signer_stop,
+};
+
+int
+main(void)
+{
+	return role_main(&ops);
+}
