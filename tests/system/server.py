@@ -360,7 +360,7 @@ def message(subject="a letter", sender="someone@peer.test", to="alice@example.te
     from email.message import EmailMessage
     from email.utils import formatdate, make_msgid
 
-    m = EmailMessage()
+    m = EmailMessage(policy=email.policy.SMTP)  # CRLF, as it goes over the wire
     m["From"], m["To"], m["Subject"] = sender, to, subject
     m["Date"], m["Message-ID"] = formatdate(), make_msgid(domain="peer.test")
     for name, value in headers.items():
