@@ -43,3 +43,24 @@ tegamid_SOURCES = admin/tegamid.c admin/supervisor.h admin/supervisor.c admin/sp
 	admin/privilege.c
 tegamid_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 tegamid_LDADD = $(PREPARE_LIBS) $(CONF_READ_LIBS) $(BASE_LIBS)
+
+ADMIN_TEST_LIBS = admin/libadmin.a $(SCORE_LIBS) $(DB_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+check_PROGRAMS += tests/unit/admin/test_text tests/unit/admin/test_table tests/unit/admin/test_cli_args \
+	tests/unit/admin/test_verbs tests/unit/admin/test_story tests/unit/admin/test_sendmail_head \
+	tests/unit/storage/test_history tests/unit/filters/test_dkim_key
+tests_unit_admin_test_text_SOURCES = tests/unit/admin/test_text.c
+tests_unit_admin_test_text_LDADD = $(ADMIN_TEST_LIBS)
+tests_unit_admin_test_table_SOURCES = tests/unit/admin/test_table.c
+tests_unit_admin_test_table_LDADD = $(ADMIN_TEST_LIBS)
+tests_unit_admin_test_cli_args_SOURCES = tests/unit/admin/test_cli_args.c
+tests_unit_admin_test_cli_args_LDADD = $(ADMIN_TEST_LIBS)
+tests_unit_admin_test_verbs_SOURCES = tests/unit/admin/test_verbs.c
+tests_unit_admin_test_verbs_LDADD = $(ADMIN_TEST_LIBS)
+tests_unit_admin_test_story_SOURCES = tests/unit/admin/test_story.c
+tests_unit_admin_test_story_LDADD = $(ADMIN_TEST_LIBS)
+tests_unit_admin_test_sendmail_head_SOURCES = tests/unit/admin/test_sendmail_head.c
+tests_unit_admin_test_sendmail_head_LDADD = admin/libsendmail.a $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_storage_test_history_SOURCES = tests/unit/storage/test_history.c
+tests_unit_storage_test_history_LDADD = $(HISTORY_LIBS) $(DB_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_filters_test_dkim_key_SOURCES = tests/unit/filters/test_dkim_key.c
+tests_unit_filters_test_dkim_key_LDADD = admin/libadmin.a $(DKIM_KEY_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
