@@ -108,7 +108,7 @@ def test_plain(make, tmp_path):
     (["-i"], b".\n", b"\r\n..\r\n"),
     ([], b".\nrest\n", b""),
     ([], b"S: x\n.\nrest\n", b"S: x\r\n"),
-])
+], ids=range(12))
 def test_bodies(make, tmp_path, words, text, data):
     s = make()
     p = run(tmp_path, *words, "x@y.test", text=text)
