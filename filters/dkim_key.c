@@ -89,7 +89,7 @@ publish(const char *temporary, const char *domain, const char *selector, struct 
 {
 	char path[PATH_SIZE];
 
-	snprintf(path, sizeof(path), DKIM_KEYS_DIR "/%s/%s.pem", domain, selector);
+	snprintf(path, sizeof(path), DKIM_KEYS_DIR "/%s.%s.pem", domain, selector);
 	if (link(temporary, path) == 0)
 		return 1;
 	return errno == EEXIST ? 0 : err_sys(err, "%s", path);
@@ -118,27 +118,24 @@ name_key(const char *temporary, const char *domain, char selector[static DKIM_SE
 int
 dkim_key_create(const char *domain, enum dkim_algorithm algorithm, char selector[static DKIM_SELECTOR_SIZE], struct err *err)
 {
-	char dir[PATH_SIZE], temporary[PATH_SIZE + 32];
+	char temporary[PATH_SIZE];
 	EVP_PKEY *key;
 	int rc;
 
 	if (!is_domain(domain))
 		return err_set(err, ERR_USAGE, "\"%.80s\" is not a domain like example.org", domain);
-	snprintf(dir, sizeof(dir), DKIM_KEYS_DIR "/%s", domain);
-	if ((mkdir(DKIM_KEYS_DIR, 0700) == -1 && errno != EEXIST) || (mkdir(dir, 0700) == -1 && errno != EEXIST))
-		return err_sys(err, "%s", dir);
+	if (mkdir(DKIM_KEYS_DIR, 0700) == -1 && errno != EEXIST)
+		return err_sys(err, DKIM_KEYS_DIR);
 	key = algorithm == DKIM_ED25519 ? EVP_PKEY_Q_keygen(NULL, NULL, "ED25519") : EVP_RSA_gen(RSA_BITS);
 	if (key == NULL)
 		return ssl_error(err, "the key could not be made");
-	snprintf(temporary, sizeof(temporary), "%s/.new.%d", dir, (int)getpid());
+	snprintf(temporary, sizeof(temporary), DKIM_KEYS_DIR "/.new.%d", (int)getpid());
 	rc = write_key(key, temporary, err);
 	EVP_PKEY_free(key);
 	if (rc == 0)
 		rc = name_key(temporary, domain, selector, err);
 	unlink(temporary);
-	if (rc == 0 && (sync_dir(dir, err) == -1 || sync_dir(DKIM_KEYS_DIR, err) == -1))
-		rc = -1;
-	return rc;
+	return rc == 0 ? sync_dir(DKIM_KEYS_DIR, err) : rc;
 }
 
 /* -- finding them */
@@ -149,44 +146,41 @@ not_hidden(const struct dirent *d)
 	return d->d_name[0] != '.';
 }
 
-static int
-each_of_domain(const char *domain, int (*fn)(void *arg, const char *domain, const char *selector, const char *path), void *arg)
+/* "example.org.20261124.pem" -> "example.org", "20261124"; false for any other name. */
+static bool
+parts_of(const char *name, char domain[static 256], char selector[static 256])
 {
-	char path[PATH_SIZE], selector[256];
-	struct dirent **files;
-	int n, rc = 0;
+	struct slice s = slice_of(name);
+	ptrdiff_t dot;
 
-	snprintf(path, sizeof(path), DKIM_KEYS_DIR "/%.250s", domain);
-	n = scandir(path, &files, not_hidden, alphasort);
-	for (int i = 0; i < n; i++) {
-		size_t len = strlen(files[i]->d_name);
-
-		if (rc == 0 && len > 4 && len < 200 && strcmp(files[i]->d_name + len - 4, ".pem") == 0) {
-			snprintf(selector, sizeof(selector), "%.*s", (int)len - 4, files[i]->d_name);
-			snprintf(path, sizeof(path), DKIM_KEYS_DIR "/%.250s/%.200s", domain, files[i]->d_name);
-			rc = fn(arg, domain, selector, path);
-		}
-		free(files[i]);
-	}
-	if (n >= 0)
-		free(files);
-	return rc;
+	if (s.len > 250 || !slice_ends_nocase(s, SLICE(".pem")))
+		return false;
+	s.len -= 4;
+	dot = slice_find_last(s, '.');
+	if (dot <= 0 || (size_t)dot + 1 == s.len)
+		return false;
+	slice_copy(slice_first(s, (size_t)dot), domain, 256);
+	slice_copy(slice_skip(s, (size_t)dot + 1), selector, 256);
+	return true;
 }
 
 int
 dkim_key_each(int (*fn)(void *arg, const char *domain, const char *selector, const char *path), void *arg, struct err *err)
 {
-	struct dirent **domains;
-	int n = scandir(DKIM_KEYS_DIR, &domains, not_hidden, alphasort), rc = 0;
+	char path[PATH_SIZE], domain[256], selector[256];
+	struct dirent **files;
+	int n = scandir(DKIM_KEYS_DIR, &files, not_hidden, alphasort), rc = 0;
 
 	if (n == -1)
 		return errno == ENOENT ? 0 : err_sys(err, DKIM_KEYS_DIR);
 	for (int i = 0; i < n; i++) {
-		if (rc == 0)
-			rc = each_of_domain(domains[i]->d_name, fn, arg);
-		free(domains[i]);
+		if (rc == 0 && parts_of(files[i]->d_name, domain, selector)) {
+			snprintf(path, sizeof(path), DKIM_KEYS_DIR "/%.255s", files[i]->d_name);
+			rc = fn(arg, domain, selector, path);
+		}
+		free(files[i]);
 	}
-	free(domains);
+	free(files);
 	return rc;
 }
 

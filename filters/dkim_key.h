@@ -1,6 +1,6 @@
 /* dkim_key - the private keys that sign our users' mail, as files
  *
- * keys/DOMAIN/SELECTOR.pem below state_dir: PKCS#8, mode 0600, root's. The supervisor hands them to `signer` as
+ * keys/DOMAIN.SELECTOR.pem below state_dir (a selector has no dot): PKCS#8, mode 0600, root's. The supervisor hands them to `signer` as
  * SETUP_FILE_DKIM_KEY named "DOMAIN SELECTOR"; nobody else reads them. Linked by programs of root only. */
 #ifndef FILTERS_DKIM_KEY_H
 #define FILTERS_DKIM_KEY_H
