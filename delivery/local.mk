@@ -73,3 +73,15 @@ delivery_mda_LDADD = $(MDA_LIBS) $(ROLE_LIBS)
 EXTRA_PROGRAMS += tests/bench/mda_bench
 tests_bench_mda_bench_SOURCES = tests/bench/mda_bench.c
 tests_bench_mda_bench_LDADD = $(BASE_LIBS)
+
+check_PROGRAMS += tests/unit/delivery/test_mda_batch tests/unit/delivery/test_mda_place tests/unit/delivery/test_mda_sweep \
+	tests/unit/delivery/test_mda_text
+tests_unit_delivery_test_mda_batch_SOURCES = tests/unit/delivery/test_mda_batch.c
+tests_unit_delivery_test_mda_batch_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=syncfs -Wl,--wrap=fsync
+tests_unit_delivery_test_mda_batch_LDADD = $(MDA_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_delivery_test_mda_place_SOURCES = tests/unit/delivery/test_mda_place.c
+tests_unit_delivery_test_mda_place_LDADD = $(MDA_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_delivery_test_mda_sweep_SOURCES = tests/unit/delivery/test_mda_sweep.c
+tests_unit_delivery_test_mda_sweep_LDADD = $(MDA_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_delivery_test_mda_text_SOURCES = tests/unit/delivery/test_mda_text.c
+tests_unit_delivery_test_mda_text_LDADD = $(MDA_LIBS) $(BASE_LIBS) $(UNIT_LIBS)

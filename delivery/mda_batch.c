@@ -121,6 +121,13 @@ struct run {
 	bool few;
 };
 
+static void
+sync_open(struct device *d)
+{
+	d->sync_fd = openat(d->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	d->failed = d->sync_fd == -1;
+}
+
 /* Before the first write to a device. */
 static int
 touch(struct run *run, struct place *place, struct err *err)
@@ -130,10 +137,9 @@ touch(struct run *run, struct place *place, struct err *err)
 	if (d->batch != run->batch->number) {
 		d->batch = run->batch->number;
 		d->sync_fd = -1;
-		if (d->known && (!run->few || d->must_syncfs)) {
-			d->sync_fd = openat(place->stage->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-			d->failed = d->sync_fd == -1;
-		}
+		d->dir_fd = place->stage->fd;
+		if (d->known && (!run->few || d->must_syncfs))
+			sync_open(d);
 	}
 	return d->failed ? err_set(err, ERR_TEMPORARY, "the stage folder cannot be opened") : 0;
 }
@@ -416,6 +422,20 @@ sync_folders(struct run *run)
 		fail(run, common, "cannot make names in the stage folder durable");
 }
 
+/* Each file of a small batch is durable by itself already, but a folder was made on the way. */
+static void
+sync_late(struct run *run)
+{
+	struct device *d;
+
+	for (unsigned i = 0; (d = places_device_at(run->batch->places, i)) != NULL; i++)
+		if (d->batch == run->batch->number && d->must_syncfs && d->sync_fd == -1) {
+			sync_open(d);
+			if (d->failed)
+				fail(run, d, "cannot open a stage folder");
+		}
+}
+
 static void
 sync_devices(struct run *run)
 {
@@ -462,6 +482,7 @@ batch_run(struct batch *b)
 	run.few = b->spooled || files <= BATCH_FEW;
 	for (struct item *i = b->items; i != NULL; i = i->next)
 		(i->type == MSG_MDA_STAGE ? stage_item : publish_item)(&run, i);
+	sync_late(&run);
 	sync_folders(&run);
 	sync_devices(&run);
 	for (struct item *i = b->items; i != NULL && b->trouble[0] != 0; i = i->next)

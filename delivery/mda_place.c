@@ -299,7 +299,7 @@ place_open(struct places *p, struct place *place, struct want *w, struct err *er
 
 	place->new_fd = maildir_open(p->root, w->path, DIR_FLAGS);
 	if (place->new_fd == -1 && errno == ENOENT) {
-		if (maildir_make(p->root, w->home_text, w->folder, w->dir, err) == -1)
+		if (maildir_make(p->root, w->home_text, w->dir, err) == -1)
 			return -1;
 		made = true;
 		place->new_fd = maildir_open(p->root, w->path, DIR_FLAGS);

@@ -24,6 +24,7 @@ struct device {			/* a file system that a batch touches */
 	bool must_syncfs;	/* something may be pending that fsync of single files does not reach */
 	/* of the batch under way: */
 	unsigned batch;
+	int dir_fd;		/* a folder on it; borrowed */
 	int sync_fd;		/* open since before the batch's first write; -1 in batches that fsync */
 	bool failed;
 };

@@ -96,3 +96,9 @@ tests_unit_storage_test_spool_LDADD = $(STORAGE_TEST_LIBS) storage/libqueuestore
 noinst_LIBRARIES += storage/libmaildir.a
 storage_libmaildir_a_SOURCES = storage/maildir.h storage/maildir.c storage/quota.h storage/quota.c
 MAILDIR_LIBS = storage/libmaildir.a
+
+check_PROGRAMS += tests/unit/storage/test_maildir tests/unit/storage/test_quota
+tests_unit_storage_test_maildir_SOURCES = tests/unit/storage/test_maildir.c
+tests_unit_storage_test_maildir_LDADD = $(MAILDIR_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_storage_test_quota_SOURCES = tests/unit/storage/test_quota.c
+tests_unit_storage_test_quota_LDADD = $(MAILDIR_LIBS) $(BASE_LIBS) $(UNIT_LIBS)

@@ -230,20 +230,38 @@ maildir_open(int root, const char *path, int flags)
 
 /* -- making */
 
-/* Make `name` in `at` if it is missing and open it. Closes `at` unless it is `keep`. */
-static int
-make_dir(int at, int keep, const char *name, struct err *err)
+struct way {			/* how far we are below the root */
+	int root, fd;		/* fd: the folder at `path`, or root */
+	char path[MAILDIR_PATH];
+};
+
+static void
+way_end(struct way *w)
 {
+	if (w->fd != -1 && w->fd != w->root)
+		close(w->fd);
+	w->fd = -1;
+}
+
+/* One folder deeper, made if it is missing. Opened from the root, since a link may lead sideways below it. */
+static int
+way_on(struct way *w, struct slice name, struct err *err)
+{
+	size_t len = strlen(w->path);
+	char *part = w->path + len;
 	int fd = -1;
 
-	if (at == -1)
-		return -1;
-	if ((mkdirat(at, name, 0700) == -1 && errno != EEXIST) ||
-	    (fd = maildir_open(at, name, DIR_FLAGS)) == -1)
-		err_sys(err, "cannot make the folder \"%s\"", name);
-	if (at != keep)
-		close(at);
-	return fd;
+	if (len + name.len + 2 > sizeof(w->path))
+		return err_set(err, ERR_PERMANENT, "this path is too long");
+	if (len > 0)
+		*part++ = '/';
+	slice_copy(name, part, name.len + 1);
+	if ((mkdirat(w->fd, part, 0700) == -1 && errno != EEXIST) ||
+	    (fd = maildir_open(w->root, w->path, DIR_FLAGS)) == -1)
+		err_sys(err, "cannot make the folder %s", w->path);
+	way_end(w);
+	w->fd = fd;
+	return fd == -1 ? -1 : 0;
 }
 
 /* tmp, new and cur inside `fd`. */
@@ -292,43 +310,48 @@ subscribe(int maildir, const char *dir)
 }
 
 static int
-make_folder(int maildir, const char *dir, struct err *err)
+make_folder(struct way *w, const char *dir, struct err *err)
 {
-	int fd = make_dir(maildir, maildir, dir + 1, err), mark, rc;
+	int mark;
 
-	if (fd == -1)
+	if (way_on(w, slice_of(dir + 1), err) == -1 || make_three(w->fd, err) == -1)
 		return -1;
-	rc = make_three(fd, err);
-	mark = rc == 0 ? maildir_open(fd, "maildirfolder", O_WRONLY | O_CREAT) : -1;
-	if (rc == 0 && mark == -1)
-		rc = err_sys(err, "cannot make \"maildirfolder\"");
-	if (mark != -1)
-		close(mark);
-	close(fd);
-	if (rc == 0)
+	mark = maildir_open(w->fd, "maildirfolder", O_WRONLY | O_CREAT);
+	if (mark == -1)
+		return err_sys(err, "cannot make \"maildirfolder\"");
+	close(mark);
+	return 0;
+}
+
+static int
+make_maildir(struct way *w, const char *home, const char *dir, struct err *err)
+{
+	struct slice rest = slice_of(home);
+	int maildir, rc;
+
+	while (rest.len > 0)
+		if (way_on(w, slice_cut(&rest, '/'), err) == -1)
+			return -1;
+	if (way_on(w, SLICE("Maildir"), err) == -1 || make_three(w->fd, err) == -1)
+		return -1;
+	if (dir[0] == 0)
+		return 0;
+	maildir = dup(w->fd);
+	rc = make_folder(w, dir, err);
+	if (rc == 0 && maildir != -1)
 		subscribe(maildir, dir);
+	if (maildir != -1)
+		close(maildir);
 	return rc;
 }
 
 int
-maildir_make(int root, const char *home, struct slice folder, const char *dir, struct err *err)
+maildir_make(int root, const char *home, const char *dir, struct err *err)
 {
-	struct slice rest = slice_of(home);
-	char part[MAILDIR_NAME];
-	int fd = root, rc;
+	struct way w = {.root = root, .fd = root};
+	int rc = make_maildir(&w, home, dir, err);
 
-	while (rest.len > 0) {
-		if (!slice_copy(slice_cut(&rest, '/'), part, sizeof(part)))
-			part[0] = 0;
-		fd = make_dir(fd, root, part, err);
-	}
-	fd = make_dir(fd, root, "Maildir", err);
-	if (fd == -1)
-		return err_context(err, "mailbox %s", home);
-	rc = make_three(fd, err);
-	if (rc == 0 && folder.len > 0)
-		rc = make_folder(fd, dir, err);
-	close(fd);
+	way_end(&w);
 	return rc == 0 ? 0 : err_context(err, "mailbox %s", home);
 }
 

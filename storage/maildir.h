@@ -23,7 +23,7 @@ int maildir_folder_dir(struct slice folder, char *out, size_t size);
 int maildir_open(int root, const char *path, int flags);
 /* Make what is missing of home, Maildir and folder (mode 0700), with `maildirfolder` and a line in `subscriptions` for a new folder.
  * `dir` is what maildir_folder_dir() wrote. The names are not durable yet: that is the caller's barrier. */
-int maildir_make(int root, const char *home, struct slice folder, const char *dir, struct err *err);
+int maildir_make(int root, const char *home, const char *dir, struct err *err);
 
 struct maildir_size {
 	uint64_t bytes, messages;
