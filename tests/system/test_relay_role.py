@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from relay_role import Dns, Drop, Relay, Role, Smtp, STEP_OK, STEP_PERMANENT, STEP_TEMPORARY
+from relay_role import BUILD, Dns, Drop, Relay, Role, Smtp, STEP_OK, STEP_PERMANENT, STEP_TEMPORARY
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +95,8 @@ def test_large_file_without_holding_it(relays):
         os.close(fd)
     assert statuses(rcpts) == [STEP_OK]
     assert s.mails[0]["data"] == "Received: by us\r\n" + line * 400
-    assert anonymous(r) < before + 16000
+    if b"__asan_init" not in open(os.path.join(BUILD, "delivery/relay"), "rb").read():  # it keeps what is freed
+        assert anonymous(r) < before + 16000
 
 
 def test_many_recipients_and_transactions(relays):
