@@ -44,7 +44,11 @@ def make_server():
     def make(options=None, extra="", quiet=True, users=True):
         s = Server(options, extra, quiet)
         made.append(s)
-        s.start()
+        try:
+            s.start()
+        except BaseException:
+            s.clean()
+            raise
         if users:
             s.add_domain("example.test", alice="alice-secret", bob="bob-secret")
         return s

@@ -202,7 +202,11 @@ class Server:
         return self.cli("reload")
 
     def __enter__(self):
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.clean()
+            raise
 
     def __exit__(self, kind, value, trace):
         try:

@@ -87,6 +87,8 @@ def test_bad_reload_keeps_the_old(server):
     server.wait_mails("alice@example.test", 1)
     p = server.run("reload", check=False)
     assert p.returncode == 1 and "limits.message_size" in p.stderr
+    server.options["limits.message_size"] = "2M"
+    server.reload()
 
 
 def test_mail_survives_a_restart(server):

@@ -15,8 +15,9 @@ def servers():
 
     def get(options):
         if options not in running:
-            s = running[options] = Server(dict(options))
-            s.start()
+            s = Server(dict(options))
+            s.__enter__()
+            running[options] = s
             s.add_domain("example.test", alice="alice-secret", bob="bob-secret")
             s.add_user("full@example.test", "full-secret", "--quota", "1")
         return running[options]
