@@ -6,12 +6,11 @@
 #ifndef SMTP_CLIENTS_H
 #define SMTP_CLIENTS_H
 
-#include "base/msg.h"		/* CLIENTS_BYTES */
+#include "base/msg.h" /* CLIENTS_BYTES */
 
 #include <stdint.h>
 
 #include "base/err.h"
-
 
 enum clients_answer { CLIENTS_FINE, CLIENTS_TOO_MANY, CLIENTS_TOO_MANY_FROM_ONE };
 

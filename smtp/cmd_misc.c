@@ -1,4 +1,4 @@
-/* cmd_misc - the small commands: RSET, NOOP, QUIT, VRFY, HELP, and what browsers say */
+/* cmd_misc - the small commands: RSET, NOOP, QUIT, VRFY, EXPN, HELP, and what browsers say */
 #include <stdio.h>
 
 #include "base/role.h"
@@ -39,6 +39,13 @@ cmd_vrfy(struct session *s, struct slice args)
 	else
 		session_reply(s, 252, "2.1.5",
 		    "Send mail to it and see; this server does not say beforehand");
+}
+
+void
+cmd_expn(struct session *s, struct slice args)
+{
+	(void)args;
+	session_bad(s, 502, "5.5.1", "This server does not tell who is behind an address");
 }
 
 void

@@ -12,6 +12,7 @@
 #define READY (IN(GREETED) | IN(IDLE))
 #define ANY (READY | IN(MAIL) | IN(RCPT))
 #define LINE_LIMIT (64 * 1024)
+#define SKIP_MAX (4 * 1024 * 1024) /* bytes of a line that is too long */
 
 const struct command commands[] = {
 	/* verb       does          legal in                        traits */
@@ -24,8 +25,9 @@ const struct command commands[] = {
 	{ "NOOP", cmd_noop, ANY, 0, "NOOP" },
 	{ "QUIT", cmd_quit, ANY, NO_ARGUMENTS, "QUIT" },
 	{ "VRFY", cmd_vrfy, ANY, 0, "VRFY address" },
+	{ "EXPN", cmd_expn, ANY, HIDDEN, "" },
 	{ "HELP", cmd_help, ANY, 0, "HELP" },
-	{ "STARTTLS", cmd_starttls, READY, NO_ARGUMENTS | ENDS_PIPELINE, "STARTTLS" },
+	{ "STARTTLS", cmd_starttls, ANY, NO_ARGUMENTS | ENDS_PIPELINE, "STARTTLS" },
 	{ "AUTH", cmd_auth, IN(IDLE), ENDS_PIPELINE, "AUTH PLAIN|LOGIN [initial response]" },
 	{ "XCLIENT", cmd_xclient, READY, ENDS_PIPELINE | HIDDEN,
 	    "XCLIENT ADDR=... NAME=... HELO=... PORT=..." },
@@ -96,7 +98,8 @@ run(struct session *s, struct slice line)
 	if (!(c->legal & 1u << s->state)) {
 		out_of_order(s, c);
 		/* what follows a refused DATA may be a message, and must not be read as commands */
-		if (c->run == cmd_data && ahead)
+		if (c->run == cmd_data && ahead &&
+		    !slice_starts_nocase(channel_input(s->channel), SLICE("QUIT\r\n")))
 			session_close(s);
 		return;
 	}
@@ -110,19 +113,21 @@ run(struct session *s, struct slice line)
 	c->run(s, args);
 }
 
-/* A line that was too long is dropped to its end, then refused. */
+/* A line that was too long was refused; the rest of it is dropped, within reason. */
 static bool
 skip(struct session *s)
 {
 	bool ended;
+	size_t n = line_skip(channel_input(s->channel), &ended);
 
-	channel_consume(s->channel, line_skip(channel_input(s->channel), &ended));
-	if (!ended)
-		return false;
-	s->skipping = false;
-	session_bad(s, 500, "5.5.2", "The line is too long; %lld bytes is the limit",
-	    (long long)role_conf()->limits.command_line);
-	return true;
+	channel_consume(s->channel, n);
+	s->skipped += (uint32_t)n;
+	s->skipping = !ended;
+	if (s->skipped > SKIP_MAX) {
+		session_reply(s, 421, "4.7.0", "This line has no end; goodbye");
+		session_close(s);
+	}
+	return ended;
 }
 
 bool
@@ -142,7 +147,9 @@ command_input(struct session *s)
 	case LINE_TOO_LONG:
 		channel_consume(s->channel, used);
 		s->skipping = true;
-		return skip(s);
+		s->skipped = 0;
+		session_bad(s, 500, "5.5.2", "The line is too long; %zu bytes is the limit", max);
+		return true;
 	case LINE_BAD:
 		channel_consume(s->channel, used);
 		session_bad(s, 500, "5.5.2",

@@ -83,4 +83,3 @@ tests_fuzz_smtp_dot_SOURCES = tests/fuzz/smtp_dot.c $(SMTP_FUZZ_SOURCES)
 tests_fuzz_smtp_dot_CFLAGS = $(SMTP_FUZZ_FLAGS)
 tests_fuzz_smtp_reply_SOURCES = tests/fuzz/smtp_reply.c $(SMTP_FUZZ_SOURCES)
 tests_fuzz_smtp_reply_CFLAGS = $(SMTP_FUZZ_FLAGS)
-EXTRA_DIST += tests/system/smtpd_role.py tests/system/test_smtpd_role.py

@@ -68,8 +68,8 @@ static const struct state_row {
 	    command_input },
 	[SESSION_IDLE] = { "idle",
 	    IN(GREETED) | IN(IDLE) | IN(MAIL) | IN(AUTH) | IN(TLS) | IN(CLOSING), command_input },
-	[SESSION_MAIL] = { "mail", IN(IDLE) | IN(RCPT) | IN(CLOSING), command_input },
-	[SESSION_RCPT] = { "rcpt", IN(IDLE) | IN(DATA) | IN(CLOSING), command_input },
+	[SESSION_MAIL] = { "mail", IN(IDLE) | IN(RCPT) | IN(TLS) | IN(CLOSING), command_input },
+	[SESSION_RCPT] = { "rcpt", IN(IDLE) | IN(DATA) | IN(TLS) | IN(CLOSING), command_input },
 	[SESSION_DATA] = { "data", IN(END) | IN(CLOSING), data_input },
 	[SESSION_END] = { "end", IN(IDLE) | IN(CLOSING), NULL },
 	[SESSION_AUTH] = { "auth", IN(IDLE) | IN(CLOSING), auth_input },
@@ -255,7 +255,7 @@ on_timeout(struct session *s)
 		session_free(s);
 		return;
 	}
-	if (clock_mono() >= s->ends)
+	if (clock_mono() >= s->ends - 2000) /* timers round down */
 		session_reply(
 		    s, 421, "4.4.2", "This connection has lasted too long; please connect again");
 	else if (state == SESSION_DATA && s->tx->dot.fault != DOT_FINE)

@@ -82,9 +82,10 @@ struct session {
 	enum listener_kind kind;
 	enum session_state state;
 	bool esmtp, tls, trusted, proxy, helo_fixed;
-	bool eof;      /* the client closed its side */
-	bool skipping; /* the rest of a line that was too long */
-	bool progress; /* something happened that moves the deadline */
+	bool eof;         /* the client closed its side */
+	bool skipping;    /* the rest of a line that was too long */
+	uint32_t skipped; /* bytes of it */
+	bool progress;    /* something happened that moves the deadline */
 	bool counted;
 	bool linger; /* read on for a moment when closing, or the last reply may be lost */
 	bool lingering;

@@ -112,8 +112,15 @@ def test_pipelining(start):
     c.send("MAIL FROM:<s@far.example>\r\nRCPT TO:<alice@example.test>\r\nRCPT TO:<nobody@example.test>\r\nRCPT TO:<bob@example.test>\r\nDATA\r\n")
     assert [c.reply()[:9] for _ in range(5)] == ["250 2.1.0", "250 2.1.5", "550 5.1.1", "250 2.1.5", "354 Send "]
     c.send("Subject: x\r\n\r\nx\r\n.\r\nMAIL FROM:<s@far.example>\r\nRCPT TO:<nobody@example.test>\r\nDATA\r\nQUIT\r\n")
-    assert [c.reply()[:9] for _ in range(4)] == ["250 2.0.0", "250 2.1.0", "550 5.1.1", "503 5.5.1"]
-    assert c.closed()   # what follows a refused DATA is not read
+    assert [c.reply()[:9] for _ in range(5)] == ["250 2.0.0", "250 2.1.0", "550 5.1.1", "503 5.5.1", "221 2.0.0"]
+    assert c.closed()
+    # what follows a refused DATA may be a message: it is not read as commands
+    d = s.connect()
+    d.ehlo()
+    d.send("MAIL FROM:<s@far.example>\r\nDATA\r\nRCPT TO:<alice@example.test>\r\nDATA\r\nx\r\n.\r\n")
+    d.expect("250")
+    d.expect("503 5.5.1")
+    assert d.closed()
 
 
 def test_in_single_bytes(start):
@@ -547,6 +554,18 @@ def test_long_lines(start):
     c.send("NO\0OP\r\nNO\rOP\r\n")
     c.expect("500 5.5.2")
     c.expect("500 5.5.2")
+
+
+def test_line_without_end(start):
+    c = start().connect()
+    c.send("x" * 5000)
+    c.expect("500 5.5.2")   # said at once
+    try:
+        for _ in range(100):
+            c.send("x" * 100000)
+    except OSError:
+        pass
+    c.expect("421 4.7.0")
 
 
 def test_connection_limits(start):

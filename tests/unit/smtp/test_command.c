@@ -25,6 +25,7 @@ NOTHING(cmd_rset)
 NOTHING(cmd_noop)
 NOTHING(cmd_quit)
 NOTHING(cmd_vrfy)
+NOTHING(cmd_expn)
 NOTHING(cmd_help)
 NOTHING(cmd_starttls)
 NOTHING(cmd_auth)
@@ -61,6 +62,15 @@ session_bad(struct session *s, int code, const char *enhanced, const char *fmt, 
 }
 
 void
+session_reply(struct session *s, int code, const char *enhanced, const char *fmt, ...)
+{
+	(void)s;
+	(void)code;
+	(void)enhanced;
+	(void)fmt;
+}
+
+void
 session_close(struct session *s)
 {
 	(void)s;
@@ -75,7 +85,7 @@ static const struct {
 	{ "Rcpt", IN(MAIL) | IN(RCPT), IN(IDLE) | IN(GREETED) },
 	{ "DATA", IN(RCPT), IN(MAIL) | IN(IDLE) },
 	{ "QUIT", IN(GREETED) | IN(IDLE) | IN(MAIL) | IN(RCPT), IN(CLOSING) },
-	{ "STARTTLS", IN(GREETED) | IN(IDLE), IN(MAIL) | IN(RCPT) },
+	{ "STARTTLS", IN(GREETED) | IN(IDLE) | IN(MAIL), IN(DATA) | IN(TLS) },
 	{ "AUTH", IN(IDLE), IN(GREETED) | IN(MAIL) | IN(RCPT) },
 	{ "XCLIENT", IN(GREETED) | IN(IDLE), IN(MAIL) | IN(RCPT) },
 };
