@@ -236,12 +236,14 @@ scan_map(struct engine *e, cl_fmap_t *map, char text[static ENGINE_TEXT])
 	unsigned long scanned = 0;
 	unsigned before = atomic_load(&complaints);
 	enum scan_status status;
+	int rc;
 
 	memset(&options, 0, sizeof(options));
 	options.general = CL_SCAN_GENERAL_HEURISTICS;
 	options.parse = ~0u;
 	options.heuristic = CL_SCAN_HEURISTIC_EXCEEDS_MAX;
-	status = judge_code(cl_scanmap_callback(map, NULL, &name, &scanned, e->engine, &options, NULL), name, text);
+	rc = cl_scanmap_callback(map, NULL, &name, &scanned, e->engine, &options, NULL);
+	status = judge_code(rc, name, text);
 	e->complained = atomic_load(&complaints) != before;
 	if (e->complained && status == SCAN_CLEAN)
 		return failed(text, "the scanner reported an error");
