@@ -105,7 +105,6 @@ def test_kills(tmp_path, seed):
         elif over and not waiting and not model.todo and not ready:
             if q.rows("SELECT count(*) FROM rcpt") == [(0,)] or time.time() > end + 20:
                 break
-    print(q.admin("queue.stats"), q.admin("queue.list")[2][:5], q.rows("SELECT qid,n,state,file,reason FROM rcpt LIMIT 5"))
     q.kill()
     for qid, rcpts in acked.items():
         for i in range(rcpts):
