@@ -190,11 +190,18 @@ static void (*const files_of[ROLE_COUNT])(struct child *) = {
 	[ROLE_CONTROL] = send_control_socket, [ROLE_MDA] = send_mail_dir,
 };
 
+/* What these got at their start is in use, and the same after a reload: sent again it would close the one they have. */
+static bool
+stays(enum role role)
+{
+	return role == ROLE_CONTROL || role == ROLE_QUEUE || role == ROLE_MDA;
+}
+
 void
 setup_send(struct child *c)
 {
 	send_options(c);
-	if (files_of[c->role] != NULL)
+	if (files_of[c->role] != NULL && !(c->told_go && stays(c->role)))
 		files_of[c->role](c);
 }
 

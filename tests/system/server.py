@@ -99,7 +99,7 @@ class Mail:
 
     def header(self, name):
         """All values of a header, unfolded."""
-        return [re.sub(r"\s*\n\s+", " ", str(v)) for v in self.message.get_all(name, [])]
+        return [re.sub(r"\s+", " ", str(v)) for v in self.message.get_all(name, [])]
 
 
 class Server:

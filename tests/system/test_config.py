@@ -77,7 +77,7 @@ resolver {{ servers = {{"127.0.0.1:5353"}}  timeout = 2s }}
 trusted_networks = {{"192.0.2.0/24"}}        # may relay without AUTH: printers, scanners
 trusted_proxies  = {{"127.0.0.1"}}           # may use XCLIENT and PROXY
 spf {{ enabled = true }}  dkim {{ enabled = true }}  dmarc {{ enabled = true }}  arc {{ enabled = true }}
-antivirus {{ enabled = true  database = "/srv/t/sigs"  on_infected = refuse  on_error = defer }}
+antivirus {{ enabled = true  database = "{files.dir}"  on_infected = refuse  on_error = defer }}
 spam  {{ enabled = true  junk_score = 5  refuse_score = 15  dnsbl "bl.example" {{ weight = 3 }} }}
 relay {{ retry = {{1m, 5m, 15m, 1h}}  lifetime = 5d  warn_after = 4h  port = 25  allow_loopback = false  smarthost = "" }}
 route "peer.test" {{ host = "127.0.0.1:2626"  tls = none }}
