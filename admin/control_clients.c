@@ -116,10 +116,13 @@ on_accept(evutil_socket_t listener, short what, void *arg)
 	}
 }
 
+/* On a descriptor of our own: a reload hands the socket over again and closes the first one. */
 int
-clients_start(int listener, struct err *err)
+clients_start(int handed, struct err *err)
 {
-	if (fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) | O_NONBLOCK) == -1)
+	int listener = fcntl(handed, F_DUPFD_CLOEXEC, 3);
+
+	if (listener < 0 || fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) | O_NONBLOCK) == -1)
 		return err_sys(err, "control socket");
 	acceptor = event_new(role_base(), listener, EV_READ | EV_PERSIST, on_accept, NULL);
 	if (acceptor == NULL || event_add(acceptor, NULL) == -1)
