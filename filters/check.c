@@ -4,6 +4,8 @@
  * whose results they need. */
 #include "filters/check.h"
 
+#include <stdlib.h>
+
 static bool
 for_antivirus(const struct judge *j)
 {
@@ -43,24 +45,46 @@ const struct check checks[] = {
 	{ 0 },
 };
 
+/* Answers come in any order; what is told does not depend on it. */
+static int
+hit_order(const void *a, const void *b)
+{
+	const struct hit *x = a, *y = b;
+
+	return x->row != y->row ? (x->row < y->row ? -1 : 1) : x->number < y->number ? -1 : x->number > y->number;
+}
+
+static int
+method_order(const void *a, const void *b)
+{
+	const struct method *x = a, *y = b;
+
+	return x->row != y->row ? (x->row < y->row ? -1 : 1) : x->number < y->number ? -1 : x->number > y->number;
+}
+
 enum check_status
 checks_run(struct judge *j)
 {
 	enum check_status all = CHECK_DONE;
 
 	for (unsigned i = 0; checks[i].name != NULL; i++) {
-		size_t hits = j->n_hits, methods = j->methods.len;
+		size_t hits = j->n_hits, methods = j->n_methods;
 
 		if ((j->checks_done & 1u << i) != 0)
 			continue;
+		j->row = i;
 		if (checks[i].applies(j) && checks[i].run(j) == CHECK_WAIT) {
 			/* it will say it all again */
 			j->n_hits = hits;
-			j->methods.len = methods;
+			j->n_methods = methods;
 			all = CHECK_WAIT;
 			continue;
 		}
 		j->checks_done |= 1u << i;
+	}
+	if (all == CHECK_DONE) {
+		qsort(j->hits, j->n_hits, sizeof(j->hits[0]), hit_order);
+		qsort(j->methods, j->n_methods, sizeof(j->methods[0]), method_order);
 	}
 	return all;
 }

@@ -4,7 +4,6 @@
  * listing. */
 #include <ctype.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "filters/check.h"
 
@@ -58,9 +57,8 @@ check_dnsbl(struct judge *j)
 	bool waits = false;
 	struct ip client;
 
-	/* the other addresses of 127/8 are the lists' own test entries */
-	if (!ip_parse(j->facts.ip, &client) || strcmp(j->facts.ip, "127.0.0.1") == 0 ||
-	    (ip_is_private(&client) && (client.v6 || client.bytes[0] != 127)))
+	/* addresses of 127/8 are the lists' own test entries; no list knows private ones */
+	if (!ip_parse(j->facts.ip, &client) || (ip_is_private(&client) && !ip_is_loopback(&client)))
 		return CHECK_DONE;
 	for (size_t i = 0; i < j->conf->spam.n_dnsbl; i++)
 		if (ask_list(j, &client, j->conf->spam.dnsbl[i].name) == NULL)

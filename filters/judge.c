@@ -58,7 +58,6 @@ judge_new(const struct facts *facts, const struct conf *conf, struct score *lear
 	j->conf = conf;
 	j->learned = learned;
 	j->scan_text = "";
-	buf_init(&j->methods, 16 * 1024);
 	j->pool = pool_new(JUDGE_POOL_MAX);
 	if (j->pool == NULL) {
 		free(j);
@@ -80,7 +79,6 @@ judge_free(struct judge **jp)
 	if (j == NULL)
 		return;
 	pool_free(&j->pool);
-	buf_free(&j->methods);
 	free(j);
 }
 
@@ -97,7 +95,8 @@ tidy_name(const char *name, char out[static 256])
 	for (size_t i = 0; i < n; i++) {
 		unsigned char c = (unsigned char)name[i];
 
-		if (c <= ' ' || c >= 127)
+		/* a blank can come out of an SPF macro */
+		if (c < ' ' || c >= 127)
 			return false;
 		if (c == '.' && label == 0)
 			return false;
@@ -190,13 +189,18 @@ judge_hit(struct judge *j, const char *check, const char *result, const char *ru
 	va_start(args, text);
 	vsnprintf(line, sizeof(line), text, args);
 	va_end(args);
-	j->hits[j->n_hits++] = (struct hit){ check, result, rule, score, judge_clean(j, slice_of(line), sizeof(line)) };
+	j->hits[j->n_hits] =
+	    (struct hit){ check, result, rule, score, judge_clean(j, slice_of(line), sizeof(line)), j->row, (unsigned)j->n_hits };
+	j->n_hits++;
 }
 
 void
 judge_method(struct judge *j, const char *text)
 {
-	buf_append(&j->methods, text, strlen(text) + 1);
+	if (j->n_methods == JUDGE_METHODS_MAX)
+		return;
+	j->methods[j->n_methods] = (struct method){ text, j->row, (unsigned)j->n_methods };
+	j->n_methods++;
 }
 
 size_t

@@ -6,7 +6,6 @@
 #ifndef FILTERS_JUDGE_H
 #define FILTERS_JUDGE_H
 
-#include "base/buf.h"
 #include "base/msg.h"
 #include "base/pool.h"
 #include "conf/conf.h"
@@ -15,6 +14,7 @@
 
 #define JUDGE_QUESTIONS_MAX 50		/* DNS questions of one message */
 #define JUDGE_HITS_MAX 96
+#define JUDGE_METHODS_MAX 32
 #define JUDGE_RECORDS_MAX 100		/* of one DNS answer; the rest is left out */
 #define JUDGE_POOL_MAX (4 * 1024 * 1024)
 
@@ -50,6 +50,12 @@ struct hit {			/* a row of the result */
 	const char *rule;	/* its name in X-Spam-Status, or NULL: none */
 	int64_t score;		/* thousandths of a point */
 	const char *text;	/* a sentence */
+	unsigned row, number;	/* of the check that says it, and its place there */
+};
+
+struct method {			/* a result for Authentication-Results: "spf=pass smtp.mailfrom=a@b" */
+	const char *text;
+	unsigned row, number;
 };
 
 enum scan_state { SCAN_NOT_WANTED, SCAN_WANTED, SCAN_ASKED, SCAN_ANSWERED };
@@ -79,7 +85,9 @@ struct judge {
 	unsigned checks_done;		/* bit per row of the check table */
 	struct hit hits[JUDGE_HITS_MAX];
 	size_t n_hits;
-	struct buf methods;		/* of Authentication-Results: "spf=pass smtp.mailfrom=a@b", each ended by NUL */
+	struct method methods[JUDGE_METHODS_MAX];
+	size_t n_methods;
+	unsigned row;			/* of the check that runs now */
 };
 
 /* Starts to judge. The facts, conf and score store are borrowed until judge_free. NULL: out of memory. */
@@ -99,7 +107,7 @@ void judge_give_up_dns(struct judge *j);
 /* Add a row. `rule` may be NULL. Texts other than `text` must be constants or in the pool; text is formatted into it. */
 void judge_hit(struct judge *j, const char *check, const char *result, const char *rule, int64_t score,
     const char *text, ...) __attribute__((format(printf, 6, 7)));
-/* Add a method result to Authentication-Results. */
+/* Add a method result to Authentication-Results; the text must be a constant or in the pool. */
 void judge_method(struct judge *j, const char *text);
 
 /* Fields of that name: how many; *first (may be NULL) is the first. */

@@ -247,6 +247,10 @@ header_tokens(struct cutter *c, struct slice message)
 		} else if (slice_eq_nocase(f.name, SLICE("from"))) {
 			mime_decode_words(f.value, &text);
 			cut_all(c, 'f', buf_all(&text));
+		} else if (slice_eq_nocase(f.name, SLICE("message-id"))) {
+			/* tells messages with the same words apart when they are learned */
+			mime_unfold(f.value, &text);
+			add(c->out, 'm', text.at, text.len);
 		}
 	}
 	buf_free(&text);

@@ -208,17 +208,16 @@ static void
 write_results(struct judge *j, struct ruling *r)
 {
 	struct buf line;
-	const char *at = j->methods.at, *end = j->methods.at + j->methods.len;
 
 	r->authentication_results = "";
-	if (j->methods.len == 0)
+	if (j->n_methods == 0)
 		return;
 	buf_init(&line, RESULTS_MAX);
 	buf_text(&line, j->conf->hostname);
 	buf_printf(&r->prefix, "Authentication-Results: %s", j->conf->hostname);
-	for (; at < end && line.len + strlen(at) + 3 < RESULTS_MAX; at += strlen(at) + 1) {
-		buf_printf(&line, "; %s", at);
-		buf_printf(&r->prefix, ";\r\n\t%s", at);
+	for (size_t i = 0; i < j->n_methods && line.len + strlen(j->methods[i].text) + 3 < RESULTS_MAX; i++) {
+		buf_printf(&line, "; %s", j->methods[i].text);
+		buf_printf(&r->prefix, ";\r\n\t%s", j->methods[i].text);
 	}
 	buf_text(&r->prefix, "\r\n");
 	r->authentication_results = pool_text(j->pool, buf_all(&line));

@@ -1,0 +1,426 @@
+"""filter, scan and signer, each alone, with peers that a test plays."""
+import base64
+import email.utils
+import io
+import os
+import socket
+import subprocess
+import time
+import zipfile
+
+import dkim
+import pytest
+
+from filter_role import (ACCEPT, CLEAN, DEFER, FAILED, HOST, INFECTED, JUNK, LISTEN_LOCAL, NXDOMAIN, REFUSE, SUBMISSION,
+                         TEMPORARY, Filter, Role)
+
+EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$" + b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
+TEST_STRING = b"XJS*C4JDBQADN1.NSBN3*2IDNEN*" + b"GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
+
+ZONE = {
+    ("peer.test", "TXT"): ["v=spf1 a:mail.peer.test -all"],
+    ("mail.peer.test", "A"): ["192.0.2.1"],
+    ("1.2.0.192.in-addr.arpa", "PTR"): ["mail.peer.test"],
+}
+
+
+def mail(body=b"Hello Alice,\r\nall is well.\r\n", subject="a question", sender="Someone <someone@peer.test>", extra=b""):
+    head = (f"Received: from there by here; {email.utils.formatdate()}\r\nFrom: {sender}\r\nTo: alice@example.test\r\n"
+            f"Subject: {subject}\r\nDate: {email.utils.formatdate()}\r\nMessage-ID: <{time.time()}@peer.test>\r\n")
+    return head.encode() + extra + b"\r\n" + body
+
+
+def with_zip(data):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
+        z.writestr("a.com", data)
+    return mail(extra=b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=x\r\n",
+                body=b"--x\r\nContent-Type: text/plain\r\n\r\nsee\r\n--x\r\nContent-Type: application/zip\r\n"
+                     b"Content-Transfer-Encoding: base64\r\n\r\n" +
+                     base64.encodebytes(out.getvalue()).replace(b"\n", b"\r\n") + b"--x--\r\n")
+
+
+@pytest.fixture
+def filtering(tmp_path):
+    running = []
+
+    def make(zone=None, **words):
+        running.append(Filter(tmp_path, ZONE if zone is None else zone, **words))
+        assert running[-1].ready, running[-1].why
+        return running[-1]
+
+    yield make
+    for f in running:
+        f.stop()
+
+
+def test_good_mail(filtering):
+    v = filtering().judge(mail())
+    assert (v.verdict, v.reply, v.hits["spf"][0], v.hits["rdns"][0]) == (ACCEPT, "", "pass", "pass"), v
+    assert v.results == HOST + "; spf=pass smtp.mailfrom=someone@peer.test; dkim=none"
+    assert f"Authentication-Results: {HOST};\r\n\tspf=pass" in v.prefix
+    assert "X-Spam-Status: No, score=-0.1 required=5 tests=SPF_PASS(-0.1)\r\n" in v.prefix
+    assert "X-Spam-Flag" not in v.prefix
+
+
+def test_spf_fail_and_more_is_junk(filtering):
+    v = filtering().judge(mail(), ip="203.0.113.9", helo="localhost", sender="x@peer.test")
+    assert v.hits["spf"][0] == "fail" and v.verdict == JUNK, v
+    assert "SPF_FAIL(3)" in v.prefix and "X-Spam-Flag: YES\r\n" in v.prefix and "Yes, score=" in v.prefix
+
+
+def test_refused_with_reasons(filtering):
+    v = filtering().judge(mail(TEST_STRING + b"\r\n"))
+    assert v.verdict == REFUSE and v.reply.startswith("550 5.7.1 Refused as spam") and "test string" in v.reply, v
+
+
+@pytest.mark.parametrize("message,rule", [
+    (b"From: a@peer.test\r\n\r\nx\r\n", "DATE_MISSING"),
+    (b"From: a@peer.test\r\n\r\nx\r\n", "MSGID_MISSING"),
+    (b"Subject: x\r\n\r\nx\r\n", "FROM_MISSING"),
+    (mail(extra=b"From: b@other.test\r\n"), "FROM_SEVERAL"),
+    (mail(sender="nobody"), "FROM_MALFORMED"),
+    (mail(sender='"boss@bank.test" <x@peer.test>'), "FROM_NAME_ADDRESS"),
+    (mail(subject="BUY NOW CHEAP GOODS"), "SUBJECT_SHOUTS"),
+    (mail(subject="win!!! $$$"), "SUBJECT_EXCLAIMS"),
+    (mail(b"see http://192.0.2.7/x\r\n"), "LINK_TO_ADDRESS"),
+    (mail(b"<b>x</b>\r\n", extra=b"Content-Type: text/html\r\n"), "HTML_ONLY"),
+    (mail(extra=b"no field at all\r\n"), "HEADER_BROKEN"),
+    (mail(extra=b'Content-Type: application/x; name="a.exe"\r\n'), "ATTACHED_PROGRAM"),
+])
+def test_rules(filtering, message, rule):
+    v = filtering().judge(message)
+    assert rule in v.hits, v
+
+
+def test_future_date(filtering):
+    v = filtering().judge(mail(), now=int((time.time() - 3 * 86400) * 1e6))
+    assert "DATE_FUTURE" in v.hits
+
+
+def test_forged_results_are_cut(filtering):
+    forged = (b"Authentication-Results: (x) MX.example.test; dkim=pass\r\n\t header.d=bank.test\r\n"
+              b"X-Spam-Flag: NO\r\nAuthentication-Results: other.test; spf=pass\r\nX-Spam-Status: No\r\n")
+    message = forged + mail()
+    v = filtering().judge(message)
+    left, at = b"", 0
+    for start, length in v.cuts:
+        left += message[at:start]
+        at = start + length
+    left += message[at:]
+    assert left == b"Authentication-Results: other.test; spf=pass\r\n" + mail()[:0] + message[len(forged):]
+
+
+def test_nothing_forged_by_helo_and_sender(filtering):
+    v = filtering().judge(mail(), helo='x" (evil; dkim=pass', sender='"a\\"; dkim=pass"@peer.test')
+    line = [x for x in v.results.split("; ") if x.startswith("spf=")]
+    assert line and "dkim=none" in v.results and '\n' not in v.results
+    unquoted = "".join(x for i, x in enumerate(v.results.replace("\\\\", "").replace('\\"', "").split('"')) if i % 2 == 0)
+    assert "dkim=pass" not in unquoted
+
+
+def test_dnsbl(filtering):
+    zone = {**ZONE, ("1.2.0.192.bl.test", "A"): ["127.0.0.4"]}
+    v = filtering(zone, conf=[("spam.dnsbl.bl.test.weight", "9000"), ("spam.dnsbl.down.test.weight", "9000")]).judge(mail())
+    assert "DNSBL_BL_TEST(9)" in v.prefix and v.verdict == JUNK, v
+
+
+def test_dns_that_does_not_answer_is_no_reason_to_wait_for_ever(filtering):
+    zone = {**ZONE, ("peer.test", "TXT"): TEMPORARY}
+    v = filtering(zone).judge(mail())
+    assert v.hits["spf"][0] == "temperror" and v.verdict == ACCEPT
+
+
+def test_many_at_once(filtering):
+    f = filtering(zone={**ZONE, ("slow.test", "TXT"): None})
+    for i in range(70):
+        f.send(mail(), sender="x@slow.test", id=100 + i)
+    for i in range(6):
+        v = f.answer()
+        assert v.verdict == DEFER and v.reply.startswith("451 4.7.1")
+    # the others wait; a quick one could pass but for the ceiling
+    f.peer["RESOLVER"].s.shutdown(socket.SHUT_RDWR)
+    for i in range(64):
+        assert f.answer().hits["spf"][0] == "temperror"
+
+
+def test_submitted_mail_is_only_scanned(filtering):
+    f = filtering(conf=[("antivirus.enabled", "true")])
+    f.send(b"Subject: x\r\n\r\nx\r\n", kind=SUBMISSION, user="alice@example.test")
+    scan = f.peer["SCAN"].want("SCAN")
+    f.peer["SCAN"].send("SCAN_IS", CLEAN, "", id=scan.id)
+    v = f.answer()
+    assert v.verdict == ACCEPT and list(v.hits) == ["antivirus"] and v.prefix == "" and f.zone.asked == []
+
+
+@pytest.mark.parametrize("status,text,verdict,reply", [
+    (INFECTED, "Eicar-Test", REFUSE, "550 5.7.1 The message holds the virus Eicar-Test"),
+    (FAILED, "no room", DEFER, "451 4.7.1 The message could not be scanned: no room"),
+    (CLEAN, "", ACCEPT, ""),
+    (77, "nonsense", DEFER, "451 4.7.1 The message could not be scanned: nonsense"),
+])
+def test_scan_answers(filtering, status, text, verdict, reply):
+    f = filtering(conf=[("antivirus.enabled", "true")])
+    f.send(mail(b"x" * 100000 + b"\r\n"))
+    scan = f.peer["SCAN"].want("SCAN")
+    assert scan.fd != -1 and os.fstat(scan.fd).st_size > 100000
+    os.close(scan.fd)
+    f.peer["SCAN"].send("SCAN_IS", status, text, id=scan.id)
+    v = f.answer()
+    assert (v.verdict, v.reply) == (verdict, reply), v
+
+
+def test_scanner_dies_or_is_not_there(filtering):
+    f = filtering(conf=[("antivirus.enabled", "true")])
+    f.send(mail())
+    f.peer["SCAN"].want("SCAN")
+    f.peer["SCAN"].close()
+    v = f.answer()
+    assert v.verdict == DEFER and v.reply.startswith("451 4.7.1")
+    assert f.judge(mail()).verdict == DEFER
+
+
+def key_text(private):
+    return private.decode(), base64.b64encode(subprocess.run(
+        ["openssl", "rsa", "-pubout", "-outform", "DER"], input=private, capture_output=True, check=True).stdout).decode()
+
+
+@pytest.fixture(scope="module")
+def rsa():
+    return key_text(subprocess.run(["openssl", "genrsa", "-traditional", "2048"], capture_output=True, check=True).stdout)
+
+
+def signed(rsa, data, selector=b"sel", **words):
+    return dkim.sign(data, selector, b"peer.test", rsa[0].encode(), include_headers=[b"from", b"to", b"subject", b"date"],
+                     **words) + data
+
+
+def with_key(rsa, **more):
+    return {**ZONE, ("sel._domainkey.peer.test", "TXT"): ["v=DKIM1; k=rsa; p=" + rsa[1]], **more}
+
+
+def test_dkim(filtering, rsa):
+    f = filtering(with_key(rsa))
+    data = signed(rsa, mail(b"the true words\r\n"))
+    v = f.judge(data)
+    assert v.hits["dkim"][0] == "pass", v
+    assert "dkim=pass header.d=peer.test header.s=sel header.a=rsa-sha256" in v.results
+    v = f.judge(data.replace(b"the true", b"the false"))
+    assert v.hits["dkim"][0] == "fail" and 'dkim=fail reason="the text was changed"' in v.results, v
+    v = f.judge(data.replace(b"Subject: a", b"Subject: b"))
+    assert v.hits["dkim"][0] == "fail", v
+    v = f.judge(signed(rsa, data, selector=b"none"))
+    assert v.results.count("dkim=pass") == 1 and v.results.count("dkim=permerror") == 1, v
+    v = f.judge(signed(rsa, mail(), length=True) + b"and more\r\n")
+    assert v.hits["dkim"][0] == "policy", v
+    v = f.judge(signed(rsa, mail(), signature_algorithm=b"rsa-sha1"))
+    assert v.hits["dkim"][0] != "pass", v
+
+
+def test_dkim_many_signatures(filtering, rsa):
+    f = filtering(with_key(rsa))
+    data = mail()
+    for i in range(30):
+        data = signed(rsa, data)
+    assert f.judge(data).results.count("dkim=pass") == 10
+
+
+def test_dkim_dns_trouble(filtering, rsa):
+    f = filtering({**ZONE, ("sel._domainkey.peer.test", "TXT"): TEMPORARY})
+    v = f.judge(signed(rsa, mail()))
+    assert v.hits["dkim"][0] == "temperror", v
+
+
+def test_dkim_no_from(filtering, rsa):
+    f = filtering(with_key(rsa))
+    data = signed(rsa, mail()).replace(b"From:", b"Fram:")
+    assert f.judge(data).hits["dkim"][0] in ("permerror", "fail")
+
+
+def admin(role, verb, *words, data=None):
+    fd = None
+    if data is not None:
+        fd = os.memfd_create("m")
+        os.write(fd, data)
+    role.peer["CONTROL"].send("ADMIN", verb, *words, id=9, fd=fd)
+    rows = []
+    while True:
+        f = role.peer["CONTROL"].recv(10)
+        if f.name == "ADMIN_ROW":
+            rows.append(list(zip(f.f[::2], f.f[1::2])))
+        elif f.name == "ADMIN_END":
+            return f.f, rows
+
+
+def test_filter_test(filtering):
+    f = filtering()
+    end, rows = admin(f, "filter.test", "ip", "192.0.2.1", "helo", "mail.peer.test", "from", "a@peer.test", data=mail())
+    assert end == [0, ""]
+    first = dict(rows[0])
+    assert first["verdict"] == "accept" and first["required"] == "5000" and "spf=pass" in first["authentication_results"]
+    assert {"check", "result", "score", "text"} == set(dict(rows[1]))
+    end, rows = admin(f, "filter.test", "ip", "nonsense", data=mail())
+    assert end[0] != 0 and "nonsense" in end[1]
+
+
+def test_tokens(filtering):
+    f = filtering()
+    end, rows = admin(f, "filter.tokens", data=mail(b"cheap pills for you\r\n"))
+    tokens = [v for row in rows for k, v in row]
+    assert end == [0, ""] and len(tokens) == len(set(tokens)) > 5 and all(len(t) == 16 for t in tokens)
+
+
+# -- scan
+
+@pytest.fixture
+def scanning(tmp_path):
+    running = []
+
+    def make(signatures=f"Eicar-Own:0:*:{EICAR.hex()}\n", conf=(), folder=True):
+        database, tmp = tmp_path / "sigs", tmp_path / "tmp"
+        database.mkdir(exist_ok=True)
+        tmp.mkdir(exist_ok=True)
+        if signatures:
+            (database / "own.ndb").write_text(signatures)
+        fd = os.open(database, os.O_PATH)
+        running.append(Role("filters/scan", tmp, ["FILTER"], [("antivirus.enabled", "true"), ("antivirus.database", str(database)),
+                                                              *conf], [("SIGNATURES", "", fd)]))
+        os.close(fd)
+        return running[-1]
+
+    yield make
+    for s in running:
+        s.stop()
+
+
+def scan(s, data, timeout=20):
+    if len(data) > 32768:
+        fd = os.memfd_create("m")
+        os.write(fd, data)
+        s.peer["FILTER"].send("SCAN", 1, b"", id=5, fd=fd)
+        os.close(fd)
+    else:
+        s.peer["FILTER"].send("SCAN", 1, data, id=5)
+    return s.peer["FILTER"].want("SCAN_IS", timeout).f
+
+
+def test_scan(scanning):
+    s = scanning()
+    assert s.ready, (s.why, s.text())
+    assert scan(s, with_zip(EICAR)) == [INFECTED, "Eicar-Own.UNOFFICIAL"]
+    assert scan(s, with_zip(b"harmless")) == [CLEAN, ""]
+    assert scan(s, with_zip(os.urandom(200000))) == [CLEAN, ""]
+    assert scan(s, mail(EICAR)) == [INFECTED, "Eicar-Own.UNOFFICIAL"]
+    assert scan(s, with_zip(EICAR)) == [INFECTED, "Eicar-Own.UNOFFICIAL"]
+    assert not [x for x in os.listdir("/proc/%d/cwd" % s.p.pid)], "temporary files stay"
+
+
+def test_scan_without_signatures_does_not_start(scanning):
+    s = scanning(signatures=None)
+    assert not s.ready and "signatures" in s.why
+
+
+def test_scan_too_large_is_not_clean(scanning):
+    s = scanning(conf=[("antivirus.max_scan_size", "1048576")])
+    assert s.ready
+    assert scan(s, mail(b"x" * 76 * 30000 + b"\r\n"))[0] == FAILED
+    assert scan(s, with_zip(bytes(8_000_000)))[0] == FAILED
+
+
+def test_scan_loads_new_signatures(scanning, tmp_path):
+    s = scanning()
+    assert scan(s, mail(b"a new evil thing\r\n")) == [CLEAN, ""]
+    (tmp_path / "sigs" / "new.ndb").write_text("New-One:0:*:%s\n" % b"new evil thing".hex())
+    s.sup.send("SETUP_CONFIG", "antivirus.enabled", "true", "antivirus.database", str(tmp_path / "sigs"))
+    s.sup.send("SETUP_GO", 1)
+    end = time.time() + 20
+    while scan(s, mail(b"a new evil thing\r\n"))[0] == CLEAN and time.time() < end:
+        time.sleep(0.2)
+    assert scan(s, mail(b"a new evil thing\r\n")) == [INFECTED, "New-One.UNOFFICIAL"]
+    assert scan(s, with_zip(EICAR))[0] == INFECTED
+
+
+def test_scan_full_disk_is_not_clean(scanning, tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("needs root to mount a small file system")
+    tmp = tmp_path / "tmp"
+    tmp.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40M", "none", str(tmp)]).returncode != 0:
+        pytest.skip("cannot mount here")
+    try:
+        s = scanning()
+        assert s.ready and scan(s, with_zip(EICAR))[0] == INFECTED
+        with open(tmp / "big", "wb") as f:
+            f.write(bytes(30 << 20))
+        assert scan(s, with_zip(EICAR))[0] == FAILED
+        os.unlink(tmp / "big")
+        assert scan(s, with_zip(EICAR))[0] == INFECTED
+        s.log.close()
+        s.log = open(os.devnull, "rb+")
+        s.p.kill()
+        s.p.wait()
+        s.p.returncode = 0
+    finally:
+        subprocess.run(["umount", "-l", str(tmp)], check=True)
+
+
+# -- signer
+
+@pytest.fixture
+def signing(tmp_path, rsa):
+    ed = subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519"], capture_output=True, check=True).stdout
+    files = []
+    for name, pem in (("example.test rsa1", rsa[0].encode()), ("example.test ed1", ed), ("broken.test x", b"nonsense")):
+        fd = os.memfd_create("key")
+        os.write(fd, pem)
+        files.append(("DKIM_KEY", name, fd))
+    s = Role("filters/signer", tmp_path, ["SMTPD", "AUTH", "CONTROL"], [("hostname", HOST)], files)
+    for _, _, fd in files:
+        os.close(fd)
+    assert s.ready, s.why
+    yield s
+    s.stop()
+
+
+def sign(s, data, prefix=b"", ticket=b"0123456789abcdef", good=1):
+    s.peer["SMTPD"].send("SIGN", 1, ticket, prefix, data, id=3)
+    if good is not None:
+        f = s.peer["AUTH"].want("TICKET_CHECK")
+        assert f.f[0] == ticket
+        s.peer["AUTH"].send("TICKET_IS", good, "alice@example.test", id=f.id)
+    return s.peer["SMTPD"].want("SIGN_IS").f
+
+
+def test_sign(signing):
+    end, rows = admin(signing, "dkim.list")
+    keys = {dict(r)["selector"]: dict(r) for r in rows}
+    assert keys["rsa1"]["algorithm"] == "rsa" and keys["ed1"]["name"] == "ed1._domainkey.example.test"
+    message = b'From: "Al, ice" <alice@Example.Test>\r\nTo: x@peer.test\r\nSubject: hi\r\n\r\nHello  there \r\n\r\n'
+    prefix = b"Received: from x by y\r\nDate: Tue, 24 Nov 2026 05:52:28 +0000\r\nMessage-ID: <a@b>\r\n"
+    status, fields, why = sign(signing, message, prefix)
+    assert status == 1, why
+    assert fields.count(b"DKIM-Signature: ") == 2 and fields.endswith(b"\r\n") and b"received" not in fields.lower()
+
+    def txt(name, timeout=5):
+        return keys[name.decode().split(".")[0]]["record"].encode()
+
+    whole = fields + prefix + message
+    for i in range(2):
+        assert dkim.DKIM(whole).verify(idx=i, dnsfunc=txt)
+    second = fields + b"From: evil@bank.test\r\n" + prefix + message
+    try:
+        assert not dkim.DKIM(second).verify(dnsfunc=txt)
+    except dkim.DKIMException:
+        pass
+    assert b"message-id" in fields.lower() and b"date" in fields.lower()
+
+
+def test_sign_refuses(signing):
+    message = b"From: alice@example.test\r\n\r\nx\r\n"
+    assert sign(signing, message, good=0)[0] == 2
+    assert sign(signing, b"From: a@other.test\r\n\r\nx\r\n", good=None)[0] == 0
+    assert sign(signing, b"From: a@example.test, b@example.test\r\n\r\nx\r\n", good=None)[0] == 0
+    signing.peer["SMTPD"].send("SIGN", 1, b"0" * 16, b"", message, id=3)
+    signing.peer["AUTH"].want("TICKET_CHECK")
+    signing.peer["AUTH"].close()
+    assert signing.peer["SMTPD"].want("SIGN_IS").f[0] == 2
