@@ -218,8 +218,12 @@ auth_input(struct session *s)
 	case LINE_OK:
 		respond(s, line);
 		break;
+	case LINE_BARE_LF:
+		give_up(s, 500, "5.5.2", "A line must end with CR LF, not with LF alone; goodbye");
+		session_close(s);
+		break;
 	case LINE_BAD:
-		give_up(s, 501, "5.5.2", "A line must end with CR LF");
+		give_up(s, 501, "5.5.2", "The response is not base64");
 		break;
 	case LINE_TOO_LONG:
 		give_up(s, 500, "5.5.6", "The response is too long");

@@ -81,12 +81,29 @@ out_of_order(struct session *s, const struct command *c)
 	session_bad(s, 503, "5.5.1", "%s: %s", c->verb, why);
 }
 
+/* Does the command, or says why not. */
+static void
+obey(struct session *s, const struct command *c, struct slice args, bool ahead)
+{
+	if ((c->traits & NO_ARGUMENTS) && args.len > 0) {
+		session_bad(s, 501, "5.5.4", "%s takes no arguments", c->verb);
+		return;
+	}
+	if (!(c->legal & 1u << s->state)) {
+		out_of_order(s, c);
+		return;
+	}
+	/* strangers that do not wait for replies are mostly spam engines */
+	if ((c->traits & ENDS_PIPELINE) && ahead && s->kind == LISTEN_MX && !s->trusted)
+		s->errors++;
+	c->run(s, args);
+}
+
 static void
 run(struct session *s, struct slice line)
 {
-	struct slice verb, args;
+	struct slice verb, args, next = channel_input(s->channel);
 	const struct command *c;
-	bool ahead = channel_input(s->channel).len > 0;
 
 	line_split(line, &verb, &args);
 	c = command_find(verb);
@@ -95,22 +112,11 @@ run(struct session *s, struct slice line)
 		    s, 500, "5.5.1", "%s is no command here; HELP lists them", command_echo(verb));
 		return;
 	}
-	if (!(c->legal & 1u << s->state)) {
-		out_of_order(s, c);
-		/* what follows a refused DATA may be a message, and must not be read as commands */
-		if (c->run == cmd_data && ahead &&
-		    !slice_starts_nocase(channel_input(s->channel), SLICE("QUIT\r\n")))
-			session_close(s);
-		return;
-	}
-	if ((c->traits & NO_ARGUMENTS) && args.len > 0) {
-		session_bad(s, 501, "5.5.4", "%s takes no arguments", c->verb);
-		return;
-	}
-	/* strangers that do not wait for replies are mostly spam engines */
-	if ((c->traits & ENDS_PIPELINE) && ahead && s->kind == LISTEN_MX && !s->trusted)
-		s->errors++;
-	c->run(s, args);
+	obey(s, c, args, next.len > 0);
+	/* what follows a refused DATA may be a message, and must not be read as commands */
+	if (c->run == cmd_data && s->state != SESSION_DATA && next.len > 0 &&
+	    !slice_starts_nocase(next, SLICE("QUIT\r\n")))
+		session_close(s);
 }
 
 /* A line that was too long was refused; the rest of it is dropped, within reason. */
@@ -150,10 +156,16 @@ command_input(struct session *s)
 		s->skipped = 0;
 		session_bad(s, 500, "5.5.2", "The line is too long; %zu bytes is the limit", max);
 		return true;
+	case LINE_BARE_LF:
+		/* where the next command begins would be a guess */
+		channel_consume(s->channel, used);
+		session_bad(
+		    s, 500, "5.5.2", "A line must end with CR LF, not with LF alone; goodbye");
+		session_close(s);
+		return false;
 	case LINE_BAD:
 		channel_consume(s->channel, used);
-		session_bad(s, 500, "5.5.2",
-		    "A command must end with CR LF, and hold no other CR, LF or NUL");
+		session_bad(s, 500, "5.5.2", "A command must not hold a CR or a NUL");
 		return true;
 	case LINE_OK:
 		memcpy(copy, line.at, line.len);

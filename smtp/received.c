@@ -43,16 +43,16 @@ put_received(struct buf *out, const struct session *s, const char *date)
 	char tls[100], id[QID_TEXT];
 
 	put_from(out, s);
-	buf_printf(out, "\tby %s (Tegami) with %s", role_conf()->hostname, protocol(s));
+	buf_printf(out, " by %s (Tegami) with %s", role_conf()->hostname, protocol(s));
 	if (ssl != NULL) {
 		tls_describe(ssl, tls, sizeof(tls));
-		buf_printf(out, "\r\n\t(%s)", tls);
+		buf_printf(out, "\r\n (%s)", tls);
 	}
 	qid_text(s->tx->qid, id);
-	buf_printf(out, "\r\n\tid %s", id);
+	buf_printf(out, "\r\n id %s", id);
 	/* with several, one would learn of the others */
 	if (s->tx->accepted == 1)
-		buf_printf(out, "\r\n\tfor <%s>", s->tx->first);
+		buf_printf(out, "\r\n for <%s>", s->tx->first);
 	buf_printf(out, "; %s\r\n", date);
 }
 

@@ -19,7 +19,7 @@ line_next(struct slice in, size_t max, struct slice *line, size_t *used)
 	*used = (size_t)(lf - in.at) + 1;
 	line->len = *used - 1;
 	if (line->len == 0 || line->at[line->len - 1] != '\r')
-		return LINE_BAD;
+		return LINE_BARE_LF;
 	line->len--;
 	if (memchr(line->at, '\r', line->len) != NULL || memchr(line->at, '\0', line->len) != NULL)
 		return LINE_BAD;

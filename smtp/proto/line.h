@@ -1,7 +1,7 @@
 /* line - command lines of a client: where they end, and their parts (RFC 5321 2.3.8, 4.1.1)
  *
- * A line ends with CR LF. One that ends with LF alone, or holds a bare CR or a NUL, is taken as a
- * line but marked bad. */
+ * A line ends with CR LF. One that ends with LF alone, or holds a bare CR or a NUL, is told apart
+ * from a good one. */
 #ifndef SMTP_PROTO_LINE_H
 #define SMTP_PROTO_LINE_H
 
@@ -10,7 +10,9 @@
 enum line_status {
 	LINE_MORE, /* no end yet; *used is 0 */
 	LINE_OK,
-	LINE_BAD,     /* a line, but not ended by CR LF alone: 500 5.5.2 */
+	LINE_BARE_LF, /* a line, but ended by LF alone: 500 5.5.2, and nothing behind it can be
+			 trusted */
+	LINE_BAD,     /* a line with a bare CR or a NUL in it: 500 5.5.2 */
 	LINE_TOO_LONG /* longer than `max`: drop *used bytes, and drop on until its end (line_skip)
 		       */
 };
