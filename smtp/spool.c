@@ -17,6 +17,7 @@
 #define CREDIT_MAX (64 * 1024 * 1024)
 #define CROWDED (LINK_QUEUE_MAX / 2)
 #define BUCKETS 256
+#define HELD_MAX 8 /* bytes that dot.c may have kept back and hand out with the next ones */
 #define PATIENCE_MS 20
 
 struct spool {
@@ -123,7 +124,7 @@ spool_room(struct spool *sp)
 		stall(sp);
 		return 0;
 	}
-	return sp->credit > 0 ? (size_t)sp->credit : 0;
+	return sp->credit > HELD_MAX ? (size_t)(sp->credit - HELD_MAX) : 0;
 }
 
 int

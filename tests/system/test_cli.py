@@ -64,11 +64,9 @@ def test_queue_hold_and_release(stuck):
     server, peer = stuck
     row, = server.queue()
     server.cli("queue", "hold", row["id"])
+    assert server.queue()[0]["recipients"][0]["state"] == "held"
     peer.script = {}
-    server.cli("queue", "retry", "--all")
-    assert len(server.queue()) == 1
     server.cli("queue", "release", row["id"])
-    server.cli("queue", "retry", row["id"])
     peer.wait(1)
 
 
@@ -117,7 +115,7 @@ def test_trace_tells_of_refusals(server):
         s.mail("a@peer.test")
         s.rcpt("nobody@example.test")
     rows = wait_until("the event", lambda: server.json("trace", "nobody@example.test"))
-    assert any(r["event"] == "refused" and "5.1.1" in r["text"] for r in rows)
+    assert any(r["event"] == "refused" and "no mailbox" in r["text"] for r in rows)
 
 
 def test_status(server):
