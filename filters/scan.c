@@ -1,6 +1,7 @@
 /* scan - the worker that looks for viruses; one message at a time, in a thread of its own
  *
- * The engine is loaded before the worker says it is ready. When the folder of signatures changes, a second thread loads them
+ * The engine is loaded before the worker says it is ready. If it cannot be loaded, the worker answers "not scanned" with
+ * the reason, and tries again every minute: the server runs, and mail is put off. When the folder of signatures changes, a second thread loads them
  * anew while scanning goes on, and the engines are swapped between two messages. A scan that takes too long, and an engine
  * that no longer finds its canary, end the process: the supervisor starts it again, and the message is tried later.
  *
@@ -43,6 +44,8 @@ static struct workers *scanner, *loader;
 static _Atomic int64_t scanning_since;	/* us of clock_mono, 0: idle */
 static struct event *look_timer, *watch_timer;
 static char database[4096];
+static bool granted;			/* the sandbox lets us read there */
+static char out_of_order[200];		/* why there is no engine; "" when there is one */
 static unsigned n_jobs;
 
 static struct {
@@ -155,8 +158,8 @@ on_scan(struct frame *f)
 
 	wire_u64(&f->in);
 	body = wire_bytes(&f->in);
-	if (engine == NULL) {
-		answer(to, SCAN_FAILED, "antivirus is off");
+	if (scanner == NULL || out_of_order[0] != '\0') {
+		answer(to, SCAN_FAILED, scanner == NULL ? "antivirus is off" : out_of_order);
 		return;
 	}
 	if (n_jobs >= JOBS_MAX || (s = calloc(1, sizeof(*s))) == NULL) {
@@ -196,6 +199,7 @@ swap_done(struct job *job)
 {
 	(void)job;
 	loading.busy = false;
+	out_of_order[0] = '\0';
 	log_info("scanning with %u signatures now", engine_signatures(engine));
 }
 
@@ -213,6 +217,8 @@ load_done(struct job *job)
 	(void)job;
 	if (loading.fresh == NULL) {
 		log_error("the new virus signatures are not used: %s", loading.err.text);
+		if (out_of_order[0] != '\0')
+			slice_copy(slice_of(loading.err.text), out_of_order, sizeof(out_of_order));
 		loading.busy = false;
 		return;
 	}
@@ -266,6 +272,13 @@ on_look(evutil_socket_t fd, short what, void *arg)
 	(void)arg;
 	if (looking.busy || role_stopping())
 		return;
+	if (out_of_order[0] != '\0') {
+		if (!granted && access(database, R_OK | X_OK) == 0)
+			give_up("antivirus.database can be read now");
+		if (granted)
+			load_again();
+		return;
+	}
 	looking.busy = true;
 	looking.job = (struct job){ look_run, look_done, NULL };
 	if (workers_submit(scanner, &looking.job) == -1)
@@ -314,6 +327,7 @@ find_database(void)
 		snprintf(database, sizeof(database), "%s", path);
 	else
 		snprintf(database, sizeof(database), "/proc/self/fd/%d", fd);
+	granted = access(database, R_OK | X_OK) == 0;
 	sandbox_grant(database, SANDBOX_READ);
 	sandbox_grant_fd(fd, SANDBOX_READ);
 }
@@ -322,6 +336,7 @@ static int
 scan_open(struct err *err)
 {
 	struct engine_limits limits = limits_of(role_conf());
+	struct err why = { 0 };
 
 	if (!role_conf()->antivirus.enabled)
 		return 0;
@@ -329,10 +344,13 @@ scan_open(struct err *err)
 		return -1;
 	find_database();
 	sandbox_grant(".", SANDBOX_READ | SANDBOX_WRITE);
-	engine = engine_load(database, &limits, err);
-	if (engine == NULL)
-		return -1;
-	log_info("scanning with %u signatures", engine_signatures(engine));
+	engine = engine_load(database, &limits, &why);
+	if (engine != NULL) {
+		log_info("scanning with %u signatures", engine_signatures(engine));
+		return 0;
+	}
+	log_error("nothing can be scanned, so mail is put off: %s", why.text);
+	slice_copy(slice_of(why.text), out_of_order, sizeof(out_of_order));
 	return 0;
 }
 
@@ -341,7 +359,7 @@ scan_start(struct err *err)
 {
 	static const struct timeval minute = { LOOK_SECONDS, 0 };
 
-	if (engine == NULL)
+	if (!role_conf()->antivirus.enabled)
 		return 0;
 	scanner = workers_new(role_base(), 1, 0, JOBS_MAX + 4, err);
 	loader = scanner == NULL ? NULL : workers_new(role_base(), 1, 0, 2, err);
@@ -364,9 +382,9 @@ scan_reload(struct err *err)
 
 	(void)err;
 	snprintf(was, sizeof(was), "%s", database);
-	if (role_conf()->antivirus.enabled != (engine != NULL))
+	if (role_conf()->antivirus.enabled != (scanner != NULL))
 		give_up("Antivirus was switched");
-	if (engine == NULL)
+	if (scanner == NULL)
 		return 0;
 	if (strncmp(was, "/proc/", 6) != 0 && strcmp(was, role_conf()->antivirus.database) != 0)
 		give_up("antivirus.database was changed");

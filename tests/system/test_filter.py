@@ -1,6 +1,7 @@
 """What is judged before the 250, with every reason in words."""
 import base64
 import email.message
+import email.policy
 import io
 import re
 import smtplib
@@ -148,7 +149,7 @@ def test_very_spammy_is_refused(filtering):
 
 
 def with_attachment(data, name="photos.zip"):
-    m = email.message.EmailMessage()
+    m = email.message.EmailMessage(policy=email.policy.SMTP)
     for k, v in message("with a file").items():
         if k not in ("Content-Type", "Content-Transfer-Encoding", "MIME-Version"):
             m[k] = v

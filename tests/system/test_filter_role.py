@@ -304,6 +304,11 @@ def scan(s, data, timeout=20):
     return s.peer["FILTER"].want("SCAN_IS", timeout).f
 
 
+def reload(s, tmp_path):
+    s.sup.send("SETUP_CONFIG", "antivirus.enabled", "true", "antivirus.database", str(tmp_path / "sigs"))
+    s.sup.send("SETUP_GO", 1)
+
+
 def test_scan(scanning):
     s = scanning()
     assert s.ready, (s.why, s.text())
@@ -315,9 +320,17 @@ def test_scan(scanning):
     assert not [x for x in os.listdir("/proc/%d/cwd" % s.p.pid)], "temporary files stay"
 
 
-def test_scan_without_signatures_does_not_start(scanning):
+def test_scan_without_signatures(scanning, tmp_path):
+    """Ready, so that the server comes up; but nothing is called clean, until there are signatures."""
     s = scanning(signatures=None)
-    assert not s.ready and "signatures" in s.why
+    status, why = scan(s, mail())
+    assert s.ready and status == FAILED and "signatures" in why
+    (tmp_path / "sigs" / "own.ndb").write_text(f"Eicar-Own:0:*:{EICAR.hex()}\n")
+    reload(s, tmp_path)
+    end = time.time() + 20
+    while scan(s, mail())[0] == FAILED and time.time() < end:
+        time.sleep(0.2)
+    assert scan(s, mail())[0] == CLEAN and scan(s, with_zip(EICAR))[0] == INFECTED
 
 
 def test_scan_too_large_is_not_clean(scanning):
@@ -331,8 +344,7 @@ def test_scan_loads_new_signatures(scanning, tmp_path):
     s = scanning()
     assert scan(s, mail(b"a new evil thing\r\n")) == [CLEAN, ""]
     (tmp_path / "sigs" / "new.ndb").write_text("New-One:0:*:%s\n" % b"new evil thing".hex())
-    s.sup.send("SETUP_CONFIG", "antivirus.enabled", "true", "antivirus.database", str(tmp_path / "sigs"))
-    s.sup.send("SETUP_GO", 1)
+    reload(s, tmp_path)
     end = time.time() + 20
     while scan(s, mail(b"a new evil thing\r\n"))[0] == CLEAN and time.time() < end:
         time.sleep(0.2)
