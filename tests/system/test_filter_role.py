@@ -11,6 +11,7 @@ import zipfile
 import dkim
 import pytest
 
+from queue_role import SETUP_FILE
 from filter_role import (ACCEPT, CLEAN, DEFER, FAILED, HOST, INFECTED, JUNK, LISTEN_LOCAL, NXDOMAIN, REFUSE, SUBMISSION,
                          TEMPORARY, Filter, Role)
 
@@ -436,3 +437,18 @@ def test_sign_refuses(signing):
     signing.peer["AUTH"].want("TICKET_CHECK")
     signing.peer["AUTH"].close()
     assert signing.peer["SMTPD"].want("SIGN_IS").f[0] == 2
+
+
+def test_sign_with_a_key_that_came_by_reload(tmp_path, rsa):
+    s = Role("filters/signer", tmp_path, ["SMTPD", "AUTH", "CONTROL"], [("hostname", HOST)])
+    message = b"From: alice@example.test\r\n\r\nx\r\n"
+    assert sign(s, message, good=None)[0] == 0
+    with open(tmp_path / "key", "wb+") as f:
+        f.write(rsa[0].encode())
+        f.flush()
+        s.sup.send("SETUP_FILE", SETUP_FILE["SETUP_FILE_DKIM_KEY"], "example.test new", fd=f.fileno())
+    s.sup.send("SETUP_CONFIG", "hostname", HOST)
+    s.sup.send("SETUP_GO", 1)
+    assert s.sup.recv(10).name == "ROLE_READY"
+    assert sign(s, message)[0] == 1
+    s.stop()
