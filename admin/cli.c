@@ -170,26 +170,56 @@ help_all(struct buf *b)
 }
 
 static void
-help_command(struct buf *b, const struct cli_command *c)
+help_options(struct buf *b, const struct cli_command *c)
 {
-	buf_text(b, "  ");
-	usage_line(b, c);
-	buf_printf(b, "\n      %s\n", c->does);
 	for (const struct cli_option *o = c->options; o != NULL && o->name != NULL; o++) {
 		char flag[60];
 
 		snprintf(flag, sizeof(flag), "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
-		buf_printf(b, "      %-20s %s\n", flag, o->does);
+		buf_printf(b, "      %-24s %s\n", flag, o->does);
 	}
 }
 
-/* Commands of one noun; `verb` NULL: all of them. */
+/* "  tegami user add ADDRESS     a new mailbox", the sentence on its own line when the words are long. */
 static void
-help_noun(struct buf *b, const struct cli_command *commands, const char *noun, const char *verb)
+help_line(struct buf *b, const struct cli_command *c, size_t width)
 {
+	size_t before = b->len, len;
+
+	buf_text(b, "  ");
+	usage_line(b, c);
+	len = b->len - before;
+	if (len > width)
+		buf_printf(b, "\n%*s", (int)width, "");
+	else
+		buf_printf(b, "%*s", (int)(width - len), "");
+	buf_printf(b, "  %s\n", c->does);
+}
+
+static void
+help_command(struct buf *b, const struct cli_command *c)
+{
+	help_line(b, c, strlen(c->noun) + 24);
+	help_options(b, c);
+}
+
+/* All commands of one noun; with their options when they are few. */
+static void
+help_noun(struct buf *b, const struct cli_command *commands, const char *noun)
+{
+	size_t n = 0;
+
 	for (const struct cli_command *c = commands; c->noun != NULL; c++)
-		if (strcmp(c->noun, noun) == 0 && (verb == NULL || (c->verb != NULL && strcmp(c->verb, verb) == 0)))
-			help_command(b, c);
+		n += strcmp(c->noun, noun) == 0;
+	for (const struct cli_command *c = commands; c->noun != NULL; c++) {
+		if (strcmp(c->noun, noun) != 0)
+			continue;
+		help_line(b, c, n > 2 ? 40 : strlen(noun) + 24);
+		if (n <= 2)
+			help_options(b, c);
+	}
+	if (n > 2)
+		buf_printf(b, "\n  tegami help %s VERB tells more of one of them.\n", noun);
 }
 
 static const struct cli_command *
@@ -216,24 +246,6 @@ no_such_noun(const struct cli *cli, const char *noun)
 	return CLI_USAGE;
 }
 
-static int
-help(struct cli *cli, int argc, char **argv)
-{
-	const struct cli_command *commands;
-
-	if (argc == 0) {
-		help_all(&cli->out);
-		return CLI_DONE;
-	}
-	commands = commands_of(argv[0]);
-	if (commands == NULL)
-		return no_such_noun(cli, argv[0]);
-	help_noun(&cli->out, commands, argv[0], NULL);
-	return CLI_DONE;
-}
-
-/* -- finding and running a command */
-
 /* How many words of argv name this command (1..3); 0: they do not. */
 static int
 named_by(const struct cli_command *c, int argc, char **argv)
@@ -254,6 +266,30 @@ named_by(const struct cli_command *c, int argc, char **argv)
 	} while (rest.at != NULL);
 	return used;
 }
+
+static int
+help(struct cli *cli, int argc, char **argv)
+{
+	const struct cli_command *commands;
+
+	if (argc == 0) {
+		help_all(&cli->out);
+		return CLI_DONE;
+	}
+	commands = commands_of(argv[0]);
+	if (commands == NULL)
+		return no_such_noun(cli, argv[0]);
+	for (const struct cli_command *c = commands; argc > 1 && c->noun != NULL; c++) {
+		if (named_by(c, argc, argv) < 2)
+			continue;
+		help_command(&cli->out, c);
+		return CLI_DONE;
+	}
+	help_noun(&cli->out, commands, argv[0]);
+	return CLI_DONE;
+}
+
+/* -- finding and running a command */
 
 static int
 no_such_verb(const struct cli *cli, const struct cli_command *commands, int argc, char **argv)
@@ -283,7 +319,7 @@ no_such_verb(const struct cli *cli, const struct cli_command *commands, int argc
 	} else {
 		cli_fail(cli, "what about %s? There is:", argv[0]);
 	}
-	help_noun(&b, commands, argv[0], NULL);
+	help_noun(&b, commands, argv[0]);
 	fwrite(b.at, 1, b.len, stderr);
 	buf_free(&b);
 	return CLI_USAGE;
@@ -302,6 +338,23 @@ misused(const struct cli *cli, const struct cli_command *c, const char *why)
 	return CLI_USAGE;
 }
 
+/* The first word of the usage line that is not there: "ADDRESS is missing". */
+static int
+word_missing(const struct cli *cli, const struct cli_command *c, unsigned given)
+{
+	struct slice rest = slice_of(c->operands), word = { 0 };
+	char why[100];
+
+	for (unsigned i = 0; i <= given && rest.at != NULL; i++)
+		word = slice_cut(&rest, ' ');
+	if (word.len > 0 && word.at[0] == '-')	/* an option shown among the words: the next one is meant */
+		word = slice_cut(&rest, ' ');
+	if (slice_ends_nocase(word, SLICE("...")))
+		word.len -= 3;
+	snprintf(why, sizeof(why), "%.*s is missing:", SLICE_ARG(word));
+	return misused(cli, c, why);
+}
+
 static int
 run_command(struct cli *cli, const struct cli_command *c, int argc, char **argv)
 {
@@ -312,7 +365,7 @@ run_command(struct cli *cli, const struct cli_command *c, int argc, char **argv)
 	if (cli_args_parse(c->options, argc, argv, &args, &err) == -1)
 		return misused(cli, c, err.text);
 	if (args.n < c->least)
-		return misused(cli, c, args.n == 0 ? "it needs to know of what:" : "there is a word missing:");
+		return word_missing(cli, c, args.n);
 	if (args.n > c->most) {
 		snprintf(why, sizeof(why), "one word too many: \"%.60s\"", args.operand[c->most]);
 		return misused(cli, c, why);

@@ -473,6 +473,8 @@ print_rows(struct cli *cli, const struct rows *rows)
 	}
 	if (problems + warnings == 0)
 		cli_say(cli, "\nAll is well.");
+	else if (problems == 0)
+		cli_say(cli, "\nNo errors, %zu warning%s.", warnings, warnings == 1 ? "" : "s");
 	else
 		cli_say(cli, "\n%zu error%s, %zu warning%s.", problems, problems == 1 ? "" : "s", warnings,
 		    warnings == 1 ? "" : "s");

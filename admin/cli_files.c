@@ -11,6 +11,9 @@
 #include <unistd.h>
 
 #include "admin/cli.h"
+#include "admin/spam.h"
+#include "base/envelope.h"
+#include "filters/tokens.h"
 #include "storage/credentials.h"
 #include "storage/credentials_admin.h"
 #include "storage/directory.h"
@@ -18,7 +21,6 @@
 #include "storage/history.h"
 #include "storage/history_admin.h"
 #include "storage/score.h"
-#include "admin/spam.h"
 
 static bool entered;
 
@@ -111,6 +113,35 @@ score_do(const struct conf *conf, const struct admin_request *rq, struct admin_o
 	return rc;
 }
 
+/* What filter and control do together while the server runs. */
+static int
+learn_do(const struct conf *conf, const struct admin_request *rq, struct admin_out *out, struct err *err)
+{
+	static struct tokens tokens;
+	struct score *s;
+	struct body body;
+	enum score_class as;
+	bool changed = false;
+	int rc = -1;
+
+	(void)conf;
+	if (!spam_class(admin_get(rq, "class"), &as))
+		return err_set(err, ERR_USAGE, "class must be spam or ham");
+	if (rq->fd < 0 || body_open(&body, (struct slice){ 0 }, rq->fd) == -1)
+		return err_set(err, ERR_PERMANENT, "the message cannot be read");
+	tokens_of_message(body.bytes, &tokens);
+	body_close(&body);
+	if (tokens.n == 0)
+		return err_set(err, ERR_PERMANENT, "there are no words in this message to learn from");
+	s = score_open(DB_WRITE, err);
+	if (s != NULL)
+		rc = score_learn(s, as, tokens.at, tokens.n, &changed, err);
+	if (rc == 0)
+		admin_row(out, "changed", changed ? "yes" : "no", NULL);
+	score_close(&s);
+	return rc;
+}
+
 static const struct {
 	enum role role;
 	const char *prefix;	/* of the verb */
@@ -120,6 +151,7 @@ static const struct {
 	{ ROLE_DIRECTORY, "", "directory.db", directory_do },
 	{ ROLE_AUTH, "", "credentials.db", auth_do },
 	{ ROLE_CONTROL, "trace", "history.db", history_do },
+	{ ROLE_CONTROL, "spam.learn", "score.db", learn_do },
 	{ ROLE_CONTROL, "spam.", "score.db", score_do },
 };
 

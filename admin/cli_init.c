@@ -192,7 +192,6 @@ likely_domain(const char *hostname)
 static void
 say_next(struct cli *cli, const struct plan *p)
 {
-	const char *c = p->config_default ? "" : " -c ", *file = p->config_default ? "" : p->config;
 	const char *domain = likely_domain(p->hostname);
 
 	cli_say(cli,
@@ -200,17 +199,21 @@ say_next(struct cli *cli, const struct plan *p)
 	    "\n"
 	    "  configuration  %s\n"
 	    "  state          %s\n"
-	    "  certificate    %s, self-signed; put a real one in its place, then `tegami reload`\n"
+	    "  certificate    %s\n"
+	    "                 self-signed; put a real one in its place, then `tegami reload`\n"
 	    "\n"
-	    "Next:\n"
-	    "  tegami%s%s domain add %s\n"
-	    "  tegami%s%s user add you@%s\n"
-	    "  tegami%s%s dkim create %s\n"
-	    "  tegamid%s%s          starts the server\n"
-	    "  tegami%s%s dns show %s      what to publish in DNS\n"
-	    "  tegami%s%s check     is everything as it should be?",
-	    p->hostname, p->config, p->state_dir, p->certificate, c, file, domain, c, file, domain, c, file, domain, c,
-	    file, c, file, domain, c, file);
+	    "Next:",
+	    p->hostname, p->config, p->state_dir, p->certificate);
+	if (!p->config_default)
+		cli_say(cli, "  export TEGAMI_CONFIG=%s", p->config);
+	cli_say(cli,
+	    "  tegami domain add %s\n"
+	    "  tegami user add you@%s\n"
+	    "  tegami dkim create %s\n"
+	    "  tegamid                     starts the server\n"
+	    "  tegami check                is everything as it should be?\n"
+	    "  tegami dns show %s%*s what to publish in DNS",
+	    domain, domain, domain, domain, (int)(strlen(domain) < 11 ? 12 - strlen(domain) : 1), "");
 	if (geteuid() != 0)
 		cli_say(cli,
 		    "\nYou are not root: everything will run as you, and ports below 1024 are out of reach. Give\n"

@@ -15,13 +15,14 @@
 
 #define DEPTH_MAX 32
 #define LEARN_MAX (4u << 20)	/* bytes looked at of one message */
+#define GIVE_UP 5		/* failures in a row */
 #define WORTH_KNOWING 10	/* mails of a kind, before anything is said of new ones */
 
 struct lesson {
 	struct cli *cli;
 	const char *as;			/* "spam", "ham" */
 	unsigned learned, known, failed;
-	bool over;			/* the server does not want to go on */
+	unsigned in_a_row;		/* failures without a success between */
 };
 
 static struct lesson *lesson;		/* for nftw, which has no argument */
@@ -65,12 +66,13 @@ learn_file(struct lesson *l, const char *name)
 		close(in);
 	buf_free(&text);
 	if (rc == 0) {
+		l->in_a_row = 0;
 		l->learned += changed;
 		l->known += !changed;
 		return;
 	}
 	l->failed++;
-	l->over = !cli_server_up(l->cli) && err.kind == ERR_PERMANENT && in >= 0;
+	l->in_a_row++;
 	if (err.text[0] != '\0')
 		cli_fail(l->cli, "%s: %s", name, err.text);
 }
@@ -88,7 +90,7 @@ static int
 on_entry(const char *path, const struct stat *st, int type, struct FTW *at)
 {
 	(void)st;
-	if (lesson->over)
+	if (lesson->in_a_row >= GIVE_UP)
 		return 1;
 	if (type == FTW_F && S_ISREG(st->st_mode) && is_mail(path, path + at->base))
 		learn_file(lesson, path);
@@ -181,8 +183,8 @@ report(struct cli *cli, const struct lesson *l)
 		json_close(&j, '}');
 		return;
 	}
-	cli_say(cli, "Learned %u message%s as %s%s.", l->learned, l->learned == 1 ? "" : "s",
-	    strcmp(l->as, "spam") == 0 ? "spam" : "wanted mail", l->known > 0 ? "" : "");
+	cli_say(cli, "Learned %u message%s as %s.", l->learned, l->learned == 1 ? "" : "s",
+	    strcmp(l->as, "spam") == 0 ? "spam" : "wanted mail");
 	if (l->known > 0)
 		cli_say(cli, "%u %s known as that already.", l->known, l->known == 1 ? "was" : "were");
 	rows_init(&rows);
@@ -203,7 +205,7 @@ spam_learn(struct cli *cli, const struct cli_args *args)
 	}
 	if (cli_conf(cli) == NULL)
 		return CLI_FAILED;
-	for (unsigned i = 0; i < args->n && !l.over; i++)
+	for (unsigned i = 0; i < args->n && l.in_a_row < GIVE_UP; i++)
 		learn_path(&l, args->operand[i]);
 	if (l.learned + l.known + l.failed == 0)
 		return cli_fail(cli, "there are no messages in there");

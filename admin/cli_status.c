@@ -10,6 +10,7 @@
 static const struct column role_columns[] = {
 	{ "name", "PROCESS", COLUMN_TEXT, false }, { "pid", "PID", COLUMN_NUMBER, false },
 	{ "state", "STATE", COLUMN_STATE, false }, { "restarts", "RESTARTS", COLUMN_NUMBER, false },
+	{ "user", "USER", COLUMN_TEXT, true }, { "number", NULL, COLUMN_NUMBER, true },
 	{ NULL, NULL, COLUMN_TEXT, false },
 };
 

@@ -209,15 +209,21 @@ print_stories(struct cli *cli, const struct rows *rows)
 {
 	int64_t now = clock_now();
 	size_t stories = 0;
+	bool in_story = false;
 
 	for (size_t i = 0; i < rows->n && stories < MESSAGES_MAX; i++) {
 		const char *id = row_text(&rows->at[i], "id");
 
-		if (*id == '\0')
-			print_event(cli, &rows->at[i], now);
-		else if (!told_before(rows, i, id)) {
-			if (stories++ > 0)
+		if (*id == '\0') {
+			if (in_story)
 				buf_char(&cli->out, '\n');
+			in_story = false;
+			print_event(cli, &rows->at[i], now);
+		} else if (!told_before(rows, i, id)) {
+			if (i > 0)
+				buf_char(&cli->out, '\n');
+			in_story = true;
+			stories++;
 			print_story(cli, rows, id);
 		}
 	}

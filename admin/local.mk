@@ -27,7 +27,7 @@ tegami_SOURCES = admin/cli.c admin/cli_ask.c admin/cli_files.c admin/cli_init.c 
 	admin/cli_dns.c admin/cli_check.c admin/cli_status.c admin/cli_config.c
 tegami_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS) $(OPENSSL_CFLAGS) $(CONFUSE_CFLAGS) \
 	-DTEGAMI_VERSION='"$(PACKAGE_VERSION)"'
-tegami_LDADD = admin/libadmin.a $(DKIM_KEY_LIBS) $(PREPARE_LIBS) $(CONF_READ_LIBS) $(BASE_LIBS) $(OPENSSL_LIBS)
+tegami_LDADD = admin/libadmin.a filters/libfilter.a $(DKIM_KEY_LIBS) $(PREPARE_LIBS) $(CONF_READ_LIBS) $(BASE_LIBS) $(OPENSSL_LIBS)
 
 # The classic door for local programs.
 noinst_LIBRARIES += admin/libsendmail.a

@@ -22,10 +22,10 @@ colour_of(const char *state)
 {
 	static const struct {
 		const char *word, *colour;
-	} colours[] = { { "ok", "32" }, { "running", "32" }, { "delivered", "32" }, { "accept", "32" },
+	} colours[] = { { "ok", "32" }, { "running", "32" }, { "ready", "32" }, { "delivered", "32" }, { "accept", "32" },
 		{ "pass", "32" }, { "warning", "33" }, { "deferred", "33" }, { "held", "33" }, { "junk", "33" },
 		{ "defer", "33" }, { "starting", "33" }, { "restarting", "33" }, { "error", "31" },
-		{ "failed", "31" }, { "refuse", "31" }, { "fail", "31" }, { "bounced", "31" } };
+		{ "failed", "31" }, { "down", "31" }, { "refuse", "31" }, { "fail", "31" }, { "bounced", "31" } };
 
 	for (size_t i = 0; i < COUNT(colours); i++)
 		if (strcmp(state, colours[i].word) == 0)
@@ -159,16 +159,29 @@ cell(struct buf *out, struct slice shown, size_t width, size_t full, bool right,
 		blanks(out, (right ? 0 : pad) + GAP);
 }
 
+/* Blanks at the end of the line that began at `from` go: an empty last column leaves none behind. */
+static void
+end_line(struct buf *out, size_t from)
+{
+	while (out->len > from && out->at[out->len - 1] == ' ')
+		out->len--;
+	buf_char(out, '\n');
+}
+
 static void
 title_line(struct buf *out, const struct column *const *shown, const size_t *widths, size_t n,
     const struct table_style *style)
 {
+	size_t from = out->len;
+
 	if (style->colour)
 		buf_text(out, "\033[1m");
 	for (size_t i = 0; i < n; i++)
 		cell(out, slice_of(shown[i]->title), strlen(shown[i]->title), widths[i],
 		    to_the_right(shown[i]->kind), i + 1 == n);
-	buf_text(out, style->colour ? "\033[0m\n" : "\n");
+	if (style->colour)
+		buf_text(out, "\033[0m");
+	end_line(out, from);
 }
 
 void
@@ -189,6 +202,8 @@ table_text(struct buf *out, const struct rows *rows, const struct column *column
 		title_line(out, shown, widths, n, style);
 	buf_init(&one, 1 << 20);
 	for (size_t r = 0; r < rows->n; r++) {
+		size_t from = out->len;
+
 		for (size_t i = 0; i < n; i++) {
 			size_t w;
 
@@ -196,7 +211,7 @@ table_text(struct buf *out, const struct rows *rows, const struct column *column
 			w = table_show(&one, shown[i]->kind, row_text(&rows->at[r], shown[i]->key), style);
 			cell(out, buf_all(&one), w, widths[i], to_the_right(shown[i]->kind), i + 1 == n);
 		}
-		buf_char(out, '\n');
+		end_line(out, from);
 	}
 	buf_free(&one);
 }
