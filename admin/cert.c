@@ -1,6 +1,7 @@
 /* cert - certificates: making a self-signed one, and looking at one as a peer would
  *
- * A new key goes to disk before its certificate, and both are complete and durable or not there at all. */
+ * A new key goes to disk before its certificate, and both are complete and durable or not there at
+ * all. */
 #include "admin/cert.h"
 
 #include <errno.h>
@@ -57,15 +58,19 @@ fill(X509 *x, EVP_PKEY *key, const char *hostname)
 	X509V3_set_ctx_nodb(&ctx);
 	X509V3_set_ctx(&ctx, x, x, NULL, NULL, 0);
 	ok = RAND_bytes(serial, sizeof(serial)) == 1 && (serial[0] &= 0x7f, serial[0] |= 1) != 0 &&
-	    (number = BN_bin2bn(serial, sizeof(serial), NULL)) != NULL &&
-	    BN_to_ASN1_INTEGER(number, X509_get_serialNumber(x)) != NULL && X509_set_version(x, 2) == 1 &&
-	    X509_gmtime_adj(X509_getm_notBefore(x), -3600) != NULL &&
-	    X509_time_adj_ex(X509_getm_notAfter(x), DAYS, 0, NULL) != NULL && X509_set_pubkey(x, key) == 1 &&
-	    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)cn, -1, -1, 0) == 1 &&
-	    X509_set_issuer_name(x, name) == 1 && extend(x, &ctx, NID_subject_alt_name, san) &&
-	    extend(x, &ctx, NID_basic_constraints, "critical,CA:FALSE") &&
-	    extend(x, &ctx, NID_key_usage, "critical,digitalSignature") &&
-	    extend(x, &ctx, NID_ext_key_usage, "serverAuth") && X509_sign(x, key, EVP_sha256()) != 0;
+	     (number = BN_bin2bn(serial, sizeof(serial), NULL)) != NULL &&
+	     BN_to_ASN1_INTEGER(number, X509_get_serialNumber(x)) != NULL &&
+	     X509_set_version(x, 2) == 1 &&
+	     X509_gmtime_adj(X509_getm_notBefore(x), -3600) != NULL &&
+	     X509_time_adj_ex(X509_getm_notAfter(x), DAYS, 0, NULL) != NULL &&
+	     X509_set_pubkey(x, key) == 1 &&
+	     X509_NAME_add_entry_by_txt(
+		 name, "CN", MBSTRING_ASC, (const unsigned char *)cn, -1, -1, 0) == 1 &&
+	     X509_set_issuer_name(x, name) == 1 && extend(x, &ctx, NID_subject_alt_name, san) &&
+	     extend(x, &ctx, NID_basic_constraints, "critical,CA:FALSE") &&
+	     extend(x, &ctx, NID_key_usage, "critical,digitalSignature") &&
+	     extend(x, &ctx, NID_ext_key_usage, "serverAuth") &&
+	     X509_sign(x, key, EVP_sha256()) != 0;
 	BN_free(number);
 	return ok;
 }
@@ -81,7 +86,7 @@ create(const char *path, mode_t mode, struct err *err)
 		if (fd >= 0)
 			close(fd);
 	} else
-		fchmod(fd, mode);	/* whatever the umask is */
+		fchmod(fd, mode); /* whatever the umask is */
 	return f;
 }
 
@@ -105,7 +110,9 @@ write_both(X509 *x, EVP_PKEY *pkey, const char *certificate, const char *key, st
 {
 	FILE *f = create(key, 0600, err);
 
-	if (f == NULL || finish(f, key, PEM_write_PrivateKey(f, pkey, NULL, NULL, 0, NULL, NULL) == 1, err) == -1)
+	if (f == NULL ||
+	    finish(f, key, PEM_write_PrivateKey(f, pkey, NULL, NULL, 0, NULL, NULL) == 1, err) ==
+		-1)
 		return -1;
 	f = create(certificate, 0644, err);
 	if (f == NULL || finish(f, certificate, PEM_write_X509(f, x) == 1, err) == -1) {
@@ -148,7 +155,8 @@ static bool
 fits(X509 *x, const char *key, struct err *err)
 {
 	FILE *f = fopen(key, "re");
-	EVP_PKEY *pkey = f != NULL ? PEM_read_PrivateKey(f, NULL, NULL, (void *)(uintptr_t)"") : NULL;
+	EVP_PKEY *pkey =
+	    f != NULL ? PEM_read_PrivateKey(f, NULL, NULL, (void *)(uintptr_t) "") : NULL;
 	bool ok = false;
 
 	if (f == NULL)
@@ -165,7 +173,8 @@ fits(X509 *x, const char *key, struct err *err)
 }
 
 int
-cert_look(const char *certificate, const char *key, const char *hostname, struct cert_look *out, struct err *err)
+cert_look(const char *certificate, const char *key, const char *hostname, struct cert_look *out,
+    struct err *err)
 {
 	FILE *f = fopen(certificate, "re");
 	X509 *x = f != NULL ? PEM_read_X509(f, NULL, NULL, NULL) : NULL;

@@ -7,17 +7,19 @@
 
 #include "base/err.h"
 
-/* Write a new key (EC P-256, mode 0600) and a self-signed certificate for `hostname` (ten years). Neither file may exist. */
+/* Write a new key (EC P-256, mode 0600) and a self-signed certificate for `hostname` (ten years).
+ * Neither file may exist. */
 int cert_make(const char *hostname, const char *certificate, const char *key, struct err *err);
 
 struct cert_look {
-	int64_t until;		/* seconds since 1970 */
-	bool started;		/* not before is past */
-	bool names_host;	/* it is for `hostname` */
+	int64_t until;   /* seconds since 1970 */
+	bool started;    /* not before is past */
+	bool names_host; /* it is for `hostname` */
 	bool self_signed;
 	bool key_fits;
 };
 /* Read both and compare. -1 + err: one cannot be read. `key` may be NULL: not looked at. */
-int cert_look(const char *certificate, const char *key, const char *hostname, struct cert_look *out, struct err *err);
+int cert_look(const char *certificate, const char *key, const char *hostname, struct cert_look *out,
+    struct err *err);
 
 #endif

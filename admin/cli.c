@@ -1,7 +1,7 @@
 /* cli - the `tegami` command: one noun a file, one table of commands each
  *
- * -c FILE and --json may stand anywhere. Whatever a command prints is gathered and written at its end, so that --json is
- * one whole document or none. */
+ * -c FILE and --json may stand anywhere. Whatever a command prints is gathered and written at its
+ * end, so that --json is one whole document or none. */
 #include "admin/cli.h"
 
 #include <errno.h>
@@ -76,7 +76,7 @@ cli_fail(const struct cli *cli, const char *fmt, ...)
 int
 cli_error(const struct cli *cli, const struct err *err)
 {
-	if (err->text[0] != '\0')	/* empty: it was told already */
+	if (err->text[0] != '\0') /* empty: it was told already */
 		complain(cli, err->text);
 	return err->kind == ERR_USAGE ? CLI_USAGE : CLI_FAILED;
 }
@@ -136,7 +136,8 @@ cli_conf(struct cli *cli)
 	if (access(cli->config_file, F_OK) == -1 && errno == ENOENT) {
 		cli_fail(cli,
 		    "there is no configuration at %s\n"
-		    "make one with `tegami init HOSTNAME`, or name yours with -c FILE", cli->config_file);
+		    "make one with `tegami init HOSTNAME`, or name yours with -c FILE",
+		    cli->config_file);
 		return NULL;
 	}
 	cli->conf = conf_read(cli->config_file, &err);
@@ -163,10 +164,12 @@ help_all(struct buf *b)
 	buf_text(b, "Tegami, a whole mail server. Say what you want to see or change:\n\n");
 	for (size_t i = 0; i < COUNT(nouns); i++)
 		buf_printf(b, "  tegami %-8s %s\n", nouns[i].noun, nouns[i].does);
-	buf_text(b, "\n"
+	buf_text(b,
+	    "\n"
 	    "  tegami help NOUN  shows what each can do;  -c FILE names another configuration,\n"
 	    "  --json prints for programs. Both may stand anywhere.\n\n"
-	    "New here? `tegami init HOSTNAME`, then `tegami domain add`, `tegami user add`, `tegami check`.\n");
+	    "New here? `tegami init HOSTNAME`, then `tegami domain add`, `tegami user add`, "
+	    "`tegami check`.\n");
 }
 
 static void
@@ -175,12 +178,14 @@ help_options(struct buf *b, const struct cli_command *c)
 	for (const struct cli_option *o = c->options; o != NULL && o->name != NULL; o++) {
 		char flag[60];
 
-		snprintf(flag, sizeof(flag), "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
+		snprintf(flag, sizeof(flag), "--%s%s%s", o->name, o->value ? " " : "",
+		    o->value ? o->value : "");
 		buf_printf(b, "      %-24s %s\n", flag, o->does);
 	}
 }
 
-/* "  tegami user add ADDRESS     a new mailbox", the sentence on its own line when the words are long. */
+/* "  tegami user add ADDRESS     a new mailbox", the sentence on its own line when the words are
+ * long. */
 static void
 help_line(struct buf *b, const struct cli_command *c, size_t width)
 {
@@ -310,8 +315,8 @@ no_such_verb(const struct cli *cli, const struct cli_command *commands, int argc
 			near = cli_nearest(said, verbs, n);
 		}
 		if (near != NULL)
-			cli_fail(cli, "there is no `tegami %s %s`; did you mean `tegami %s %s`?", argv[0], argv[1],
-			    argv[0], near);
+			cli_fail(cli, "there is no `tegami %s %s`; did you mean `tegami %s %s`?",
+			    argv[0], argv[1], argv[0], near);
 		else
 			cli_fail(cli, "there is no `tegami %s %s`; there is:", argv[0], argv[1]);
 		if (near != NULL)
@@ -347,7 +352,8 @@ word_missing(const struct cli *cli, const struct cli_command *c, unsigned given)
 
 	for (unsigned i = 0; i <= given && rest.at != NULL; i++)
 		word = slice_cut(&rest, ' ');
-	if (word.len > 0 && word.at[0] == '-')	/* an option shown among the words: the next one is meant */
+	if (word.len > 0 &&
+	    word.at[0] == '-') /* an option shown among the words: the next one is meant */
 		word = slice_cut(&rest, ' ');
 	if (slice_ends_nocase(word, SLICE("...")))
 		word.len -= 3;

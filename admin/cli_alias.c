@@ -26,11 +26,12 @@ alias_add(struct cli *cli, const struct cli_args *args)
 	char done[600];
 
 	if (args->operand[0][0] == '@')
-		snprintf(done, sizeof(done), "Mail to any unknown name %.250s now goes to %.250s%s.", args->operand[0],
+		snprintf(done, sizeof(done),
+		    "Mail to any unknown name %.250s now goes to %.250s%s.", args->operand[0],
 		    args->operand[1], args->n > 2 ? " and others" : "");
 	else
-		snprintf(done, sizeof(done), "Mail to %.250s now goes to %.250s%s.", args->operand[0],
-		    args->operand[1], args->n > 2 ? " and others" : "");
+		snprintf(done, sizeof(done), "Mail to %.250s now goes to %.250s%s.",
+		    args->operand[0], args->operand[1], args->n > 2 ? " and others" : "");
 	return alias_change(cli, args, "alias.add", done);
 }
 
@@ -42,8 +43,8 @@ alias_remove(struct cli *cli, const struct cli_args *args)
 	if (args->n == 1)
 		snprintf(done, sizeof(done), "Removed the alias %.250s.", args->operand[0]);
 	else
-		snprintf(done, sizeof(done), "Mail to %.250s no longer goes to %.250s%s.", args->operand[0],
-		    args->operand[1], args->n > 2 ? " and others" : "");
+		snprintf(done, sizeof(done), "Mail to %.250s no longer goes to %.250s%s.",
+		    args->operand[0], args->operand[1], args->n > 2 ? " and others" : "");
 	return alias_change(cli, args, "alias.remove", done);
 }
 
@@ -83,7 +84,8 @@ print_aliases(struct cli *cli, const struct rows *rows)
 	rows_init(&shown);
 	for (size_t i = 0; i < rows->n; i++) {
 		const char *address = row_text(&rows->at[i], "address");
-		struct admin_word words[] = { { "address", strcmp(address, last) == 0 ? "" : address },
+		struct admin_word words[] = { { "address",
+						  strcmp(address, last) == 0 ? "" : address },
 			{ "target", row_text(&rows->at[i], "target") } };
 
 		rows_add(&shown, words, COUNT(words));
@@ -119,9 +121,9 @@ alias_list(struct cli *cli, const struct cli_args *args)
 
 const struct cli_command cli_alias_commands[] = {
 	{ "alias", "add", alias_add, "ADDRESS TARGET...", 2, CLI_ANY, NULL,
-	  "send what comes for ADDRESS to the targets (@DOMAIN: every name nobody has)" },
+	    "send what comes for ADDRESS to the targets (@DOMAIN: every name nobody has)" },
 	{ "alias", "remove", alias_remove, "ADDRESS [TARGET...]", 1, CLI_ANY, NULL,
-	  "take these targets away, or the whole alias" },
+	    "take these targets away, or the whole alias" },
 	{ "alias", "list", alias_list, "[DOMAIN]", 0, 1, NULL, "all aliases" },
 	{ NULL, NULL, NULL, NULL, 0, 0, NULL, NULL },
 };

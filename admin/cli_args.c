@@ -29,11 +29,13 @@ unknown_option(const struct cli_option *options, struct slice name, struct err *
 	size_t n = 0;
 
 	slice_copy(name, word, sizeof(word));
-	for (const struct cli_option *o = options; o != NULL && o->name != NULL && n < COUNT(names); o++)
+	for (const struct cli_option *o = options; o != NULL && o->name != NULL && n < COUNT(names);
+	     o++)
 		names[n++] = o->name;
 	near = cli_nearest(word, names, n);
 	if (near != NULL)
-		return err_set(err, ERR_USAGE, "no such option: --%s; did you mean --%s?", word, near);
+		return err_set(
+		    err, ERR_USAGE, "no such option: --%s; did you mean --%s?", word, near);
 	return err_set(err, ERR_USAGE, "no such option: --%s", word);
 }
 
@@ -66,14 +68,15 @@ take_option(const struct cli_option *options, int argc, char **argv, int *i, str
 	} else if (*i + 1 < argc) {
 		args->value[o] = argv[++*i];
 	} else {
-		return err_set(err, ERR_USAGE, "--%s needs %s behind it", options[o].name, options[o].value);
+		return err_set(
+		    err, ERR_USAGE, "--%s needs %s behind it", options[o].name, options[o].value);
 	}
 	return 0;
 }
 
 int
-cli_args_parse(const struct cli_option *options, int argc, char **argv, struct cli_args *args,
-    struct err *err)
+cli_args_parse(
+    const struct cli_option *options, int argc, char **argv, struct cli_args *args, struct err *err)
 {
 	bool ended = false;
 

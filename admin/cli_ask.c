@@ -1,7 +1,8 @@
 /* cli_ask - a request to the server, or to the files while it is down
  *
- * The server is up when something listens on control.sock (tegamid keeps it open while `control` restarts). Both ends speak the
- * frames of base/link.h with `control` as the name of either side. */
+ * The server is up when something listens on control.sock (tegamid keeps it open while `control`
+ * restarts). Both ends speak the frames of base/link.h with `control` as the name of either side.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -17,7 +18,7 @@
 #include "base/link.h"
 #include "base/log.h"
 
-#define SILENCE_S 90		/* so long may the server work on a request without a word */
+#define SILENCE_S 90 /* so long may the server work on a request without a word */
 
 struct cli_server {
 	struct event_base *base;
@@ -50,7 +51,8 @@ cli_rq_word(struct admin_request *rq, const char *key, const char *value)
 
 /* -- the connection */
 
-/* Connected, or -1 with errno. A long state_dir does not fit a socket address: go by its descriptor. */
+/* Connected, or -1 with errno. A long state_dir does not fit a socket address: go by its
+ * descriptor. */
 static int
 socket_connect(const char *state_dir)
 {
@@ -85,9 +87,10 @@ server_new(int fd, struct err *err)
 	struct cli_server *s = calloc(1, sizeof(*s));
 	int flags = fcntl(fd, F_GETFL);
 
-	if (s != NULL && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 && (s->base = event_base_new()) != NULL) {
+	if (s != NULL && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 &&
+	    (s->base = event_base_new()) != NULL) {
 		s->link = link_new(s->base, fd, ROLE_CONTROL, ROLE_CONTROL, 0, no_handlers, on_end);
-		fd = -1;	/* taken, whatever happened */
+		fd = -1; /* taken, whatever happened */
 	}
 	if (s != NULL && s->link != NULL)
 		return s;
@@ -115,7 +118,8 @@ server_try(struct cli *cli, struct err *err)
 	fd = socket_connect(conf->state_dir);
 	if (fd < 0 && (errno == EACCES || errno == EPERM))
 		return err_set(err, ERR_PERMANENT,
-		    "you may not administrate this server: become root, or join the group tegami-admin");
+		    "you may not administrate this server: become root, or join the group "
+		    "tegami-admin");
 	cli->server_tried = true;
 	if (fd < 0)
 		return 0;
@@ -170,8 +174,8 @@ take_end(struct cli_server *s, struct frame *f)
 	s->ended = true;
 	s->rc = 0;
 	if (kind != ERR_NONE)
-		s->rc = err_set(s->err, kind <= ERR_BUG ? (enum err_kind)kind : ERR_TEMPORARY, "%.*s",
-		    SLICE_ARG(why));
+		s->rc = err_set(s->err, kind <= ERR_BUG ? (enum err_kind)kind : ERR_TEMPORARY,
+		    "%.*s", SLICE_ARG(why));
 }
 
 static void
@@ -201,14 +205,17 @@ server_ask(struct cli_server *s, const struct admin_request *rq, struct rows *ro
 	s->ended = false;
 	admin_put(request_begin(MSG_ADMIN), rq);
 	if (link_request(s->link, rq->fd, on_answer, s) == 0)
-		return err_set(err, ERR_TEMPORARY, "the request could not be sent to the server; is it too long?");
+		return err_set(err, ERR_TEMPORARY,
+		    "the request could not be sent to the server; is it too long?");
 	while (!s->ended) {
 		s->heard = false;
 		event_base_loopexit(s->base, &patience);
-		while (!s->ended && !event_base_got_exit(s->base) && event_base_loop(s->base, EVLOOP_ONCE) == 0)
+		while (!s->ended && !event_base_got_exit(s->base) &&
+		       event_base_loop(s->base, EVLOOP_ONCE) == 0)
 			;
 		if (!s->ended && !s->heard)
-			return err_set(err, ERR_TEMPORARY, "the server did not answer within %d s", SILENCE_S);
+			return err_set(
+			    err, ERR_TEMPORARY, "the server did not answer within %d s", SILENCE_S);
 	}
 	return s->rc;
 }
@@ -224,8 +231,8 @@ drop_row(struct admin_out *out, const struct admin_word *words, size_t n)
 }
 
 static int
-files_step(struct cli *cli, const struct verb_step *step, const struct admin_request *rq, struct rows *rows,
-    struct err *err)
+files_step(struct cli *cli, const struct verb_step *step, const struct admin_request *rq,
+    struct rows *rows, struct err *err)
 {
 	struct admin_out nowhere = { drop_row };
 	struct admin_request own = { .verb = step->verb, .fd = rq->fd };
@@ -249,7 +256,8 @@ files_ask(struct cli *cli, const struct admin_request *rq, struct rows *rows, st
 		if (files_step(cli, &plan.step[i], rq, rows, err) == 0)
 			continue;
 		if (plan.step[i].undo != NULL && i > 0) {
-			struct verb_step undo = { .role = plan.step[i - 1].role, .verb = plan.step[i].undo };
+			struct verb_step undo = { .role = plan.step[i - 1].role,
+				.verb = plan.step[i].undo };
 			struct err ignored = { .kind = ERR_NONE };
 
 			files_step(cli, &undo, rq, rows, &ignored);
@@ -298,7 +306,8 @@ cli_do(struct cli *cli, const struct admin_request *rq, const char *done, ...)
 }
 
 int
-cli_list(struct cli *cli, const struct admin_request *rq, const struct column *columns, const char *none)
+cli_list(
+    struct cli *cli, const struct admin_request *rq, const struct column *columns, const char *none)
 {
 	struct table_style style = cli_style(cli);
 	struct err err = { .kind = ERR_NONE };

@@ -1,6 +1,7 @@
 /* cli_check - is everything as it should be? A row each: what, how it is, and what to do
  *
- * Each check is a function in the table; it adds rows. Checks that need the running server say nothing while it is down. */
+ * Each check is a function in the table; it adds rows. Checks that need the running server say
+ * nothing while it is down. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -24,8 +25,10 @@
 #define ROW_TEXT 700
 
 static const struct column columns[] = {
-	{ "state", NULL, COLUMN_STATE, false }, { "name", NULL, COLUMN_TEXT, false },
-	{ "text", NULL, COLUMN_TEXT, false }, { "advice", NULL, COLUMN_TEXT, false },
+	{ "state", NULL, COLUMN_STATE, false },
+	{ "name", NULL, COLUMN_TEXT, false },
+	{ "text", NULL, COLUMN_TEXT, false },
+	{ "advice", NULL, COLUMN_TEXT, false },
 	{ NULL, NULL, COLUMN_TEXT, false },
 };
 
@@ -38,8 +41,8 @@ struct check {
 	bool up;
 };
 
-static void add(struct check *c, const char *name, enum state state, const char *advice, const char *fmt, ...)
-    __attribute__((format(printf, 5, 6)));
+static void add(struct check *c, const char *name, enum state state, const char *advice,
+    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
 static void
 add(struct check *c, const char *name, enum state state, const char *advice, const char *fmt, ...)
@@ -73,15 +76,16 @@ check_server(struct check *c)
 	rows_init(&roles);
 	cli_rq(&rq, "role.list");
 	if (cli_ask(c->cli, &rq, &roles, &err) == -1)
-		add(c, "server", ERROR, "read the log of tegamid", "its processes are not known: %s", err.text);
+		add(c, "server", ERROR, "read the log of tegamid",
+		    "its processes are not known: %s", err.text);
 	for (size_t i = 0; i < roles.n; i++) {
 		const char *state = row_text(&roles.at[i], "state");
 
 		if (strcmp(state, "running") == 0 || strcmp(state, "ready") == 0)
 			continue;
 		bad++;
-		add(c, "server", ERROR, "read the log; a process that keeps dying says why there", "%s is %s",
-		    row_text(&roles.at[i], "name"), state);
+		add(c, "server", ERROR, "read the log; a process that keeps dying says why there",
+		    "%s is %s", row_text(&roles.at[i], "name"), state);
 	}
 	if (err.kind == ERR_NONE && bad == 0)
 		add(c, "server", OK, "", "all %zu processes run", roles.n);
@@ -94,16 +98,18 @@ check_state_dir(struct check *c)
 	struct stat st;
 
 	if (stat(c->conf->state_dir, &st) == -1)
-		add(c, "permissions", ERROR, "make it with `tegami init`, or correct `state_dir`", "%s: %s",
-		    c->conf->state_dir, strerror(errno));
+		add(c, "permissions", ERROR, "make it with `tegami init`, or correct `state_dir`",
+		    "%s: %s", c->conf->state_dir, strerror(errno));
 	else if (st.st_mode & (S_IWGRP | S_IWOTH))
-		add(c, "permissions", ERROR, "chmod 0711 it", "others may write to %s (mode %04o)", c->conf->state_dir,
-		    st.st_mode & 07777);
+		add(c, "permissions", ERROR, "chmod 0711 it", "others may write to %s (mode %04o)",
+		    c->conf->state_dir, st.st_mode & 07777);
 	else if (st.st_uid != 0 && geteuid() == 0)
-		add(c, "permissions", WARNING, "chown it to root, if tegamid is to be started by root",
-		    "%s belongs to uid %u", c->conf->state_dir, (unsigned)st.st_uid);
+		add(c, "permissions", WARNING,
+		    "chown it to root, if tegamid is to be started by root", "%s belongs to uid %u",
+		    c->conf->state_dir, (unsigned)st.st_uid);
 	else
-		add(c, "permissions", OK, "", "%s is writable by its owner only", c->conf->state_dir);
+		add(c, "permissions", OK, "", "%s is writable by its owner only",
+		    c->conf->state_dir);
 }
 
 static bool
@@ -119,8 +125,9 @@ is_sqlite(int dir, const char *name, struct stat *st)
 	snprintf(path, sizeof(path), "%s", name);
 	f = fopen(path, "re");
 	if (f == NULL)
-		return errno == EACCES;	/* it is there; another user's */
-	ok = fread(head, 1, sizeof(head), f) == sizeof(head) && memcmp(head, "SQLite format 3", 16) == 0;
+		return errno == EACCES; /* it is there; another user's */
+	ok = fread(head, 1, sizeof(head), f) == sizeof(head) &&
+	     memcmp(head, "SQLite format 3", 16) == 0;
 	fclose(f);
 	return ok;
 }
@@ -143,15 +150,19 @@ check_databases(struct check *c)
 
 		errno = 0;
 		if (!is_sqlite(-1, databases[i].name, &st)) {
-			add(c, "databases", ERROR, errno == ENOENT ? "start tegamid once, or run `tegami init`" :
-			    "restore it from a backup; move the damaged one away, never delete it", "%s: %s",
-			    databases[i].name, errno ? strerror(errno) : "is no database");
+			add(c, "databases", ERROR,
+			    errno == ENOENT ? "start tegamid once, or run `tegami init`"
+					    : "restore it from a backup; move the damaged one "
+					      "away, never delete it",
+			    "%s: %s", databases[i].name,
+			    errno ? strerror(errno) : "is no database");
 			continue;
 		}
 		good++;
 		if (st.st_mode & databases[i].forbidden)
 			add(c, "permissions", ERROR, "start tegamid again: it sets the modes right",
-			    "%s is open to others (mode %04o)", databases[i].name, st.st_mode & 07777);
+			    "%s is open to others (mode %04o)", databases[i].name,
+			    st.st_mode & 07777);
 	}
 	if (good == COUNT(databases))
 		add(c, "databases", OK, "", "all %zu are there", good);
@@ -204,7 +215,8 @@ check_port(struct check *c, const char *listener, const char *text)
 {
 	char host[256] = "", port[8], *shown = host;
 	uint16_t number = 0;
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE };
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
+		.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE };
 	struct addrinfo *ai = NULL;
 	int rc;
 
@@ -212,26 +224,31 @@ check_port(struct check *c, const char *listener, const char *text)
 		return;
 	snprintf(port, sizeof(port), "%u", number);
 	/* All addresses: where the server listens we connect to the loopback one. */
-	rc = getaddrinfo(host[0] != '\0' && strcmp(host, "*") != 0 ? host : c->up ? "127.0.0.1" : NULL, port, &hints, &ai);
+	rc = getaddrinfo(host[0] != '\0' && strcmp(host, "*") != 0 ? host
+			 : c->up                                   ? "127.0.0.1"
+								   : NULL,
+	    port, &hints, &ai);
 	if (rc != 0) {
-		add(c, "ports", ERROR, "write the address as 192.0.2.1:25, [2001:db8::1]:25 or :25", "%s: %s", text,
-		    gai_strerror(rc));
+		add(c, "ports", ERROR, "write the address as 192.0.2.1:25, [2001:db8::1]:25 or :25",
+		    "%s: %s", text, gai_strerror(rc));
 		return;
 	}
 	if (shown[0] == '\0')
 		snprintf(host, sizeof(host), "port");
 	rc = c->up ? try_connect(ai) : try_bind(ai);
 	if (rc == 0)
-		add(c, "ports", OK, "", c->up ? "%s accepts connections on %s" : "%s can have %s", listener, text);
-	else if (rc == EADDRINUSE)
-		add(c, "ports", ERROR, "another program has this port; `ss -ltnp` shows which", "%s cannot have %s",
+		add(c, "ports", OK, "", c->up ? "%s accepts connections on %s" : "%s can have %s",
 		    listener, text);
+	else if (rc == EADDRINUSE)
+		add(c, "ports", ERROR, "another program has this port; `ss -ltnp` shows which",
+		    "%s cannot have %s", listener, text);
 	else if (rc == EACCES)
 		add(c, "ports", WARNING, "start tegamid as root, or choose a port above 1023",
 		    "%s: only root may have %s", listener, text);
 	else
-		add(c, "ports", ERROR, c->up ? "read the log of tegamid" : "correct the address of the listener", "%s, %s: %s",
-		    listener, text, strerror(rc));
+		add(c, "ports", ERROR,
+		    c->up ? "read the log of tegamid" : "correct the address of the listener",
+		    "%s, %s: %s", listener, text, strerror(rc));
 	freeaddrinfo(ai);
 }
 
@@ -256,30 +273,37 @@ check_one_cert(struct check *c, const char *name, const char *certificate, const
 	time_t t;
 
 	if (cert_look(certificate, may_read_key ? key : NULL, name, &look, &err) == -1) {
-		add(c, "certificates", ERROR, "correct `tls`, or put the files in their place", "%s", err.text);
+		add(c, "certificates", ERROR, "correct `tls`, or put the files in their place",
+		    "%s", err.text);
 		return;
 	}
 	t = (time_t)look.until;
 	strftime(until, sizeof(until), "%Y-%m-%d", gmtime(&t));
 	if (may_read_key && !look.key_fits)
-		add(c, "certificates", ERROR, "give the key that belongs to the certificate", "%s does not fit %s", key,
-		    certificate);
+		add(c, "certificates", ERROR, "give the key that belongs to the certificate",
+		    "%s does not fit %s", key, certificate);
 	else if (look.until < time(NULL))
-		add(c, "certificates", ERROR, "renew it, then `tegami reload`", "the one for %s ended on %s", name, until);
+		add(c, "certificates", ERROR, "renew it, then `tegami reload`",
+		    "the one for %s ended on %s", name, until);
 	else if (!look.started)
-		add(c, "certificates", ERROR, "look at the clock, or wait", "the one for %s is not valid yet", name);
+		add(c, "certificates", ERROR, "look at the clock, or wait",
+		    "the one for %s is not valid yet", name);
 	else if (!look.names_host)
-		add(c, "certificates", ERROR, "get one for this name", "%s is not for %s", certificate, name);
+		add(c, "certificates", ERROR, "get one for this name", "%s is not for %s",
+		    certificate, name);
 	else if (look.until < time(NULL) + CERT_SOON)
-		add(c, "certificates", WARNING, "renew it, then `tegami reload`", "the one for %s ends on %s", name, until);
+		add(c, "certificates", WARNING, "renew it, then `tegami reload`",
+		    "the one for %s ends on %s", name, until);
 	else if (look.self_signed)
 		add(c, "certificates", WARNING,
-		    "fine between servers; for mail programs get one from a CA (Let's Encrypt), then `tegami reload`",
+		    "fine between servers; for mail programs get one from a CA (Let's Encrypt), "
+		    "then `tegami reload`",
 		    "the one for %s is self-signed (until %s)", name, until);
 	else
 		add(c, "certificates", OK, "", "the one for %s is valid until %s", name, until);
 	if (stat(key, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
-		add(c, "permissions", ERROR, "chmod 0600 it", "%s is open to others (mode %04o)", key, st.st_mode & 07777);
+		add(c, "permissions", ERROR, "chmod 0600 it", "%s is open to others (mode %04o)",
+		    key, st.st_mode & 07777);
 }
 
 static void
@@ -288,7 +312,8 @@ check_certificates(struct check *c)
 	if (c->conf->tls.certificate != NULL && c->conf->tls.certificate[0] != '\0')
 		check_one_cert(c, c->conf->hostname, c->conf->tls.certificate, c->conf->tls.key);
 	for (size_t i = 0; i < c->conf->n_sni; i++)
-		check_one_cert(c, c->conf->sni[i].name, c->conf->sni[i].certificate, c->conf->sni[i].key);
+		check_one_cert(
+		    c, c->conf->sni[i].name, c->conf->sni[i].certificate, c->conf->sni[i].key);
 }
 
 /* -- the machine */
@@ -306,7 +331,8 @@ check_clock(struct check *c)
 		add(c, "clock", ERROR, "set it, and run chrony or systemd-timesyncd",
 		    "it says %d: signatures and certificates cannot be judged", tm.tm_year + 1900);
 	else if (state == TIME_ERROR || (state != -1 && (t.status & STA_UNSYNC)))
-		add(c, "clock", WARNING, "run chrony or systemd-timesyncd (a container uses its host's)",
+		add(c, "clock", WARNING,
+		    "run chrony or systemd-timesyncd (a container uses its host's)",
 		    "nobody here keeps it exact");
 	else
 		add(c, "clock", OK, "", "it is kept in step");
@@ -321,15 +347,16 @@ check_one_disk(struct check *c, const char *what, const char *path)
 
 	if (statvfs(path, &fs) == -1) {
 		if (errno != ENOENT)
-			add(c, "disk", WARNING, "look at it as root", "%s: %s", path, strerror(errno));
+			add(c, "disk", WARNING, "look at it as root", "%s: %s", path,
+			    strerror(errno));
 		return;
 	}
 	space = (uint64_t)fs.f_bavail * fs.f_frsize;
 	text_show_size(space, has);
 	text_show_size(min, needs);
 	if (space < min)
-		add(c, "disk", ERROR, "make room: no mail is taken until there is", "%s has %s free, less than limits.min_free (%s)",
-		    what, has, needs);
+		add(c, "disk", ERROR, "make room: no mail is taken until there is",
+		    "%s has %s free, less than limits.min_free (%s)", what, has, needs);
 	else if (space < 5 * min)
 		add(c, "disk", WARNING, "make room soon", "%s has only %s free", what, has);
 	else if (fs.f_files > 0 && fs.f_favail < fs.f_files / 50)
@@ -377,9 +404,11 @@ check_queue(struct check *c)
 		intake = row_text(&q.at[0], "intake");
 		held = row_text(&q.at[0], "held");
 		if (*intake != '\0' && strcmp(intake, "open") != 0)
-			add(c, "queue", ERROR, "mend that; mail is taken again by itself", "no mail is taken: %s", intake);
+			add(c, "queue", ERROR, "mend that; mail is taken again by itself",
+			    "no mail is taken: %s", intake);
 		else if (atoll(held) > 0)
-			add(c, "queue", WARNING, "look at them with `tegami queue list`", "%s are held back", held);
+			add(c, "queue", WARNING, "look at them with `tegami queue list`",
+			    "%s are held back", held);
 		else
 			add(c, "queue", OK, "", "%s messages wait", row_text(&q.at[0], "messages"));
 	}
@@ -417,7 +446,8 @@ check_dkim(struct check *c)
 				add(c, "dkim", WARNING, advice, "mail of %s is not signed", domain);
 		}
 		if (domains.n == 0)
-			add(c, "domains", WARNING, "tegami domain add example.org", "there is none yet: no mail can arrive");
+			add(c, "domains", WARNING, "tegami domain add example.org",
+			    "there is none yet: no mail can arrive");
 	}
 	rows_free(&domains);
 	rows_free(&keys);
@@ -434,16 +464,19 @@ check_antivirus(struct check *c)
 		return;
 	if (stat(dir, &st) == -1) {
 		snprintf(command, sizeof(command), "%s",
-		    "install clamav-freshclam, name another folder in antivirus.database, or turn antivirus off");
+		    "install clamav-freshclam, name another folder in antivirus.database, or turn "
+		    "antivirus off");
 		add(c, "antivirus", ERROR, command, "%s: %s", dir, strerror(errno));
 	} else if (time(NULL) - st.st_mtime > 7 * 86400)
-		add(c, "antivirus", WARNING, "see whether freshclam runs", "the signatures in %s are older than a week", dir);
+		add(c, "antivirus", WARNING, "see whether freshclam runs",
+		    "the signatures in %s are older than a week", dir);
 	else
 		add(c, "antivirus", OK, "", "signatures are in %s", dir);
 }
 
-static void (*const checks[])(struct check *) = { check_server, check_state_dir, check_databases, check_directory,
-	check_ports, check_certificates, check_dkim, check_antivirus, check_queue, check_clock, check_disk, check_world };
+static void (*const checks[])(struct check *) = { check_server, check_state_dir, check_databases,
+	check_directory, check_ports, check_certificates, check_dkim, check_antivirus, check_queue,
+	check_clock, check_disk, check_world };
 
 /* -- printing */
 
@@ -476,8 +509,8 @@ print_rows(struct cli *cli, const struct rows *rows)
 	else if (problems == 0)
 		cli_say(cli, "\nNo errors, %zu warning%s.", warnings, warnings == 1 ? "" : "s");
 	else
-		cli_say(cli, "\n%zu error%s, %zu warning%s.", problems, problems == 1 ? "" : "s", warnings,
-		    warnings == 1 ? "" : "s");
+		cli_say(cli, "\n%zu error%s, %zu warning%s.", problems, problems == 1 ? "" : "s",
+		    warnings, warnings == 1 ? "" : "s");
 }
 
 static bool
@@ -516,9 +549,11 @@ check(struct cli *cli, const struct cli_args *args)
 		cli->conf = conf_read(cli->config_file, &err);
 	c.conf = cli->conf;
 	if (c.conf == NULL) {
-		add(&c, "config", ERROR, err.kind == ERR_NONE ? "make one with `tegami init HOSTNAME`, or name it with -c FILE" :
-		    "correct these lines; `tegami config explain OPTION` helps", "%s",
-		    err.kind == ERR_NONE ? "there is no configuration" : err.text);
+		add(&c, "config", ERROR,
+		    err.kind == ERR_NONE
+			? "make one with `tegami init HOSTNAME`, or name it with -c FILE"
+			: "correct these lines; `tegami config explain OPTION` helps",
+		    "%s", err.kind == ERR_NONE ? "there is no configuration" : err.text);
 		return finish(&c);
 	}
 	add(&c, "config", OK, "", "%s reads well", cli->config_file);
@@ -529,6 +564,7 @@ check(struct cli *cli, const struct cli_args *args)
 }
 
 const struct cli_command cli_check_commands[] = {
-	{ "check", NULL, check, NULL, 0, 0, NULL, "is everything as it should be? A row each, and what to do" },
+	{ "check", NULL, check, NULL, 0, 0, NULL,
+	    "is everything as it should be? A row each, and what to do" },
 	{ NULL, NULL, NULL, NULL, 0, 0, NULL, NULL },
 };

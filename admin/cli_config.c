@@ -25,7 +25,8 @@ is_asked(const char *asked, const char *path)
 	while (a.at != NULL && p.at != NULL) {
 		struct slice wanted = slice_cut(&a, '.'), has = slice_cut(&p, '.');
 
-		if (!slice_eq_nocase(wanted, has) && (has.len == 0 || has.at[0] < 'A' || has.at[0] > 'Z'))
+		if (!slice_eq_nocase(wanted, has) &&
+		    (has.len == 0 || has.at[0] < 'A' || has.at[0] > 'Z'))
 			return false;
 	}
 	return a.at == NULL;
@@ -75,7 +76,8 @@ static void
 show_one(void *arg, const char *path, const char *value, bool changed)
 {
 	struct shown *s = arg;
-	struct admin_word words[] = { { "option", path }, { "value", value }, { "set", changed ? "" : "default" } };
+	struct admin_word words[] = { { "option", path }, { "value", value },
+		{ "set", changed ? "" : "default" } };
 
 	if (!s->cli->json) {
 		rows_add(&s->rows, words, COUNT(words));
@@ -115,7 +117,8 @@ config_show(struct cli *cli, const struct cli_args *args)
 }
 
 const struct cli_command cli_config_commands[] = {
-	{ "config", "explain", config_explain, "[OPTION]", 0, 1, NULL, "what an option means, its range and default" },
+	{ "config", "explain", config_explain, "[OPTION]", 0, 1, NULL,
+	    "what an option means, its range and default" },
 	{ "config", "show", config_show, NULL, 0, 0, NULL, "every option with its value" },
 	{ NULL, NULL, NULL, NULL, 0, 0, NULL, NULL },
 };

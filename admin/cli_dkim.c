@@ -1,7 +1,8 @@
 /* cli_dkim - keys that sign outgoing mail
  *
- * Private keys are files of root's that no role can open; so the CLI makes and lists them itself, and asks the server to reload.
- * Somebody without the right to read them is told by `signer` which there are, while the server runs. */
+ * Private keys are files of root's that no role can open; so the CLI makes and lists them itself,
+ * and asks the server to reload. Somebody without the right to read them is told by `signer` which
+ * there are, while the server runs. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -73,7 +74,8 @@ our_domain(struct cli *cli, const char *domain, char out[static 256], struct err
 }
 
 static void
-say_created(struct cli *cli, const char *domain, const char *selector, enum dkim_algorithm algorithm)
+say_created(
+    struct cli *cli, const char *domain, const char *selector, enum dkim_algorithm algorithm)
 {
 	struct json j;
 
@@ -88,8 +90,8 @@ say_created(struct cli *cli, const char *domain, const char *selector, enum dkim
 		json_close(&j, '}');
 		return;
 	}
-	cli_say(cli, "Made a key for %s (%s, selector %s).", domain, algorithm == DKIM_RSA ? "RSA, 2048 bits" : "Ed25519",
-	    selector);
+	cli_say(cli, "Made a key for %s (%s, selector %s).", domain,
+	    algorithm == DKIM_RSA ? "RSA, 2048 bits" : "Ed25519", selector);
 	cli_say(cli, "Publish it: `tegami dns show %s` prints the record.", domain);
 }
 
@@ -97,7 +99,8 @@ static int
 dkim_create(struct cli *cli, const struct cli_args *args)
 {
 	const char *wanted = cli_option(args, "algorithm");
-	enum dkim_algorithm algorithm = wanted != NULL && strcasecmp(wanted, "ed25519") == 0 ? DKIM_ED25519 : DKIM_RSA;
+	enum dkim_algorithm algorithm =
+	    wanted != NULL && strcasecmp(wanted, "ed25519") == 0 ? DKIM_ED25519 : DKIM_RSA;
 	char domain[256], selector[DKIM_SELECTOR_SIZE];
 	struct err err = { .kind = ERR_NONE };
 	struct admin_request rq;
@@ -105,7 +108,8 @@ dkim_create(struct cli *cli, const struct cli_args *args)
 	int rc;
 
 	if (wanted != NULL && algorithm == DKIM_RSA && strcasecmp(wanted, "rsa") != 0) {
-		cli_fail(cli, "--algorithm is rsa (every receiver knows it) or ed25519, not \"%s\"", wanted);
+		cli_fail(cli, "--algorithm is rsa (every receiver knows it) or ed25519, not \"%s\"",
+		    wanted);
 		return CLI_USAGE;
 	}
 	if (our_domain(cli, args->operand[0], domain, &err) == -1)
@@ -125,7 +129,8 @@ dkim_create(struct cli *cli, const struct cli_args *args)
 	rc = cli_ask(cli, &rq, &rows, &err);
 	rows_free(&rows);
 	if (rc == -1)
-		return cli_fail(cli, "the key is there, but the server could not take it: %s", err.text);
+		return cli_fail(
+		    cli, "the key is there, but the server could not take it: %s", err.text);
 	cli_say(cli, "The server signs with it from now on.");
 	return CLI_DONE;
 }
@@ -134,7 +139,8 @@ static int
 dkim_list(struct cli *cli, const struct cli_args *args)
 {
 	static const struct column columns[] = { { "domain", "DOMAIN", COLUMN_TEXT, false },
-		{ "selector", "SELECTOR", COLUMN_TEXT, false }, { "algorithm", "ALGORITHM", COLUMN_TEXT, true },
+		{ "selector", "SELECTOR", COLUMN_TEXT, false },
+		{ "algorithm", "ALGORITHM", COLUMN_TEXT, true },
 		{ "record", NULL, COLUMN_TEXT, true }, { NULL, NULL, COLUMN_TEXT, false } };
 	struct table_style style = cli_style(cli);
 	struct err err = { .kind = ERR_NONE };
@@ -162,7 +168,8 @@ static const struct cli_option create_options[] = {
 };
 
 const struct cli_command cli_dkim_commands[] = {
-	{ "dkim", "create", dkim_create, "DOMAIN", 1, 1, create_options, "a new key that signs the mail of DOMAIN's users" },
+	{ "dkim", "create", dkim_create, "DOMAIN", 1, 1, create_options,
+	    "a new key that signs the mail of DOMAIN's users" },
 	{ "dkim", "list", dkim_list, NULL, 0, 0, NULL, "which keys there are" },
 	{ NULL, NULL, NULL, NULL, 0, 0, NULL, NULL },
 };

@@ -5,14 +5,15 @@
 #include "admin/cli.h"
 
 #define TTL 3600
-#define STRING_MAX 255		/* of one string in a TXT record (RFC 1035 3.3) */
+#define STRING_MAX 255 /* of one string in a TXT record (RFC 1035 3.3) */
 #define STRING_CUT 200
 
 static void
 record(struct rows *rows, const char *name, const char *type, const char *value)
 {
 	char ttl[12];
-	struct admin_word words[] = { { "name", name }, { "ttl", ttl }, { "type", type }, { "value", value } };
+	struct admin_word words[] = { { "name", name }, { "ttl", ttl }, { "type", type },
+		{ "value", value } };
 
 	snprintf(ttl, sizeof(ttl), "%d", TTL);
 	rows_add(rows, words, COUNT(words));
@@ -62,7 +63,8 @@ txt_value(struct buf *out, struct slice s)
 }
 
 static void
-print_zone(struct cli *cli, const struct rows *records, const char *hostname, const char *domain, bool signs)
+print_zone(struct cli *cli, const struct rows *records, const char *hostname, const char *domain,
+    bool signs)
 {
 	size_t most = 0;
 
@@ -74,7 +76,8 @@ print_zone(struct cli *cli, const struct rows *records, const char *hostname, co
 		const struct row *r = &records->at[i];
 		const char *name = row_text(r, "name"), *type = row_text(r, "type");
 
-		buf_printf(&cli->out, "%s.%*s  %s  IN  %-3s  ", name, (int)(most - strlen(name)), "", row_text(r, "ttl"), type);
+		buf_printf(&cli->out, "%s.%*s  %s  IN  %-3s  ", name, (int)(most - strlen(name)),
+		    "", row_text(r, "ttl"), type);
 		if (strcmp(type, "TXT") == 0)
 			txt_value(&cli->out, slice_of(row_text(r, "value")));
 		else
@@ -82,10 +85,15 @@ print_zone(struct cli *cli, const struct rows *records, const char *hostname, co
 		buf_char(&cli->out, '\n');
 	}
 	buf_printf(&cli->out,
-	    "; %s itself needs an A record (AAAA too, if it has IPv6), and each of its addresses a\n"
-	    "; PTR record that leads back to it. DMARC: once reports look right, raise p=none to quarantine.\n", hostname);
+	    "; %s itself needs an A record (AAAA too, if it has IPv6), and each of its addresses "
+	    "a\n"
+	    "; PTR record that leads back to it. DMARC: once reports look right, raise p=none to "
+	    "quarantine.\n",
+	    hostname);
 	if (!signs)
-		buf_printf(&cli->out, "; There is no DKIM key yet: `tegami dkim create %s` makes one; then show this again.\n",
+		buf_printf(&cli->out,
+		    "; There is no DKIM key yet: `tegami dkim create %s` makes one; then show this "
+		    "again.\n",
 		    domain);
 }
 
@@ -110,7 +118,8 @@ dns_show(struct cli *cli, const struct cli_args *args)
 	if (rc == 0)
 		rc = cli_dkim_keys(cli, &keys, &err);
 	if (rc == 0) {
-		const char *name = domain.n > 0 ? row_text(&domain.at[0], "domain") : args->operand[0];
+		const char *name =
+		    domain.n > 0 ? row_text(&domain.at[0], "domain") : args->operand[0];
 
 		records_of(&records, cli_conf(cli)->hostname, name, &keys);
 		if (cli->json) {
@@ -126,6 +135,7 @@ dns_show(struct cli *cli, const struct cli_args *args)
 }
 
 const struct cli_command cli_dns_commands[] = {
-	{ "dns", "show", dns_show, "DOMAIN", 1, 1, NULL, "the records to publish, ready for a zone file" },
+	{ "dns", "show", dns_show, "DOMAIN", 1, 1, NULL,
+	    "the records to publish, ready for a zone file" },
 	{ NULL, NULL, NULL, NULL, 0, 0, NULL, NULL },
 };

@@ -31,7 +31,8 @@ domain_add(struct cli *cli, const struct cli_args *args)
 	    "Added %s. Next:\n"
 	    "  tegami user add NAME@%s\n"
 	    "  tegami dkim create %s\n"
-	    "  tegami dns show %s    (the records to publish)", domain, domain, domain, domain);
+	    "  tegami dns show %s    (the records to publish)",
+	    domain, domain, domain, domain);
 }
 
 static int
@@ -41,7 +42,8 @@ domain_remove(struct cli *cli, const struct cli_args *args)
 
 	cli_rq(&rq, "domain.remove");
 	cli_rq_word(&rq, "domain", args->operand[0]);
-	return cli_do(cli, &rq, "Removed %s. Mail already delivered stays on disk.", args->operand[0]);
+	return cli_do(
+	    cli, &rq, "Removed %s. Mail already delivered stays on disk.", args->operand[0]);
 }
 
 static int
@@ -51,7 +53,8 @@ domain_list(struct cli *cli, const struct cli_args *args)
 
 	(void)args;
 	cli_rq(&rq, "domain.list");
-	return cli_list(cli, &rq, columns, "No domains yet; `tegami domain add example.org` makes one.");
+	return cli_list(
+	    cli, &rq, columns, "No domains yet; `tegami domain add example.org` makes one.");
 }
 
 static int
@@ -67,7 +70,7 @@ domain_show(struct cli *cli, const struct cli_args *args)
 const struct cli_command cli_domain_commands[] = {
 	{ "domain", "add", domain_add, "DOMAIN", 1, 1, NULL, "receive mail for this domain" },
 	{ "domain", "remove", domain_remove, "DOMAIN", 1, 1, NULL,
-	  "stop receiving for it (its users must be gone; its aliases go with it)" },
+	    "stop receiving for it (its users must be gone; its aliases go with it)" },
 	{ "domain", "list", domain_list, NULL, 0, 0, NULL, "all domains" },
 	{ "domain", "show", domain_show, "DOMAIN", 1, 1, NULL, "one domain" },
 	{ NULL, NULL, NULL, NULL, 0, 0, NULL, NULL },

@@ -1,7 +1,8 @@
 /* cli_files - the stores themselves, while the server is down
  *
- * The same verbs that the roles answer, run here as the owner of the database: root takes the owner's ids for the while, anybody
- * else needs the rights already. Everything happens in state_dir as working directory, as in the roles.
+ * The same verbs that the roles answer, run here as the owner of the database: root takes the
+ * owner's ids for the while, anybody else needs the rights already. Everything happens in state_dir
+ * as working directory, as in the roles.
  *
  * Errors: ERR_PERMANENT when only the running server can answer. */
 #include <errno.h>
@@ -32,7 +33,8 @@ cli_owner_enter(const char *name, struct err *err)
 	if (stat(name, &st) == -1) {
 		if (errno == ENOENT)
 			return err_set(err, ERR_PERMANENT,
-			    "there is no %s yet; `tegami init` makes the databases, and so does the first start of tegamid",
+			    "there is no %s yet; `tegami init` makes the databases, and so does "
+			    "the first start of tegamid",
 			    name);
 		return err_sys(err, "%s", name);
 	}
@@ -57,7 +59,8 @@ cli_owner_leave(void)
 /* -- the stores */
 
 static int
-directory_do(const struct conf *conf, const struct admin_request *rq, struct admin_out *out, struct err *err)
+directory_do(
+    const struct conf *conf, const struct admin_request *rq, struct admin_out *out, struct err *err)
 {
 	struct directory_settings settings = { conf->hostname, conf->delivery.subaddress_separator,
 		conf->delivery.default_quota };
@@ -72,7 +75,8 @@ directory_do(const struct conf *conf, const struct admin_request *rq, struct adm
 }
 
 static int
-auth_do(const struct conf *conf, const struct admin_request *rq, struct admin_out *out, struct err *err)
+auth_do(
+    const struct conf *conf, const struct admin_request *rq, struct admin_out *out, struct err *err)
 {
 	struct credentials *c = credentials_open(DB_WRITE, err);
 	int rc;
@@ -86,7 +90,8 @@ auth_do(const struct conf *conf, const struct admin_request *rq, struct admin_ou
 }
 
 static int
-history_do(const struct conf *conf, const struct admin_request *rq, struct admin_out *out, struct err *err)
+history_do(
+    const struct conf *conf, const struct admin_request *rq, struct admin_out *out, struct err *err)
 {
 	struct history *h = history_open(DB_READ, err);
 	int rc;
@@ -100,7 +105,8 @@ history_do(const struct conf *conf, const struct admin_request *rq, struct admin
 }
 
 static int
-score_do(const struct conf *conf, const struct admin_request *rq, struct admin_out *out, struct err *err)
+score_do(
+    const struct conf *conf, const struct admin_request *rq, struct admin_out *out, struct err *err)
 {
 	struct score *s = score_open(DB_WRITE, err);
 	int rc;
@@ -115,7 +121,8 @@ score_do(const struct conf *conf, const struct admin_request *rq, struct admin_o
 
 /* What filter and control do together while the server runs. */
 static int
-learn_do(const struct conf *conf, const struct admin_request *rq, struct admin_out *out, struct err *err)
+learn_do(
+    const struct conf *conf, const struct admin_request *rq, struct admin_out *out, struct err *err)
 {
 	static struct tokens tokens;
 	struct score *s;
@@ -132,7 +139,8 @@ learn_do(const struct conf *conf, const struct admin_request *rq, struct admin_o
 	tokens_of_message(body.bytes, &tokens);
 	body_close(&body);
 	if (tokens.n == 0)
-		return err_set(err, ERR_PERMANENT, "there are no words in this message to learn from");
+		return err_set(
+		    err, ERR_PERMANENT, "there are no words in this message to learn from");
 	s = score_open(DB_WRITE, err);
 	if (s != NULL)
 		rc = score_learn(s, as, tokens.at, tokens.n, &changed, err);
@@ -144,9 +152,10 @@ learn_do(const struct conf *conf, const struct admin_request *rq, struct admin_o
 
 static const struct {
 	enum role role;
-	const char *prefix;	/* of the verb */
+	const char *prefix; /* of the verb */
 	const char *file;
-	int (*run)(const struct conf *conf, const struct admin_request *rq, struct admin_out *out, struct err *err);
+	int (*run)(const struct conf *conf, const struct admin_request *rq, struct admin_out *out,
+	    struct err *err);
 } stores[] = {
 	{ ROLE_DIRECTORY, "", "directory.db", directory_do },
 	{ ROLE_AUTH, "", "credentials.db", auth_do },
@@ -156,8 +165,8 @@ static const struct {
 };
 
 int
-cli_files_run(struct cli *cli, enum role role, const struct admin_request *rq, struct admin_out *out,
-    struct err *err)
+cli_files_run(struct cli *cli, enum role role, const struct admin_request *rq,
+    struct admin_out *out, struct err *err)
 {
 	const struct conf *conf = cli_conf(cli);
 	int rc;
@@ -165,7 +174,8 @@ cli_files_run(struct cli *cli, enum role role, const struct admin_request *rq, s
 	if (conf == NULL)
 		return err_set(err, ERR_PERMANENT, "%s", "");
 	for (size_t i = 0; i < COUNT(stores); i++) {
-		if (stores[i].role != role || strncmp(rq->verb, stores[i].prefix, strlen(stores[i].prefix)) != 0)
+		if (stores[i].role != role ||
+		    strncmp(rq->verb, stores[i].prefix, strlen(stores[i].prefix)) != 0)
 			continue;
 		if (chdir(conf->state_dir) == -1)
 			return err_sys(err, "state_dir %s", conf->state_dir);

@@ -12,8 +12,10 @@
 #include "admin/text.h"
 
 static const struct column check_columns[] = {
-	{ "name", "CHECK", COLUMN_TEXT, false }, { "result", "RESULT", COLUMN_STATE, false },
-	{ "score", "SCORE", COLUMN_MILLI, false }, { "text", "WHY", COLUMN_TEXT, false },
+	{ "name", "CHECK", COLUMN_TEXT, false },
+	{ "result", "RESULT", COLUMN_STATE, false },
+	{ "score", "SCORE", COLUMN_MILLI, false },
+	{ "text", "WHY", COLUMN_TEXT, false },
 	{ NULL, NULL, COLUMN_TEXT, false },
 };
 
@@ -32,7 +34,8 @@ checks_of(const struct rows *rows, struct rows *checks)
 {
 	for (size_t i = 0; i < rows->n; i++) {
 		const struct row *r = &rows->at[i];
-		const char *name = row_get(r, "name") != NULL ? row_text(r, "name") : row_text(r, "check");
+		const char *name =
+		    row_get(r, "name") != NULL ? row_text(r, "name") : row_text(r, "check");
 		struct admin_word words[] = { { "name", name }, { "result", row_text(r, "result") },
 			{ "score", row_text(r, "score") }, { "text", row_text(r, "text") } };
 
@@ -65,7 +68,8 @@ static void
 filter_text(struct cli *cli, const struct row *v, const struct rows *checks)
 {
 	struct table_style style = cli_style(cli);
-	const char *reply = row_text(v, "reply"), *why = row_text(v, "why"), *ar = row_text(v, "authentication_results");
+	const char *reply = row_text(v, "reply"), *why = row_text(v, "why"),
+		   *ar = row_text(v, "authentication_results");
 
 	table_text(&cli->out, checks, check_columns, &style);
 	buf_text(&cli->out, "\nVerdict  ");
@@ -80,7 +84,9 @@ filter_text(struct cli *cli, const struct row *v, const struct rows *checks)
 	if (*reply != '\0')
 		cli_say(cli, "Reply    %s", reply);
 	if (*ar != '\0')
-		cli_say(cli, "Header   %s%s", strncmp(ar, "Authentication-Results", 22) == 0 ? "" : "Authentication-Results: ",
+		cli_say(cli, "Header   %s%s",
+		    strncmp(ar, "Authentication-Results", 22) == 0 ? ""
+								   : "Authentication-Results: ",
 		    ar);
 }
 
@@ -132,7 +138,8 @@ filter_test(struct cli *cli, const struct cli_args *args)
 	cli_rq_word(&rq, "to", cli_option(args, "to"));
 	if (rq.n_words < 3 || cli_option(args, "ip") == NULL || cli_option(args, "helo") == NULL ||
 	    cli_option(args, "from") == NULL) {
-		cli_fail(cli, "the filters need to know who sent it: --ip ADDR --helo NAME --from ADDR");
+		cli_fail(
+		    cli, "the filters need to know who sent it: --ip ADDR --helo NAME --from ADDR");
 		return CLI_USAGE;
 	}
 	if (now != NULL) {
@@ -173,6 +180,7 @@ static const struct cli_option options[] = {
 
 const struct cli_command cli_filter_commands[] = {
 	{ "filter", "test", filter_test, "[FILE]", 0, 1, options,
-	  "what the filters say of a message (from FILE or stdin), check by check; nothing is delivered" },
+	    "what the filters say of a message (from FILE or stdin), check by check; nothing is "
+	    "delivered" },
 	{ NULL, NULL, NULL, NULL, 0, 0, NULL, NULL },
 };

@@ -1,6 +1,7 @@
 /* cli_init - a new mail server: configuration, certificate, databases
  *
- * Nothing that is there is overwritten. The configuration is written last, so that a failed init can simply be run again. */
+ * Nothing that is there is overwritten. The configuration is written last, so that a failed init
+ * can simply be run again. */
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -32,14 +33,16 @@ absolute(const char *path, char out[static PATH_MAX], struct err *err)
 
 	if (path[0] != '/' && getcwd(here, sizeof(here)) == NULL)
 		return err_sys(err, "working directory");
-	n = path[0] == '/' ? snprintf(out, PATH_MAX, "%s", path) : snprintf(out, PATH_MAX, "%s/%s", here, path);
+	n = path[0] == '/' ? snprintf(out, PATH_MAX, "%s", path)
+			   : snprintf(out, PATH_MAX, "%s/%s", here, path);
 	if (n >= PATH_MAX)
 		return err_set(err, ERR_USAGE, "the path is too long: %.200s", path);
 	for (size_t len = strlen(out); len > 1 && out[len - 1] == '/';)
 		out[--len] = '\0';
 	/* It becomes a text in the configuration. */
 	if (strpbrk(out, "\"\\\n\r${}") != NULL)
-		return err_set(err, ERR_USAGE, "a path cannot have quotes, backslashes, braces or $ in it: %.200s", out);
+		return err_set(err, ERR_USAGE,
+		    "a path cannot have quotes, backslashes, braces or $ in it: %.200s", out);
 	return 0;
 }
 
@@ -70,13 +73,18 @@ static int
 check_hostname(const char *name, struct err *err)
 {
 	size_t len = strlen(name);
-	const char *bad = name + strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-");
+	const char *bad =
+	    name + strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-");
 
-	if (*bad != '\0' || len > 253 || len == 0 || name[0] == '.' || name[0] == '-' || name[len - 1] == '.')
-		return err_set(err, ERR_USAGE, "\"%.100s\" is no host name; write it like mx.example.org", name);
+	if (*bad != '\0' || len > 253 || len == 0 || name[0] == '.' || name[0] == '-' ||
+	    name[len - 1] == '.')
+		return err_set(err, ERR_USAGE,
+		    "\"%.100s\" is no host name; write it like mx.example.org", name);
 	if (strchr(name, '.') == NULL)
 		return err_set(err, ERR_USAGE,
-		    "\"%.100s\" is only a short name; mail needs the full one, like %.100s.example.org", name, name);
+		    "\"%.100s\" is only a short name; mail needs the full one, like "
+		    "%.100s.example.org",
+		    name, name);
 	return 0;
 }
 
@@ -101,7 +109,9 @@ make_plan(struct cli *cli, const struct cli_args *args, struct plan *p, struct e
 	snprintf(p->key, sizeof(p->key), "%s/key.pem", p->state_dir);
 	if (access(p->config, F_OK) == 0)
 		return err_set(err, ERR_EXISTS,
-		    "%s is there already; remove it first, or choose another with -c FILE or --state-dir DIR", p->config);
+		    "%s is there already; remove it first, or choose another with -c FILE or "
+		    "--state-dir DIR",
+		    p->config);
 	return 0;
 }
 
@@ -114,7 +124,8 @@ make_certificate(const struct plan *p, struct err *err)
 	if (has_cert && has_key)
 		return 0;
 	if (has_cert || has_key)
-		return err_set(err, ERR_EXISTS, "%s is there but not %s; put the other one beside it, or move it away",
+		return err_set(err, ERR_EXISTS,
+		    "%s is there but not %s; put the other one beside it, or move it away",
 		    has_cert ? p->certificate : p->key, has_cert ? p->key : p->certificate);
 	return cert_make(p->hostname, p->certificate, p->key, err);
 }
@@ -167,10 +178,11 @@ set_up(const struct plan *p, struct err *err)
 	char temporary[PATH_MAX + 16];
 	int rc;
 
-	if (make_folders(p->config, false, 0755, err) == -1 || make_folders(p->state_dir, true, 0711, err) == -1)
+	if (make_folders(p->config, false, 0755, err) == -1 ||
+	    make_folders(p->state_dir, true, 0711, err) == -1)
 		return -1;
 	snprintf(temporary, sizeof(temporary), "%s.new", p->config);
-	unlink(temporary);	/* of an init that failed */
+	unlink(temporary); /* of an init that failed */
 	rc = write_config(p, temporary, err);
 	if (rc == 0)
 		rc = prepare(p, temporary, err);
@@ -213,10 +225,12 @@ say_next(struct cli *cli, const struct plan *p)
 	    "  tegamid                     starts the server\n"
 	    "  tegami check                is everything as it should be?\n"
 	    "  tegami dns show %s%*s what to publish in DNS",
-	    domain, domain, domain, domain, (int)(strlen(domain) < 11 ? 12 - strlen(domain) : 1), "");
+	    domain, domain, domain, domain, (int)(strlen(domain) < 11 ? 12 - strlen(domain) : 1),
+	    "");
 	if (geteuid() != 0)
 		cli_say(cli,
-		    "\nYou are not root: everything will run as you, and ports below 1024 are out of reach. Give\n"
+		    "\nYou are not root: everything will run as you, and ports below 1024 are out "
+		    "of reach. Give\n"
 		    "`listen` sections with higher ports (`tegami config explain listen`).");
 }
 
@@ -252,6 +266,7 @@ static const struct cli_option options[] = {
 
 const struct cli_command cli_init_commands[] = {
 	{ "init", NULL, init, "HOSTNAME", 1, 1, options,
-	  "write a configuration, make databases and a certificate; HOSTNAME is this server's full name" },
+	    "write a configuration, make databases and a certificate; HOSTNAME is this server's "
+	    "full name" },
 	{ NULL, NULL, NULL, NULL, 0, 0, NULL, NULL },
 };

@@ -14,14 +14,20 @@
 #define PATTERN_ROOM 200
 
 static const struct column message_columns[] = {
-	{ "id", NULL, COLUMN_TEXT, false }, { "from", NULL, COLUMN_TEXT, false }, { "size", NULL, COLUMN_SIZE, false },
-	{ "created", NULL, COLUMN_TIME, false }, { "state", NULL, COLUMN_TEXT, false },
+	{ "id", NULL, COLUMN_TEXT, false },
+	{ "from", NULL, COLUMN_TEXT, false },
+	{ "size", NULL, COLUMN_SIZE, false },
+	{ "created", NULL, COLUMN_TIME, false },
+	{ "state", NULL, COLUMN_TEXT, false },
 	{ NULL, NULL, COLUMN_TEXT, false },
 };
 static const struct column recipient_columns[] = {
-	{ "to", NULL, COLUMN_TEXT, false }, { "state", NULL, COLUMN_TEXT, false },
-	{ "attempts", NULL, COLUMN_NUMBER, false }, { "next", NULL, COLUMN_TIME, false },
-	{ "reason", NULL, COLUMN_TEXT, false }, { NULL, NULL, COLUMN_TEXT, false },
+	{ "to", NULL, COLUMN_TEXT, false },
+	{ "state", NULL, COLUMN_TEXT, false },
+	{ "attempts", NULL, COLUMN_NUMBER, false },
+	{ "next", NULL, COLUMN_TIME, false },
+	{ "reason", NULL, COLUMN_TEXT, false },
+	{ NULL, NULL, COLUMN_TEXT, false },
 };
 
 /* -- a message is a run of rows with one id */
@@ -65,7 +71,8 @@ json_message(struct json *j, const struct rows *rows, size_t i, size_t end)
 	for (const struct column *c = message_columns; c->key != NULL; c++) {
 		json_key(j, c->key);
 		table_json_value(j, c->kind,
-		    strcmp(c->key, "state") == 0 ? state_of(rows, i, end) : row_text(first, c->key));
+		    strcmp(c->key, "state") == 0 ? state_of(rows, i, end)
+						 : row_text(first, c->key));
 	}
 	json_key(j, "recipients");
 	json_open(j, '[');
@@ -170,13 +177,14 @@ json_messages(struct cli *cli, const struct rows *rows)
 static const char *
 pattern(const char *text, bool whole, char room[static PATTERN_ROOM])
 {
-	if (text == NULL || whole || strpbrk(text, "*?[") != NULL || strlen(text) > PATTERN_ROOM - 3)
+	if (text == NULL || whole || strpbrk(text, "*?[") != NULL ||
+	    strlen(text) > PATTERN_ROOM - 3)
 		return text;
 	snprintf(room, PATTERN_ROOM, "*%s*", text);
 	return room;
 }
 
-struct texts {			/* what the words of a request point to */
+struct texts { /* what the words of a request point to */
 	char older[24], from[PATTERN_ROOM], to[PATTERN_ROOM], error[PATTERN_ROOM];
 };
 
@@ -225,7 +233,8 @@ queue_list(struct cli *cli, const struct cli_args *args)
 		if (cli->json)
 			json_messages(cli, &rows);
 		else if (rows.n == 0)
-			cli_say(cli, rq.n_words > 0 ? "Nothing like that in the queue." : "The queue is empty.");
+			cli_say(cli, rq.n_words > 0 ? "Nothing like that in the queue."
+						    : "The queue is empty.");
 		else
 			print_messages(cli, &rows);
 	}
@@ -247,7 +256,8 @@ queue_show(struct cli *cli, const struct cli_args *args)
 	rows_init(&rows);
 	rc = cli_ask(cli, &rq, &rows, &err);
 	if (rc == 0 && rows.n == 0)
-		rc = err_set(&err, ERR_NOT_FOUND, "%.40s is not in the queue (any more); `tegami trace %.40s` tells why",
+		rc = err_set(&err, ERR_NOT_FOUND,
+		    "%.40s is not in the queue (any more); `tegami trace %.40s` tells why",
 		    args->operand[0], args->operand[0]);
 	if (rc == 0 && cli->json) {
 		json_init(&j, &cli->out);
@@ -264,12 +274,13 @@ struct deed {
 	const char *verb, *done, *would;
 };
 
-/* Was the recipient of this row done with, or left alone (being delivered just now, not held ...)? */
+/* Was the recipient of this row done with, or left alone (being delivered just now, not held ...)?
+ */
 static bool
 was_done(const struct row *row)
 {
-	static const char *const results[] = { "tried now", "released", "held", "bounced", "deleted",
-		"would be changed", "" };
+	static const char *const results[] = { "tried now", "released", "held", "bounced",
+		"deleted", "would be changed", "" };
 
 	for (size_t i = 0; i < COUNT(results); i++)
 		if (strcmp(row_text(row, "result"), results[i]) == 0)
@@ -296,10 +307,11 @@ print_results(struct cli *cli, const struct deed *deed, const struct rows *rows,
 		const struct row *r = &rows->at[i];
 
 		if (!was_done(r))
-			cli_say(cli, "  %s  to %s  left alone: %s", row_text(r, "id"), row_text(r, "to"),
-			    row_text(r, "result"));
+			cli_say(cli, "  %s  to %s  left alone: %s", row_text(r, "id"),
+			    row_text(r, "to"), row_text(r, "result"));
 		else if (dry)
-			cli_say(cli, "  %s  from %s to %s", row_text(r, "id"), row_text(r, "from"), row_text(r, "to"));
+			cli_say(cli, "  %s  from %s to %s", row_text(r, "id"), row_text(r, "from"),
+			    row_text(r, "to"));
 	}
 }
 
@@ -350,7 +362,8 @@ queue_do(struct cli *cli, const struct cli_args *args, const struct deed *deed)
 	if (filters(cli, args, &rq, &texts) != CLI_DONE)
 		return CLI_USAGE;
 	if (rq.n_words == 0) {
-		cli_fail(cli, "which messages? Give ids, a filter (--from, --to, --domain, --older, --error), or --all");
+		cli_fail(cli, "which messages? Give ids, a filter (--from, --to, --domain, "
+			      "--older, --error), or --all");
 		return CLI_USAGE;
 	}
 	cli_rq_word(&rq, "dry_run", dry ? "1" : NULL);
@@ -362,11 +375,11 @@ queue_do(struct cli *cli, const struct cli_args *args, const struct deed *deed)
 	return rc == 0 ? CLI_DONE : cli_error(cli, &err);
 }
 
-#define DEED(name, done, would)                                                          \
-	static int queue_##name(struct cli *cli, const struct cli_args *args)            \
-	{                                                                                \
-		static const struct deed deed = { "queue." #name, done, would };         \
-		return queue_do(cli, args, &deed);                                       \
+#define DEED(name, done, would)                                                                    \
+	static int queue_##name(struct cli *cli, const struct cli_args *args)                      \
+	{                                                                                          \
+		static const struct deed deed = { "queue." #name, done, would };                   \
+		return queue_do(cli, args, &deed);                                                 \
 	}
 DEED(retry, "Trying again now:", "Would try again now:")
 DEED(hold, "Holding back", "Would hold back")
@@ -374,23 +387,30 @@ DEED(release, "Released", "Would release")
 DEED(bounce, "Returned to their senders:", "Would return to their senders:")
 DEED(delete, "Deleted, without a word to anybody:", "Would delete")
 
-#define FILTERS                                                                \
-	{ "from", "PAT", "the sender looks like this (* stands for anything)" }, \
-	{ "to", "PAT", "a recipient looks like this" },                        \
-	{ "domain", "D", "a recipient is of this domain" },                    \
-	{ "older", "SPAN", "waiting for longer than 2h, 3d ..." },             \
-	{ "error", "PAT", "the last reason looks like this" }
+#define FILTERS                                                                                    \
+	{ "from", "PAT", "the sender looks like this (* stands for anything)" },                   \
+	    { "to", "PAT", "a recipient looks like this" },                                        \
+	    { "domain", "D", "a recipient is of this domain" },                                    \
+	    { "older", "SPAN", "waiting for longer than 2h, 3d ..." },                             \
+	{                                                                                          \
+		"error", "PAT", "the last reason looks like this"                                  \
+	}
 static const struct cli_option list_options[] = { FILTERS, { NULL, NULL, NULL } };
 static const struct cli_option deed_options[] = { FILTERS, { "all", NULL, "every message" },
 	{ "dry-run", NULL, "only show which" }, { NULL, NULL, NULL } };
 
 const struct cli_command cli_queue_commands[] = {
-	{ "queue", "list", queue_list, NULL, 0, 0, list_options, "what waits, for whom, why and until when" },
+	{ "queue", "list", queue_list, NULL, 0, 0, list_options,
+	    "what waits, for whom, why and until when" },
 	{ "queue", "show", queue_show, "ID", 1, 1, NULL, "one message" },
-	{ "queue", "retry", queue_retry, "[ID...]", 0, CLI_ANY, deed_options, "try to deliver now" },
-	{ "queue", "hold", queue_hold, "[ID...]", 0, CLI_ANY, deed_options, "keep, and do not try" },
+	{ "queue", "retry", queue_retry, "[ID...]", 0, CLI_ANY, deed_options,
+	    "try to deliver now" },
+	{ "queue", "hold", queue_hold, "[ID...]", 0, CLI_ANY, deed_options,
+	    "keep, and do not try" },
 	{ "queue", "release", queue_release, "[ID...]", 0, CLI_ANY, deed_options, "undo hold" },
-	{ "queue", "bounce", queue_bounce, "[ID...]", 0, CLI_ANY, deed_options, "give up and tell the sender" },
-	{ "queue", "delete", queue_delete, "[ID...]", 0, CLI_ANY, deed_options, "throw away; nobody is told" },
+	{ "queue", "bounce", queue_bounce, "[ID...]", 0, CLI_ANY, deed_options,
+	    "give up and tell the sender" },
+	{ "queue", "delete", queue_delete, "[ID...]", 0, CLI_ANY, deed_options,
+	    "throw away; nobody is told" },
 	{ NULL, NULL, NULL, NULL, 0, 0, NULL, NULL },
 };

@@ -1,6 +1,7 @@
 /* cli_spam - teach the statistical classifier
  *
- * A PATH is a message, or a folder whose files are messages (a Maildir: its cur/ and new/, and below). */
+ * A PATH is a message, or a folder whose files are messages (a Maildir: its cur/ and new/, and
+ * below). */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,18 +15,18 @@
 #include "admin/message.h"
 
 #define DEPTH_MAX 32
-#define LEARN_MAX (4u << 20)	/* bytes looked at of one message */
-#define GIVE_UP 5		/* failures in a row */
-#define WORTH_KNOWING 10	/* mails of a kind, before anything is said of new ones */
+#define LEARN_MAX (4u << 20) /* bytes looked at of one message */
+#define GIVE_UP 5            /* failures in a row */
+#define WORTH_KNOWING 10     /* mails of a kind, before anything is said of new ones */
 
 struct lesson {
 	struct cli *cli;
-	const char *as;			/* "spam", "ham" */
+	const char *as; /* "spam", "ham" */
 	unsigned learned, known, failed;
-	unsigned in_a_row;		/* failures without a success between */
+	unsigned in_a_row; /* failures without a success between */
 };
 
-static struct lesson *lesson;		/* for nftw, which has no argument */
+static struct lesson *lesson; /* for nftw, which has no argument */
 
 static int
 learn_bytes(struct lesson *l, struct slice message, bool *changed, struct err *err)
@@ -81,9 +82,10 @@ learn_file(struct lesson *l, const char *name)
 static bool
 is_mail(const char *path, const char *base)
 {
-	return base[0] != '.' && strncmp(base, "dovecot", 7) != 0 && strcmp(base, "maildirsize") != 0 &&
-	    strcmp(base, "subscriptions") != 0 && strcmp(base, "maildirfolder") != 0 &&
-	    strstr(path, "/tmp/") != path + (base - path) - 5;
+	return base[0] != '.' && strncmp(base, "dovecot", 7) != 0 &&
+	       strcmp(base, "maildirsize") != 0 && strcmp(base, "subscriptions") != 0 &&
+	       strcmp(base, "maildirfolder") != 0 &&
+	       strstr(path, "/tmp/") != path + (base - path) - 5;
 }
 
 static int
@@ -126,8 +128,10 @@ stats(struct cli *cli, struct rows *rows, struct err *err)
 }
 
 static const struct column stats_columns[] = {
-	{ "spam", NULL, COLUMN_NUMBER, false }, { "ham", NULL, COLUMN_NUMBER, false },
-	{ "tokens", NULL, COLUMN_NUMBER, false }, { NULL, NULL, COLUMN_TEXT, false },
+	{ "spam", NULL, COLUMN_NUMBER, false },
+	{ "ham", NULL, COLUMN_NUMBER, false },
+	{ "tokens", NULL, COLUMN_NUMBER, false },
+	{ NULL, NULL, COLUMN_TEXT, false },
 };
 
 /* "It has seen 120 spams and 300 wanted mails." */
@@ -136,8 +140,9 @@ say_stats(struct cli *cli, const struct row *row)
 {
 	int64_t spam = row_number(row, "spam"), ham = row_number(row, "ham");
 
-	cli_say(cli, "It has now learned from %lld spam and %lld wanted mail%s, and knows %s words.", (long long)spam,
-	    (long long)ham, ham == 1 ? "" : "s", row_text(row, "tokens"));
+	cli_say(cli,
+	    "It has now learned from %lld spam and %lld wanted mail%s, and knows %s words.",
+	    (long long)spam, (long long)ham, ham == 1 ? "" : "s", row_text(row, "tokens"));
 	if (spam < WORTH_KNOWING || ham < WORTH_KNOWING)
 		cli_say(cli, "It starts to judge when it has seen %d of each.", WORTH_KNOWING);
 }
@@ -186,7 +191,8 @@ report(struct cli *cli, const struct lesson *l)
 	cli_say(cli, "Learned %u message%s as %s.", l->learned, l->learned == 1 ? "" : "s",
 	    strcmp(l->as, "spam") == 0 ? "spam" : "wanted mail");
 	if (l->known > 0)
-		cli_say(cli, "%u %s known as that already.", l->known, l->known == 1 ? "was" : "were");
+		cli_say(
+		    cli, "%u %s known as that already.", l->known, l->known == 1 ? "was" : "were");
 	rows_init(&rows);
 	if (stats(cli, &rows, &err) == 0 && rows.n > 0)
 		say_stats(cli, &rows.at[0]);
@@ -222,7 +228,7 @@ static const struct cli_option options[] = {
 
 const struct cli_command cli_spam_commands[] = {
 	{ "spam", "learn", spam_learn, "--spam|--ham PATH...", 1, CLI_ANY, options,
-	  "learn from messages: files, or folders (Maildirs) of them" },
+	    "learn from messages: files, or folders (Maildirs) of them" },
 	{ "spam", "stats", spam_stats, NULL, 0, 0, NULL, "how much it has learned" },
 	{ NULL, NULL, NULL, NULL, 0, 0, NULL, NULL },
 };

@@ -8,9 +8,12 @@
 #include "admin/text.h"
 
 static const struct column role_columns[] = {
-	{ "name", "PROCESS", COLUMN_TEXT, false }, { "pid", "PID", COLUMN_NUMBER, false },
-	{ "state", "STATE", COLUMN_STATE, false }, { "restarts", "RESTARTS", COLUMN_NUMBER, false },
-	{ "user", "USER", COLUMN_TEXT, true }, { "number", NULL, COLUMN_NUMBER, true },
+	{ "name", "PROCESS", COLUMN_TEXT, false },
+	{ "pid", "PID", COLUMN_NUMBER, false },
+	{ "state", "STATE", COLUMN_STATE, false },
+	{ "restarts", "RESTARTS", COLUMN_NUMBER, false },
+	{ "user", "USER", COLUMN_TEXT, true },
+	{ "number", NULL, COLUMN_NUMBER, true },
 	{ NULL, NULL, COLUMN_TEXT, false },
 };
 
@@ -77,10 +80,14 @@ status_text(struct cli *cli, const struct answers *a)
 		if (messages == 0)
 			cli_say(cli, "Queue    empty");
 		else
-			cli_say(cli, "Queue    %lld message%s for %s recipients, %s of them held", (long long)messages,
-			    messages == 1 ? "" : "s", row_text(q, "recipients"), row_text(q, "held"));
-		cli_say(cli, "Done     %s accepted, %s delivered here, %s handed on, %s returned (since the start)",
-		    row_text(q, "accepted"), row_text(q, "delivered"), row_text(q, "relayed"), row_text(q, "bounced"));
+			cli_say(cli, "Queue    %lld message%s for %s recipients, %s of them held",
+			    (long long)messages, messages == 1 ? "" : "s",
+			    row_text(q, "recipients"), row_text(q, "held"));
+		cli_say(cli,
+		    "Done     %s accepted, %s delivered here, %s handed on, %s returned (since the "
+		    "start)",
+		    row_text(q, "accepted"), row_text(q, "delivered"), row_text(q, "relayed"),
+		    row_text(q, "bounced"));
 		if (*intake != '\0' && strcmp(intake, "open") != 0)
 			cli_say(cli, "Intake   STOPPED: %s", intake);
 	}
@@ -90,7 +97,8 @@ status_text(struct cli *cli, const struct answers *a)
 		cli_say(cli, "Log      %s lines were lost: nobody read the log fast enough",
 		    row_text(&a->control.at[0], "lines_dropped"));
 	if (a->control.n > 0 && row_number(&a->control.at[0], "events_dropped") > 0)
-		cli_say(cli, "History  %s events were lost under load", row_text(&a->control.at[0], "events_dropped"));
+		cli_say(cli, "History  %s events were lost under load",
+		    row_text(&a->control.at[0], "events_dropped"));
 }
 
 static int
@@ -151,6 +159,7 @@ reload(struct cli *cli, const struct cli_args *args)
 
 const struct cli_command cli_status_commands[] = {
 	{ "status", NULL, status, NULL, 0, 0, NULL, "what runs, what waits" },
-	{ "reload", NULL, reload, NULL, 0, 0, NULL, "take a changed configuration, new keys and certificates" },
+	{ "reload", NULL, reload, NULL, 0, 0, NULL,
+	    "take a changed configuration, new keys and certificates" },
 	{ NULL, NULL, NULL, NULL, 0, 0, NULL, NULL },
 };

@@ -12,16 +12,22 @@
 #include "admin/text.h"
 #include "base/clock.h"
 
-#define MESSAGES_MAX 1000	/* told one by one */
+#define MESSAGES_MAX 1000 /* told one by one */
 #define FOLLOW_MS 500
 
 static const struct column columns[] = {
-	{ "time", NULL, COLUMN_CLOCK, false }, { "id", NULL, COLUMN_TEXT, false },
-	{ "event", NULL, COLUMN_TEXT, false }, { "text", NULL, COLUMN_TEXT, false },
-	{ "from", NULL, COLUMN_TEXT, false }, { "to", NULL, COLUMN_TEXT, false },
-	{ "ip", NULL, COLUMN_TEXT, false }, { "msgid", NULL, COLUMN_TEXT, false },
-	{ "user", NULL, COLUMN_TEXT, false }, { "role", NULL, COLUMN_TEXT, true },
-	{ "seq", NULL, COLUMN_NUMBER, true }, { NULL, NULL, COLUMN_TEXT, false },
+	{ "time", NULL, COLUMN_CLOCK, false },
+	{ "id", NULL, COLUMN_TEXT, false },
+	{ "event", NULL, COLUMN_TEXT, false },
+	{ "text", NULL, COLUMN_TEXT, false },
+	{ "from", NULL, COLUMN_TEXT, false },
+	{ "to", NULL, COLUMN_TEXT, false },
+	{ "ip", NULL, COLUMN_TEXT, false },
+	{ "msgid", NULL, COLUMN_TEXT, false },
+	{ "user", NULL, COLUMN_TEXT, false },
+	{ "role", NULL, COLUMN_TEXT, true },
+	{ "seq", NULL, COLUMN_NUMBER, true },
+	{ NULL, NULL, COLUMN_TEXT, false },
 };
 
 struct question {
@@ -132,8 +138,8 @@ print_waiting(struct cli *cli, const struct row *r)
 	if (next > now)
 		text_show_when(next, now, when);
 	if (strcmp(row_text(r, "state"), "held") == 0)
-		cli_say(cli, "= Held back for %s; `tegami queue release %s` lets it go.", row_text(r, "to"),
-		    row_text(r, "id"));
+		cli_say(cli, "= Held back for %s; `tegami queue release %s` lets it go.",
+		    row_text(r, "to"), row_text(r, "id"));
 	else
 		cli_say(cli, "= Still waiting for %s: next try %s%s%s.", row_text(r, "to"), when,
 		    *reason ? ", because: " : "", reason);
@@ -148,7 +154,8 @@ print_rest(struct cli *cli, const char *id)
 	struct rows rows;
 
 	if (!cli_server_up(cli)) {
-		cli_say(cli, "= Still in the queue when the server stopped; it goes on when the server is started.");
+		cli_say(cli, "= Still in the queue when the server stopped; it goes on when the "
+			     "server is started.");
 		return;
 	}
 	cli_rq(&rq, "queue.show");
@@ -160,7 +167,8 @@ print_rest(struct cli *cli, const char *id)
 	else if (err.kind != ERR_NOT_FOUND)
 		cli_say(cli, "= How it stands now is not known: %s", err.text);
 	else
-		cli_say(cli, "= No longer in the queue; the events of its end are not in the history (yet).");
+		cli_say(cli, "= No longer in the queue; the events of its end are not in the "
+			     "history (yet).");
 	rows_free(&rows);
 }
 
@@ -203,7 +211,8 @@ told_before(const struct rows *rows, size_t i, const char *id)
 	return false;
 }
 
-/* Message by message, in the order of their first event; events of no message stand where they happened. */
+/* Message by message, in the order of their first event; events of no message stand where they
+ * happened. */
 static void
 print_stories(struct cli *cli, const struct rows *rows)
 {
@@ -228,7 +237,8 @@ print_stories(struct cli *cli, const struct rows *rows)
 		}
 	}
 	if (stories == MESSAGES_MAX)
-		cli_say(cli, "\nThese are the first %d messages; --since makes it shorter.", MESSAGES_MAX);
+		cli_say(cli, "\nThese are the first %d messages; --since makes it shorter.",
+		    MESSAGES_MAX);
 }
 
 /* -- staying with it */
@@ -299,7 +309,8 @@ trace(struct cli *cli, const struct cli_args *args)
 		json_events(cli, &rows);
 	else if (rc == 0 && rows.n == 0)
 		rc = err_set(&err, ERR_NOT_FOUND, "nothing is known of %.200s%s", args->operand[0],
-		    cli_option(args, "since") ? " in that time" : "; events are kept as long as history.keep says");
+		    cli_option(args, "since") ? " in that time"
+					      : "; events are kept as long as history.keep says");
 	else if (rc == 0)
 		print_stories(cli, &rows);
 	rows_free(&rows);
@@ -313,6 +324,7 @@ static const struct cli_option options[] = {
 };
 
 const struct cli_command cli_trace_commands[] = {
-	{ "trace", NULL, trace, "ID|MESSAGE-ID|ADDRESS|IP", 1, 1, options, "where is my mail, and why?" },
+	{ "trace", NULL, trace, "ID|MESSAGE-ID|ADDRESS|IP", 1, 1, options,
+	    "where is my mail, and why?" },
 	{ NULL, NULL, NULL, NULL, 0, 0, NULL, NULL },
 };

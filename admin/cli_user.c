@@ -1,7 +1,7 @@
 /* cli_user - mailboxes, their passwords and quotas
  *
- * A password is read from the terminal without echo, twice, or from stdin with --password-stdin; it never stands on a command
- * line, where others could see it. */
+ * A password is read from the terminal without echo, twice, or from stdin with --password-stdin; it
+ * never stands on a command line, where others could see it. */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -72,7 +72,8 @@ ask_twice(struct cli *cli, const char *address, char out[static PASSWORD_MAX + 2
 	int rc = CLI_DONE;
 
 	if (tty == NULL) {
-		cli_fail(cli, "there is no terminal to ask for the password; give it on stdin with --password-stdin");
+		cli_fail(cli, "there is no terminal to ask for the password; give it on stdin with "
+			      "--password-stdin");
 		return CLI_USAGE;
 	}
 	snprintf(prompt, sizeof(prompt), "New password for %.300s: ", address);
@@ -93,7 +94,8 @@ get_password(struct cli *cli, const struct cli_args *args, char out[static PASSW
 	if (cli_option(args, "password-stdin") == NULL)
 		rc = ask_twice(cli, args->operand[0], out);
 	else if (!read_line(stdin, out))
-		rc = cli_fail(cli, "there is no password on stdin, or it is longer than %d bytes", PASSWORD_MAX);
+		rc = cli_fail(cli, "there is no password on stdin, or it is longer than %d bytes",
+		    PASSWORD_MAX);
 	if (rc == CLI_DONE && out[0] == '\0')
 		rc = cli_fail(cli, "the password is empty; nothing has changed");
 	return rc;
@@ -139,7 +141,8 @@ user_add(struct cli *cli, const struct cli_args *args)
 		cli_rq_word(&rq, "password", password);
 		cli_rq_word(&rq, "name", cli_option(args, "name"));
 		cli_rq_word(&rq, "quota", quota != NULL ? bytes : NULL);
-		rc = cli_do(cli, &rq, "Added %s. It can receive mail and log in from now on.", address);
+		rc = cli_do(
+		    cli, &rq, "Added %s. It can receive mail and log in from now on.", address);
 	}
 	explicit_bzero(password, sizeof(password));
 	return rc;
@@ -178,7 +181,8 @@ user_simple(struct cli *cli, const struct cli_args *args, const char *verb, cons
 static int
 user_remove(struct cli *cli, const struct cli_args *args)
 {
-	return user_simple(cli, args, "user.remove", "is gone. Mail already delivered stays on disk.");
+	return user_simple(
+	    cli, args, "user.remove", "is gone. Mail already delivered stays on disk.");
 }
 
 static int
@@ -190,7 +194,8 @@ user_enable(struct cli *cli, const struct cli_args *args)
 static int
 user_disable(struct cli *cli, const struct cli_args *args)
 {
-	return user_simple(cli, args, "user.disable", "can no longer log in or receive mail. Nothing was deleted.");
+	return user_simple(cli, args, "user.disable",
+	    "can no longer log in or receive mail. Nothing was deleted.");
 }
 
 static int
@@ -232,7 +237,8 @@ user_list(struct cli *cli, const struct cli_args *args)
 	cli_rq(&rq, "user.list");
 	cli_rq_word(&rq, "domain", args->n > 0 ? args->operand[0] : NULL);
 	return cli_list(cli, &rq, list_columns,
-	    args->n > 0 ? "No users in this domain yet." : "No users yet; `tegami user add NAME@DOMAIN` makes one.");
+	    args->n > 0 ? "No users in this domain yet."
+			: "No users yet; `tegami user add NAME@DOMAIN` makes one.");
 }
 
 static const struct column card[] = {
@@ -320,14 +326,17 @@ app_remove(struct cli *cli, const struct cli_args *args)
 	struct admin_request rq;
 
 	if (label == NULL) {
-		cli_fail(cli, "which one? Name it with --label; `tegami user app-password list %s` shows them",
+		cli_fail(cli,
+		    "which one? Name it with --label; `tegami user app-password list %s` shows "
+		    "them",
 		    args->operand[0]);
 		return CLI_USAGE;
 	}
 	cli_rq(&rq, "app.remove");
 	cli_rq_word(&rq, "address", args->operand[0]);
 	cli_rq_word(&rq, "label", label);
-	return cli_do(cli, &rq, "The password \"%s\" of %s no longer works.", label, args->operand[0]);
+	return cli_do(
+	    cli, &rq, "The password \"%s\" of %s no longer works.", label, args->operand[0]);
 }
 
 static int
@@ -372,17 +381,23 @@ static const struct cli_option label_option[] = {
 };
 
 const struct cli_command cli_user_commands[] = {
-	{ "user", "add", user_add, "ADDRESS", 1, 1, add_options, "a new mailbox; asks for its password" },
-	{ "user", "remove", user_remove, "ADDRESS", 1, 1, NULL, "no login and no mail any more; mail on disk stays" },
+	{ "user", "add", user_add, "ADDRESS", 1, 1, add_options,
+	    "a new mailbox; asks for its password" },
+	{ "user", "remove", user_remove, "ADDRESS", 1, 1, NULL,
+	    "no login and no mail any more; mail on disk stays" },
 	{ "user", "list", user_list, "[DOMAIN]", 0, 1, NULL, "all mailboxes" },
 	{ "user", "show", user_show, "ADDRESS", 1, 1, NULL, "one mailbox" },
 	{ "user", "enable", user_enable, "ADDRESS", 1, 1, NULL, "undo disable" },
-	{ "user", "disable", user_disable, "ADDRESS", 1, 1, NULL, "no login, no new mail; nothing is deleted" },
+	{ "user", "disable", user_disable, "ADDRESS", 1, 1, NULL,
+	    "no login, no new mail; nothing is deleted" },
 	{ "user", "passwd", user_passwd, "ADDRESS", 1, 1, passwd_options, "a new password" },
-	{ "user", "quota", user_quota, "ADDRESS SIZE", 2, 2, NULL, "how much mail it may keep: 500M, 2G, unlimited, default" },
+	{ "user", "quota", user_quota, "ADDRESS SIZE", 2, 2, NULL,
+	    "how much mail it may keep: 500M, 2G, unlimited, default" },
 	{ "user", "app-password add", app_add, "ADDRESS", 1, 1, app_options,
-	  "one more password, random, for one program or device" },
-	{ "user", "app-password remove", app_remove, "ADDRESS", 1, 1, label_option, "take it away again" },
-	{ "user", "app-password list", app_list, "ADDRESS", 1, 1, NULL, "which there are (never the passwords themselves)" },
+	    "one more password, random, for one program or device" },
+	{ "user", "app-password remove", app_remove, "ADDRESS", 1, 1, label_option,
+	    "take it away again" },
+	{ "user", "app-password list", app_list, "ADDRESS", 1, 1, NULL,
+	    "which there are (never the passwords themselves)" },
 	{ NULL, NULL, NULL, NULL, 0, 0, NULL, NULL },
 };

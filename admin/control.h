@@ -8,7 +8,8 @@
  *   control_learn.c    spam.learn
  *   control_log.c      log lines of all roles, written to stderr
  *   control_events.c   events of all roles, kept in history.db
- * One thread (the keeper) touches history.db and score.db, in the order in which jobs are given to it. */
+ * One thread (the keeper) touches history.db and score.db, in the order in which jobs are given to
+ * it. */
 #ifndef ADMIN_CONTROL_H
 #define ADMIN_CONTROL_H
 
@@ -19,30 +20,30 @@
 #include "storage/history.h"
 #include "storage/score.h"
 
-#define REQUESTS_MAX 64		/* under way, of all clients together */
+#define REQUESTS_MAX 64 /* under way, of all clients together */
 #define ANSWER_BACKLOG_MAX (LINK_QUEUE_MAX - (1 << 20))
 
 extern struct control {
-	struct history *history;	/* keeper's thread only, from start on */
-	struct score *score;		/* likewise */
+	struct history *history; /* keeper's thread only, from start on */
+	struct score *score;     /* likewise */
 	struct workers *keeper;
-	int64_t started;		/* us since 1970 */
+	int64_t started; /* us since 1970 */
 	unsigned requests;
 } control;
 
 /* -- a request under way; its memory lives until its end was sent */
 struct request {
-	struct job job;		/* for those who work in the keeper's thread */
+	struct job job; /* for those who work in the keeper's thread */
 	struct reply_to to;
 	struct pool *pool;
-	struct admin_request rq;	/* texts in the pool; rq.fd is -1 */
-	int fd;				/* a message file, or -1; closed at the end */
+	struct admin_request rq; /* texts in the pool; rq.fd is -1 */
+	int fd;                  /* a message file, or -1; closed at the end */
 	struct verb_plan plan;
 	size_t step;
-	bool undoing;		/* the answer awaited is that of an undo */
+	bool undoing; /* the answer awaited is that of an undo */
 	struct err err;
 	int rc;
-	void *own;		/* what a verb of our own keeps; freed at the end */
+	void *own; /* what a verb of our own keeps; freed at the end */
 };
 
 /* Take a frame from a client. Always answers, now or later. */
@@ -54,7 +55,8 @@ bool request_row(struct request *r, const struct admin_word *words, size_t n);
 /* Send the end (err NULL: done) and forget the request. */
 void request_end(struct request *r, const struct err *err);
 /* Ask `role`; fn gets the rows and the end, or NULL. -1 + err: it is not there. */
-int request_ask(enum role role, const struct admin_request *rq, int fd, answer_fn *fn, void *arg, struct err *err);
+int request_ask(enum role role, const struct admin_request *rq, int fd, answer_fn *fn, void *arg,
+    struct err *err);
 /* The (kind, why) of an ADMIN_END frame, or of a peer that went away (NULL). 0 or -1. */
 int request_outcome(struct frame *f, enum role role, struct err *err);
 

@@ -1,7 +1,9 @@
-/* control_check - rows of `tegami check` that only the running server can know: the names the world sees, and losses
+/* control_check - rows of `tegami check` that only the running server can know: the names the world
+ * sees, and losses
  *
- * Asked through our own resolver, as mail is: the addresses of our host name (A, then AAAA), and for each of them the name that
- * leads back (PTR), for many receivers refuse mail from a server without it. */
+ * Asked through our own resolver, as mail is: the addresses of our host name (A, then AAAA), and
+ * for each of them the name that leads back (PTR), for many receivers refuse mail from a server
+ * without it. */
 #include "admin/control_check.h"
 
 #include <stdio.h>
@@ -13,11 +15,11 @@
 
 #define ADDRESSES_MAX 8
 
-struct look {			/* kept in request->own */
+struct look { /* kept in request->own */
 	char address[ADDRESSES_MAX][DNS_ADDRESS_TEXT];
 	size_t n, at;
-	unsigned type;		/* asked just now: DNS_A, DNS_AAAA, DNS_PTR */
-	bool failed;		/* a look-up could not be made */
+	unsigned type; /* asked just now: DNS_A, DNS_AAAA, DNS_PTR */
+	bool failed;   /* a look-up could not be made */
 	char why[200];
 };
 
@@ -26,7 +28,8 @@ static void next(struct request *r);
 static void
 row(struct request *r, const char *name, const char *state, const char *text, const char *advice)
 {
-	struct admin_word words[] = { { "name", name }, { "state", state }, { "text", text }, { "advice", advice } };
+	struct admin_word words[] = { { "name", name }, { "state", state }, { "text", text },
+		{ "advice", advice } };
 
 	request_row(r, words, COUNT(words));
 }
@@ -44,7 +47,8 @@ losses(struct request *r)
 	if (events_dropped() > 0) {
 		snprintf(text, sizeof(text), "%llu events were lost since the start",
 		    (unsigned long long)events_dropped());
-		row(r, "history", "warning", text, "see whether the disk of state_dir is slow or full");
+		row(r, "history", "warning", text,
+		    "see whether the disk of state_dir is slow or full");
 	}
 }
 
@@ -55,7 +59,8 @@ take_addresses(struct look *k, const struct dns_answer *a)
 {
 	if (a->status == DNS_TEMPORARY || a->status == DNS_BOGUS) {
 		k->failed = true;
-		snprintf(k->why, sizeof(k->why), "%.100s (%.80s)", dns_status_text(a->status), a->text);
+		snprintf(
+		    k->why, sizeof(k->why), "%.100s (%.80s)", dns_status_text(a->status), a->text);
 	}
 	for (size_t i = 0; a->status == DNS_OK && i < a->n && k->n < ADDRESSES_MAX; i++)
 		k->n += dns_rdata_address(a->rdata[i], k->address[k->n]);
@@ -72,14 +77,17 @@ tell_addresses(struct request *r)
 	if (k->n > 0) {
 		len = snprintf(text, sizeof(text), "%.255s is", name);
 		for (size_t i = 0; i < k->n && len < (int)sizeof(text); i++)
-			len += snprintf(text + len, sizeof(text) - (size_t)len, "%s %s", i > 0 ? "," : "", k->address[i]);
+			len += snprintf(text + len, sizeof(text) - (size_t)len, "%s %s",
+			    i > 0 ? "," : "", k->address[i]);
 		row(r, "dns", "ok", text, "");
 	} else if (k->failed) {
 		snprintf(text, sizeof(text), "%.255s could not be looked up: %s", name, k->why);
-		row(r, "dns", "warning", text, "see whether the resolvers (resolver.servers) can be reached");
+		row(r, "dns", "warning", text,
+		    "see whether the resolvers (resolver.servers) can be reached");
 	} else {
 		snprintf(text, sizeof(text), "%.255s has no address", name);
-		row(r, "dns", "error", text, "publish an A record (and AAAA) for the host name, or correct `hostname`");
+		row(r, "dns", "error", text,
+		    "publish an A record (and AAAA) for the host name, or correct `hostname`");
 	}
 }
 
@@ -103,9 +111,11 @@ tell_pointer(struct request *r, const struct dns_answer *a)
 	if (points[0] != '\0')
 		snprintf(text, sizeof(text), "%s leads to %.255s, not to %.255s", ip, points, name);
 	else
-		snprintf(text, sizeof(text), "%s leads to no name (%s)", ip, dns_status_text(a->status));
+		snprintf(
+		    text, sizeof(text), "%s leads to no name (%s)", ip, dns_status_text(a->status));
 	row(r, "ptr", "warning", text,
-	    "ask whoever gave you the address for a PTR record with the host name; many servers refuse mail without it");
+	    "ask whoever gave you the address for a PTR record with the host name; many servers "
+	    "refuse mail without it");
 }
 
 static void
@@ -134,7 +144,8 @@ next(struct request *r)
 
 	if (k->type != DNS_PTR)
 		snprintf(name, sizeof(name), "%.255s", role_conf()->hostname);
-	while (k->type == DNS_PTR && k->at < k->n && !dns_reverse_name(k->address[k->at], NULL, name))
+	while (
+	    k->type == DNS_PTR && k->at < k->n && !dns_reverse_name(k->address[k->at], NULL, name))
 		k->at++;
 	if (k->type == DNS_PTR && k->at >= k->n) {
 		request_end(r, NULL);
@@ -142,7 +153,8 @@ next(struct request *r)
 	}
 	if (dns_ask(name, k->type, got, r) != NULL)
 		return;
-	row(r, "dns", "warning", "the resolver process does not answer just now", "try again in a moment");
+	row(r, "dns", "warning", "the resolver process does not answer just now",
+	    "try again in a moment");
 	request_end(r, NULL);
 }
 

@@ -1,4 +1,5 @@
-/* control_check - rows of `tegami check` that only the running server can know: the names the world sees, and losses */
+/* control_check - rows of `tegami check` that only the running server can know: the names the world
+ * sees, and losses */
 #ifndef ADMIN_CONTROL_CHECK_H
 #define ADMIN_CONTROL_CHECK_H
 

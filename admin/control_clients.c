@@ -1,7 +1,8 @@
 /* control_clients - control.sock: who may ask, and how much at once
  *
- * The socket's mode lets root and its group in; what the kernel says of the peer is checked once more here: root, the owner of the
- * state directory, or a member of tegami-admin. A client is a link like any other, so a bad frame ends it and nothing else. */
+ * The socket's mode lets root and its group in; what the kernel says of the peer is checked once
+ * more here: root, the owner of the state directory, or a member of tegami-admin. A client is a
+ * link like any other, so a bad frame ends it and nothing else. */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -73,7 +74,8 @@ on_request(struct frame *f)
 	unsigned slot = link_peer_number(f->link);
 
 	if (!allowed[slot])
-		request_refuse(f, "you may not administrate this server: become root, or join the group " ADMIN_GROUP);
+		request_refuse(f, "you may not administrate this server: become root, or join the "
+				  "group " ADMIN_GROUP);
 	else
 		request_start(f);
 }
@@ -94,12 +96,14 @@ client_add(int fd)
 	while (slot < CLIENTS_MAX && clients[slot] != NULL)
 		slot++;
 	if (slot == CLIENTS_MAX) {
-		log_warning("%d administrators' commands at once; one was turned away", CLIENTS_MAX);
+		log_warning(
+		    "%d administrators' commands at once; one was turned away", CLIENTS_MAX);
 		close(fd);
 		return;
 	}
 	allowed[slot] = may_ask(fd);
-	clients[slot] = link_new(role_base(), fd, ROLE_CONTROL, ROLE_CONTROL, slot, handlers, on_end);
+	clients[slot] =
+	    link_new(role_base(), fd, ROLE_CONTROL, ROLE_CONTROL, slot, handlers, on_end);
 }
 
 static void

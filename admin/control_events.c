@@ -1,8 +1,8 @@
 /* control_events - events of all roles, logged a line each and kept in history.db
  *
- * They gather for a second (or until half the room is used), then the keeper's thread writes them in one transaction. While it
- * writes, the next batch gathers; when that is full too, events are dropped and counted. Old ones go in small portions, so that no
- * transaction is long. */
+ * They gather for a second (or until half the room is used), then the keeper's thread writes them
+ * in one transaction. While it writes, the next batch gathers; when that is full too, events are
+ * dropped and counted. Old ones go in small portions, so that no transaction is long. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,11 +17,11 @@
 #define FORGET_MOST 5000
 
 struct batch {
-	struct job job;		/* first */
+	struct job job; /* first */
 	struct pool *pool;
 	struct history_event *at;
 	size_t n;
-	int64_t forget;		/* events before this may go; 0: none now */
+	int64_t forget; /* events before this may go; 0: none now */
 	int forgot;
 	int rc;
 	struct err err;
@@ -59,9 +59,10 @@ batch_done(struct job *job)
 	writing = false;
 	if (b->rc == -1) {
 		dropped += b->n;
-		log_error("history.db could not be written, %zu events are lost: %s", b->n, b->err.text);
+		log_error(
+		    "history.db could not be written, %zu events are lost: %s", b->n, b->err.text);
 	} else if (b->forgot == FORGET_MOST) {
-		next_forget = 0;	/* there is more */
+		next_forget = 0; /* there is more */
 	}
 	if (dropped > told && b->rc == 0)
 		log_warning("%llu events were dropped: history.db could not be written fast enough",
@@ -126,7 +127,8 @@ has_room(struct batch *b)
 {
 	if (b->pool == NULL)
 		b->pool = pool_new(TEXTS_MAX);
-	return b->pool != NULL && b->n < EVENTS_MAX && pool_used(b->pool) < TEXTS_MAX - 2 * FRAME_MAX;
+	return b->pool != NULL && b->n < EVENTS_MAX &&
+	       pool_used(b->pool) < TEXTS_MAX - 2 * FRAME_MAX;
 }
 
 void
@@ -181,7 +183,8 @@ events_start(struct err *err)
 	batches[0].at = calloc(EVENTS_MAX, sizeof(*batches[0].at));
 	batches[1].at = calloc(EVENTS_MAX, sizeof(*batches[1].at));
 	timer = event_new(role_base(), -1, EV_PERSIST, on_timer, NULL);
-	if (batches[0].at == NULL || batches[1].at == NULL || timer == NULL || event_add(timer, &often) == -1)
+	if (batches[0].at == NULL || batches[1].at == NULL || timer == NULL ||
+	    event_add(timer, &often) == -1)
 		return err_set(err, ERR_TEMPORARY, "out of memory");
 	return 0;
 }

@@ -1,6 +1,7 @@
 /* control_learn - spam.learn: a filter names the words of a message, control keeps them in score.db
  *
- * The message is read by the process that is made for strange mail; what comes back are hashes of its words. */
+ * The message is read by the process that is made for strange mail; what comes back are hashes of
+ * its words. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

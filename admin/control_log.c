@@ -1,10 +1,11 @@
 /* control_log - log lines of all roles, written to stderr
  *
- * Lines gather in a buffer; a thread of its own writes it out, however long that takes. Meanwhile the next buffer fills, up to
- * BACKLOG_MAX; beyond that lines are dropped, counted, and told of as soon as there is room. So a reader that stalls costs
- * lines, never mail.
+ * Lines gather in a buffer; a thread of its own writes it out, however long that takes. Meanwhile
+ * the next buffer fills, up to BACKLOG_MAX; beyond that lines are dropped, counted, and told of as
+ * soon as there is room. So a reader that stalls costs lines, never mail.
  *
- * A line is stamped with the role it came from, which the kernel's link proves, and with the pid that tegamid knows. */
+ * A line is stamped with the role it came from, which the kernel's link proves, and with the pid
+ * that tegamid knows. */
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -23,7 +24,7 @@
 #define BACKLOG_MAX (4u << 20)
 #define NUMBERS_MAX 64
 #define VALUE_MAX 1200
-#define OWN_LINES_MAX 64	/* of other threads of this process, until the loop takes them */
+#define OWN_LINES_MAX 64 /* of other threads of this process, until the loop takes them */
 
 static struct workers *writer;
 static struct buf filling = { .ceiling = BACKLOG_MAX }, writing = { .ceiling = BACKLOG_MAX };
@@ -67,7 +68,7 @@ write_run(struct job *job)
 			continue;
 		}
 		if (n <= 0)
-			return;		/* nobody reads any more */
+			return; /* nobody reads any more */
 		at += n;
 		left -= (size_t)n;
 	}
@@ -82,7 +83,8 @@ write_done(struct job *job)
 	busy = false;
 	buf_reset(&writing);
 	if (dropped > told) {
-		snprintf(line, sizeof(line), "%" PRIu64 " log lines were dropped: nobody read them fast enough",
+		snprintf(line, sizeof(line),
+		    "%" PRIu64 " log lines were dropped: nobody read them fast enough",
 		    dropped - told);
 		told = dropped;
 		logger_line(LOG_LEVEL_WARNING, ROLE_CONTROL, 0, line);
@@ -155,7 +157,8 @@ head_json(struct buf *b, int64_t time, enum log_level level, enum role role, uns
 static void
 line_add(const struct buf *line)
 {
-	if (line->failed || filling.len + line->len > BACKLOG_MAX || buf_slice(&filling, buf_all(line)) == -1) {
+	if (line->failed || filling.len + line->len > BACKLOG_MAX ||
+	    buf_slice(&filling, buf_all(line)) == -1) {
 		filling.failed = false;
 		dropped++;
 		return;

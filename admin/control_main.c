@@ -1,7 +1,7 @@
 /* control - the program that keeps the log and the history, and answers the administrator
  *
- * It holds no mail, no password and no key. When it dies, roles keep their lines and events for a while, and mail goes on;
- * the second that was not yet in history.db is lost. */
+ * It holds no mail, no password and no key. When it dies, roles keep their lines and events for a
+ * while, and mail goes on; the second that was not yet in history.db is lost. */
 #include "admin/control.h"
 
 #include <unistd.h>
@@ -22,16 +22,16 @@ on_log(struct frame *f)
 
 	wire_text_to(&f->in, line, sizeof(line));
 	if (line[0] != '\0')
-		logger_line(level <= LOG_LEVEL_DEBUG ? (enum log_level)level : LOG_LEVEL_INFO, link_peer(f->link),
-		    link_peer_number(f->link), line);
+		logger_line(level <= LOG_LEVEL_DEBUG ? (enum log_level)level : LOG_LEVEL_INFO,
+		    link_peer(f->link), link_peer_number(f->link), line);
 }
 
 /* Every file is opened here; -wal and -shm too, by a first look inside. */
 static int
 open_stores(struct err *err)
 {
-	static const char *const files[] = { "history.db", "history.db-wal", "history.db-shm", "score.db",
-		"score.db-wal", "score.db-shm" };
+	static const char *const files[] = { "history.db", "history.db-wal", "history.db-shm",
+		"score.db", "score.db-wal", "score.db-shm" };
 	struct score_totals totals;
 
 	control.history = history_open(DB_WRITE, err);
@@ -69,7 +69,8 @@ link_up(struct link *l)
 	logger_learn_pids();
 }
 
-/* -- the end: what the others said last is waited for; then events (they are lines too), then lines */
+/* -- the end: what the others said last is waited for; then events (they are lines too), then lines
+ */
 
 #define LAST_WORDS_US 50000
 
@@ -144,8 +145,12 @@ static const struct msg_handler handlers[] = {
 int
 main(void)
 {
-	static const struct role_ops ops = { .role = ROLE_CONTROL, .handlers = handlers, .open = open_stores,
-		.start = start, .link_up = link_up, .stop = stop };
+	static const struct role_ops ops = { .role = ROLE_CONTROL,
+		.handlers = handlers,
+		.open = open_stores,
+		.start = start,
+		.link_up = link_up,
+		.stop = stop };
 
 	return role_main(&ops);
 }

@@ -1,7 +1,7 @@
 /* control_own - requests that control answers itself
  *
- * What reads history.db or score.db runs in the keeper's thread, behind the events gathered so far, so that `trace` knows
- * what happened a moment ago. */
+ * What reads history.db or score.db runs in the keeper's thread, behind the events gathered so far,
+ * so that `trace` knows what happened a moment ago. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +42,8 @@ own_done(struct job *job)
 		sent++;
 	if (r->rc == 0 && (sent < own->rows.n || own->rows.failed))
 		r->rc = err_set(&r->err, ERR_TEMPORARY,
-		    "the list is too long: these are the first %zu of %zu; ask for a part of it", sent, own->rows.n);
+		    "the list is too long: these are the first %zu of %zu; ask for a part of it",
+		    sent, own->rows.n);
 	rows_free(&own->rows);
 	request_end(r, r->rc == -1 ? &r->err : NULL);
 }
@@ -101,8 +102,11 @@ static const struct {
 	const char *verb;
 	void (*start)(struct request *r);
 } verbs[] = {
-	{ "trace", own_trace }, { "spam.stats", own_stats }, { "spam.learn", learn_start },
-	{ "status", own_status }, { "status.check", check_start },
+	{ "trace", own_trace },
+	{ "spam.stats", own_stats },
+	{ "spam.learn", learn_start },
+	{ "status", own_status },
+	{ "status.check", check_start },
 };
 
 void

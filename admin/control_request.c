@@ -1,7 +1,9 @@
-/* control_request - one request of the administrator: its steps, asked of the owners one after the other
+/* control_request - one request of the administrator: its steps, asked of the owners one after the
+ * other
  *
- * Rows pass through as they come. When the second step fails, what the first had done is undone where the plan says how.
- * An owner that dies meanwhile is a temporary error; the request is not repeated, for it may have been done. */
+ * Rows pass through as they come. When the second step fails, what the first had done is undone
+ * where the plan says how. An owner that dies meanwhile is a temporary error; the request is not
+ * repeated, for it may have been done. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,7 +28,8 @@ static void
 forget_words(struct request *r)
 {
 	for (size_t i = 0; i < r->rq.n_words; i++)
-		explicit_bzero((char *)(uintptr_t)r->rq.words[i].value, strlen(r->rq.words[i].value));
+		explicit_bzero(
+		    (char *)(uintptr_t)r->rq.words[i].value, strlen(r->rq.words[i].value));
 }
 
 void
@@ -56,12 +59,14 @@ request_row(struct request *r, const struct admin_word *words, size_t n)
 /* -- asking an owner */
 
 int
-request_ask(enum role role, const struct admin_request *rq, int fd, answer_fn *fn, void *arg, struct err *err)
+request_ask(enum role role, const struct admin_request *rq, int fd, answer_fn *fn, void *arg,
+    struct err *err)
 {
 	struct buf *b;
 
 	if (role_link(role) == NULL)
-		return err_set(err, ERR_TEMPORARY, "%s is not running just now; try again in a moment", role_name(role));
+		return err_set(err, ERR_TEMPORARY,
+		    "%s is not running just now; try again in a moment", role_name(role));
 	b = request_begin(MSG_ADMIN);
 	wire_put_text(b, rq->verb);
 	for (size_t i = 0; i < rq->n_words; i++) {
@@ -71,7 +76,8 @@ request_ask(enum role role, const struct admin_request *rq, int fd, answer_fn *f
 		wire_put_text(b, rq->words[i].value);
 	}
 	if (link_request(role_link(role), fd, fn, arg) == 0)
-		return err_set(err, ERR_TEMPORARY, "%s is too busy just now; try again in a moment", role_name(role));
+		return err_set(err, ERR_TEMPORARY, "%s is too busy just now; try again in a moment",
+		    role_name(role));
 	return 0;
 }
 
@@ -83,14 +89,17 @@ request_outcome(struct frame *f, enum role role, struct err *err)
 
 	if (f == NULL)
 		return err_set(err, ERR_TEMPORARY,
-		    "%s stopped before it had answered; look whether it was done before you try again", role_name(role));
+		    "%s stopped before it had answered; look whether it was done before you try "
+		    "again",
+		    role_name(role));
 	if (f->type != MSG_ADMIN_END)
 		return err_set(err, ERR_BUG, "%s answered something else", role_name(role));
 	kind = wire_u64(&f->in);
 	why = wire_bytes(&f->in);
 	if (kind == ERR_NONE)
 		return 0;
-	return err_set(err, kind <= ERR_BUG ? (enum err_kind)kind : ERR_TEMPORARY, "%.*s", SLICE_ARG(why));
+	return err_set(
+	    err, kind <= ERR_BUG ? (enum err_kind)kind : ERR_TEMPORARY, "%.*s", SLICE_ARG(why));
 }
 
 static void
@@ -154,7 +163,8 @@ on_answer(void *arg, struct frame *f)
 		pass_row(r, f);
 		return;
 	}
-	if (request_outcome(f, s->role, &err) == -1 && !(s->may_miss && err.kind == ERR_NOT_FOUND)) {
+	if (request_outcome(f, s->role, &err) == -1 &&
+	    !(s->may_miss && err.kind == ERR_NOT_FOUND)) {
 		r->err = err;
 		step_failed(r);
 		return;
@@ -185,8 +195,10 @@ request_start(struct frame *f)
 {
 	struct request *r;
 
-	if (control.requests >= REQUESTS_MAX || role_stopping() || (r = calloc(1, sizeof(*r))) == NULL) {
-		request_refuse(f, role_stopping() ? "the server is stopping" : "too many requests at once; try again");
+	if (control.requests >= REQUESTS_MAX || role_stopping() ||
+	    (r = calloc(1, sizeof(*r))) == NULL) {
+		request_refuse(f, role_stopping() ? "the server is stopping"
+						  : "too many requests at once; try again");
 		return;
 	}
 	control.requests++;

@@ -9,8 +9,8 @@
 struct json {
 	struct buf *out;
 	unsigned depth;
-	bool filled[JSON_DEPTH_MAX];	/* has this level an item yet? */
-	bool keyed;			/* a key was just written: the value follows it */
+	bool filled[JSON_DEPTH_MAX]; /* has this level an item yet? */
+	bool keyed;                  /* a key was just written: the value follows it */
 };
 
 void json_init(struct json *j, struct buf *out);

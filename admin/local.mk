@@ -64,3 +64,13 @@ tests_unit_storage_test_history_SOURCES = tests/unit/storage/test_history.c
 tests_unit_storage_test_history_LDADD = $(HISTORY_LIBS) $(DB_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_filters_test_dkim_key_SOURCES = tests/unit/filters/test_dkim_key.c
 tests_unit_filters_test_dkim_key_LDADD = admin/libadmin.a $(DKIM_KEY_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+
+dist_man_MANS += admin/tegami.1 admin/sendmail.1 admin/tegamid.8
+
+# sendmail knows what it is by the name it is called.
+install-exec-hook:
+	$(MKDIR_P) $(DESTDIR)$(bindir)
+	ln -sf $(sbindir)/sendmail $(DESTDIR)$(bindir)/mailq
+	ln -sf $(sbindir)/sendmail $(DESTDIR)$(bindir)/newaliases
+uninstall-hook:
+	rm -f $(DESTDIR)$(bindir)/mailq $(DESTDIR)$(bindir)/newaliases

@@ -32,7 +32,8 @@ message_read(int in, struct buf *out, struct err *err)
 		append(out, chunk, (size_t)n, &last);
 	}
 	if (out->failed)
-		return err_set(err, ERR_PERMANENT, "the message is larger than %zu MiB", out->ceiling >> 20);
+		return err_set(
+		    err, ERR_PERMANENT, "the message is larger than %zu MiB", out->ceiling >> 20);
 	return 0;
 }
 

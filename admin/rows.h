@@ -13,11 +13,11 @@ struct row {
 };
 
 struct rows {
-	struct admin_out out;	/* first: give &rows.out to a verb and its rows are kept here */
+	struct admin_out out; /* first: give &rows.out to a verb and its rows are kept here */
 	struct pool *pool;
 	struct row *at;
 	size_t n, size;
-	bool failed;		/* memory or ROWS_BYTES_MAX ran out: rows are missing */
+	bool failed; /* memory or ROWS_BYTES_MAX ran out: rows are missing */
 };
 
 void rows_init(struct rows *r);

@@ -1,7 +1,8 @@
-/* sendmail - the classic door for local programs: message on stdin, handed to smtpd over its local socket
+/* sendmail - the classic door for local programs: message on stdin, handed to smtpd over its local
+ * socket
  *
- * Also `mailq` and `newaliases`, by the name it is called. It has no privilege at all: smtpd sees who calls by the
- * socket's credentials. Exit statuses are those of sysexits.h. */
+ * Also `mailq` and `newaliases`, by the name it is called. It has no privilege at all: smtpd sees
+ * who calls by the socket's credentials. Exit statuses are those of sysexits.h. */
 #include "admin/sendmail.h"
 
 #include <errno.h>
@@ -19,8 +20,8 @@ enum mode { MODE_MAIL, MODE_QUEUE, MODE_NOTHING, MODE_TALK };
 struct options {
 	enum mode mode;
 	const char *config;
-	const char *from;		/* -f, -r; NULL: the caller */
-	bool from_header;		/* -t */
+	const char *from; /* -f, -r; NULL: the caller */
+	bool from_header; /* -t */
 	bool dot_is_text, verbose;
 	const char *notify, *ret, *envid;
 	char **operands;
@@ -34,8 +35,10 @@ usage(const char *what, const char *arg)
 
 	log_escape(safe, sizeof(safe), slice_of(arg));
 	fprintf(stderr, "sendmail: %s%s\n", what, safe);
-	fprintf(stderr, "usage: sendmail [-t] [-i] [-f ADDRESS] [RECIPIENT...]   the message comes on stdin\n"
-			"       sendmail -bp (or mailq)   what waits;   -bs   speak SMTP on stdin and stdout\n");
+	fprintf(stderr,
+	    "usage: sendmail [-t] [-i] [-f ADDRESS] [RECIPIENT...]   the message comes on stdin\n"
+	    "       sendmail -bp (or mailq)   what waits;   -bs   speak SMTP on stdin and "
+	    "stdout\n");
 	return EX_USAGE;
 }
 
@@ -83,7 +86,9 @@ set_value(struct options *o, char letter, const char *value)
 		o->notify = value;
 		break;
 	case 'R':
-		o->ret = strcasecmp(value, "hdrs") == 0 ? "HDRS" : strcasecmp(value, "full") == 0 ? "FULL" : NULL;
+		o->ret = strcasecmp(value, "hdrs") == 0   ? "HDRS"
+			 : strcasecmp(value, "full") == 0 ? "FULL"
+							  : NULL;
 		break;
 	case 'V':
 		o->envid = value;
@@ -110,11 +115,11 @@ take_option(struct options *o, int argc, char **argv, int *i)
 			o->verbose = true;
 		else if (*p == 'b')
 			return set_mode(o, p + 1);
-		else if (*p == 'q') {	/* the queue runs by itself; -q, -q30m, -qIid ... */
+		else if (*p == 'q') { /* the queue runs by itself; -q, -q30m, -qIid ... */
 			o->mode = MODE_NOTHING;
 			return 0;
 		} else if (*p == 'd' || *p == 'e')
-			return 0;	/* -d debugging, -e error mode: with what follows */
+			return 0; /* -d debugging, -e error mode: with what follows */
 		else if (strchr("frCNRV" IGNORED_VALUE, *p) != NULL) {
 			if (p[1] == '\0' && *i + 1 >= argc)
 				return usage("a value is missing behind ", argv[*i]);
@@ -164,8 +169,8 @@ read_line(struct buf *line, bool dot_is_text)
 	return line->len > 0;
 }
 
-/* The header up to and with its empty line, or what there is of it; text that has no header gets an empty one.
- * *ended: the message is over already. */
+/* The header up to and with its empty line, or what there is of it; text that has no header gets an
+ * empty one. *ended: the message is over already. */
 static int
 read_head(struct buf *head, struct buf *after, bool dot_is_text, bool *ended, struct err *err)
 {
@@ -181,7 +186,7 @@ read_head(struct buf *head, struct buf *after, bool dot_is_text, bool *ended, st
 			buf_char(after, '\n');
 			break;
 		}
-		if (!goes_on && !head_begins(s)) {	/* the body, without an empty line in front */
+		if (!goes_on && !head_begins(s)) { /* the body, without an empty line in front */
 			buf_char(after, '\n');
 			buf_slice(after, s);
 			break;
@@ -212,14 +217,18 @@ static void
 sender(const struct options *o, const char *host, char out[static 2 * ADDRESS_TEXT_MAX])
 {
 	struct passwd *pw = getpwuid(getuid());
-	struct slice s = slice_trim(slice_of(o->from != NULL ? o->from : pw != NULL ? pw->pw_name : "nobody"));
+	struct slice s = slice_trim(slice_of(o->from != NULL ? o->from
+					     : pw != NULL    ? pw->pw_name
+							     : "nobody"));
 
 	if (s.len >= 2 && s.at[0] == '<' && s.at[s.len - 1] == '>')
 		s = (struct slice){ s.at + 1, s.len - 2 };
 	if (s.len == 0 || slice_find(s, '@') >= 0)
-		snprintf(out, 2 * ADDRESS_TEXT_MAX, "%.*s", (int)(s.len < ADDRESS_TEXT_MAX ? s.len : ADDRESS_TEXT_MAX), s.at);
+		snprintf(out, 2 * ADDRESS_TEXT_MAX, "%.*s",
+		    (int)(s.len < ADDRESS_TEXT_MAX ? s.len : ADDRESS_TEXT_MAX), s.at);
 	else
-		snprintf(out, 2 * ADDRESS_TEXT_MAX, "%.*s@%.255s", (int)(s.len < 64 ? s.len : 64), s.at, host);
+		snprintf(out, 2 * ADDRESS_TEXT_MAX, "%.*s@%.255s", (int)(s.len < 64 ? s.len : 64),
+		    s.at, host);
 }
 
 static bool
@@ -250,13 +259,16 @@ connect_server(const struct conf *conf)
 	socket_path(conf, path, sizeof(path));
 	fd = talk_connect(path);
 	if (fd < 0)
-		fprintf(stderr, "sendmail: the mail server cannot be reached (%s: %s); nothing was sent, try again later\n", path,
-		    strerror(errno));
+		fprintf(stderr,
+		    "sendmail: the mail server cannot be reached (%s: %s); nothing was sent, try "
+		    "again later\n",
+		    path, strerror(errno));
 	return fd;
 }
 
 static int
-gather(const struct options *o, const char *host, struct recipients *to, struct buf *head, bool *ended, struct err *err)
+gather(const struct options *o, const char *host, struct recipients *to, struct buf *head,
+    bool *ended, struct err *err)
 {
 	struct buf raw, after;
 	int rc = 0;
@@ -273,8 +285,10 @@ gather(const struct options *o, const char *host, struct recipients *to, struct 
 		buf_slice(head, buf_all(&raw));
 	buf_slice(head, buf_all(&after));
 	if (rc == 0 && to->n == 0)
-		rc = err_set(err, ERR_USAGE, o->from_header ? "the header names no recipient" :
-		    "no recipient; name some, or say -t to take them from the header");
+		rc = err_set(err, ERR_USAGE,
+		    o->from_header
+			? "the header names no recipient"
+			: "no recipient; name some, or say -t to take them from the header");
 	buf_free(&raw);
 	buf_free(&after);
 	return rc;
@@ -286,7 +300,11 @@ send_mail(const struct options *o, const struct conf *conf)
 	char from[2 * ADDRESS_TEXT_MAX];
 	struct recipients to = { NULL, 0 };
 	struct err err = { .kind = ERR_NONE };
-	struct mail m = { .from = from, .to = &to, .ret = o->ret, .rest = stdin, .dot_is_text = o->dot_is_text,
+	struct mail m = { .from = from,
+		.to = &to,
+		.ret = o->ret,
+		.rest = stdin,
+		.dot_is_text = o->dot_is_text,
 		.verbose = o->verbose };
 	struct buf head;
 	bool ended = false;
@@ -296,9 +314,14 @@ send_mail(const struct options *o, const struct conf *conf)
 	if (!is_clean(from))
 		return usage("this is no address: ", from);
 	/* values that become part of a command line */
-	m.notify = o->notify != NULL && strspn(o->notify, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ,") ==
-	    strlen(o->notify) ? o->notify : NULL;
-	m.envid = o->envid != NULL && is_clean(o->envid) && strchr(o->envid, ' ') == NULL ? o->envid : NULL;
+	m.notify =
+	    o->notify != NULL &&
+		    strspn(o->notify, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ,") ==
+			strlen(o->notify)
+		? o->notify
+		: NULL;
+	m.envid = o->envid != NULL && is_clean(o->envid) && strchr(o->envid, ' ') == NULL ? o->envid
+											  : NULL;
 	buf_init(&head, 2 * HEAD_MAX);
 	if (gather(o, conf->hostname, &to, &head, &ended, &err) == -1)
 		rc = fail(&err);
@@ -323,15 +346,15 @@ show_queue(const struct options *o)
 {
 	char path[4096], *slash;
 	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 16);
-	char *args[8] = { (char *)(uintptr_t)"tegami", NULL };
+	char *args[8] = { (char *)(uintptr_t) "tegami", NULL };
 	int i = 1;
 
 	if (o->config != NULL) {
-		args[i++] = (char *)(uintptr_t)"-c";
+		args[i++] = (char *)(uintptr_t) "-c";
 		args[i++] = (char *)(uintptr_t)o->config;
 	}
-	args[i++] = (char *)(uintptr_t)"queue";
-	args[i++] = (char *)(uintptr_t)"list";
+	args[i++] = (char *)(uintptr_t) "queue";
+	args[i++] = (char *)(uintptr_t) "list";
 	if (n > 0) {
 		path[n] = '\0';
 		slash = strrchr(path, '/');
@@ -349,7 +372,9 @@ mode_of_name(const char *name)
 	const char *slash = strrchr(name, '/');
 
 	name = slash != NULL ? slash + 1 : name;
-	return strcmp(name, "mailq") == 0 ? MODE_QUEUE : strcmp(name, "newaliases") == 0 ? MODE_NOTHING : MODE_MAIL;
+	return strcmp(name, "mailq") == 0        ? MODE_QUEUE
+	       : strcmp(name, "newaliases") == 0 ? MODE_NOTHING
+						 : MODE_MAIL;
 }
 
 int
@@ -364,7 +389,7 @@ main(int argc, char **argv)
 	if (rc != 0)
 		return rc;
 	if (o.mode == MODE_NOTHING)
-		return EX_OK;		/* aliases are current at once; the queue runs by itself */
+		return EX_OK; /* aliases are current at once; the queue runs by itself */
 	if (o.mode == MODE_QUEUE)
 		return show_queue(&o);
 	conf = conf_read(o.config != NULL ? o.config : conf_default_file(), &err);

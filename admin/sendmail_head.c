@@ -13,8 +13,10 @@ recipients_add(struct recipients *r, struct slice address, const char *host, str
 	if (address.len + strlen(host) + 1 > ADDRESS_TEXT_MAX)
 		return err_set(err, ERR_USAGE, "this address is too long: %.60s...", address.at);
 	for (size_t i = 0; i < address.len; i++)
-		if ((unsigned char)address.at[i] <= ' ' || address.at[i] == 0x7f || strchr("<>", address.at[i]) != NULL)
-			return err_set(err, ERR_USAGE, "this is no address: %.*s", SLICE_ARG(address));
+		if ((unsigned char)address.at[i] <= ' ' || address.at[i] == 0x7f ||
+		    strchr("<>", address.at[i]) != NULL)
+			return err_set(
+			    err, ERR_USAGE, "this is no address: %.*s", SLICE_ARG(address));
 	/* what looks like an option to a careless program further on is nobody's name */
 	if (address.at[0] == '-')
 		return err_set(err, ERR_USAGE, "this is no address: %.*s", SLICE_ARG(address));
@@ -66,7 +68,8 @@ list_end(struct list *l, struct recipients *r, const char *host, struct err *err
 	ptrdiff_t colon;
 
 	/* an old route, "<@a,@b:user@c>", means user@c */
-	colon = l->had_angle && address.len > 0 && address.at[0] == '@' ? slice_find(address, ':') : -1;
+	colon =
+	    l->had_angle && address.len > 0 && address.at[0] == '@' ? slice_find(address, ':') : -1;
 	if (colon >= 0)
 		address = slice_skip(address, (size_t)colon + 1);
 	if (address.len > 0)
@@ -75,7 +78,8 @@ list_end(struct list *l, struct recipients *r, const char *host, struct err *err
 	return rc;
 }
 
-/* Behind the closing mark of a comment or a quoted string; quoted text is kept, comments are not. */
+/* Behind the closing mark of a comment or a quoted string; quoted text is kept, comments are not.
+ */
 static const char *
 quoted(struct list *l, const char *p, const char *end)
 {
@@ -119,7 +123,7 @@ plain(struct list *l, char c, struct recipients *r, const char *host, struct err
 	} else if ((c == ',' && !l->in_angle) || c == ';') {
 		return list_end(l, r, host, err);
 	} else if (c == ':' && !l->in_angle) {
-		list_clear(l);		/* the name of a group */
+		list_clear(l); /* the name of a group */
 	} else if (c != '\r' && c != '\n' && (l->in_angle ? c != ' ' && c != '\t' : true)) {
 		buf_char(l->in_angle ? &l->angle : &l->word, c);
 	}
@@ -178,14 +182,17 @@ take_field(struct slice *rest)
 }
 
 int
-head_take(struct slice head, struct recipients *r, const char *host, struct buf *out, struct err *err)
+head_take(
+    struct slice head, struct recipients *r, const char *host, struct buf *out, struct err *err)
 {
 	while (head.len > 0) {
-		struct slice field = take_field(&head), value = field, name = slice_trim(slice_cut(&value, ':'));
+		struct slice field = take_field(&head), value = field,
+			     name = slice_trim(slice_cut(&value, ':'));
 		bool bcc = slice_eq_nocase(name, SLICE("Bcc"));
 
 		if (r != NULL && value.at != NULL &&
-		    (bcc || slice_eq_nocase(name, SLICE("To")) || slice_eq_nocase(name, SLICE("Cc"))) &&
+		    (bcc || slice_eq_nocase(name, SLICE("To")) ||
+			slice_eq_nocase(name, SLICE("Cc"))) &&
 		    head_addresses(value, r, host, err) == -1)
 			return -1;
 		if (!bcc)

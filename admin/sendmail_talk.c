@@ -1,7 +1,8 @@
 /* sendmail_talk - the conversation with smtpd
  *
- * All recipients or none: when one is refused, nothing is sent and the caller learns which, so that a retry cannot deliver twice.
- * An answer of 4xx, and a connection that breaks before the last answer, are EX_TEMPFAIL. */
+ * All recipients or none: when one is refused, nothing is sent and the caller learns which, so that
+ * a retry cannot deliver twice. An answer of 4xx, and a connection that breaks before the last
+ * answer, are EX_TEMPFAIL. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -26,8 +27,8 @@ struct talk {
 	char out[CHUNK];
 	size_t n_out;
 	bool broken, verbose;
-	unsigned code;			/* of the last reply */
-	char line[LINE_MAX_BYTES];	/* its last line, without the end */
+	unsigned code;             /* of the last reply */
+	char line[LINE_MAX_BYTES]; /* its last line, without the end */
 	bool has_8bit, has_dsn, has_utf8;
 };
 
@@ -43,10 +44,11 @@ talk_connect(const char *path)
 		return -1;
 	if (strlen(path) < sizeof(sun.sun_path) || slash == NULL) {
 		snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path);
-	} else {	/* too long for a socket address: by the folder's descriptor */
+	} else { /* too long for a socket address: by the folder's descriptor */
 		snprintf(parent, sizeof(parent), "%.*s", (int)(slash - path), path);
 		dir = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		snprintf(sun.sun_path, sizeof(sun.sun_path), "/proc/self/fd/%d/%.64s", dir, slash + 1);
+		snprintf(
+		    sun.sun_path, sizeof(sun.sun_path), "/proc/self/fd/%d/%.64s", dir, slash + 1);
 	}
 	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1) {
 		saved = errno;
@@ -128,8 +130,7 @@ reply(struct talk *t)
 	return t->code;
 }
 
-static unsigned __attribute__((format(printf, 2, 3)))
-command(struct talk *t, const char *fmt, ...)
+static unsigned __attribute__((format(printf, 2, 3))) command(struct talk *t, const char *fmt, ...)
 {
 	char line[LINE_MAX_BYTES];
 	va_list ap;
@@ -164,7 +165,7 @@ refused(const struct talk *t, const char *what, int permanent)
 
 /* -- the message */
 
-struct lines {			/* LF, CRLF and CR become CRLF; "." at the front of a line is doubled */
+struct lines { /* LF, CRLF and CR become CRLF; "." at the front of a line is doubled */
 	struct talk *t;
 	bool at_start, after_cr;
 };
@@ -173,7 +174,7 @@ static void
 line_byte(struct lines *l, char c)
 {
 	if (c == '\n' && l->after_cr) {
-		l->after_cr = false;	/* its CRLF went out already */
+		l->after_cr = false; /* its CRLF went out already */
 		return;
 	}
 	l->after_cr = c == '\r';
@@ -188,7 +189,8 @@ line_byte(struct lines *l, char c)
 	l->at_start = false;
 }
 
-/* A lone "." ends the input, unless it is text. Reads ahead of a "." at the front of a line only. */
+/* A lone "." ends the input, unless it is text. Reads ahead of a "." at the front of a line only.
+ */
 static bool
 is_end(FILE *in)
 {
@@ -259,7 +261,8 @@ send_envelope(struct talk *t, const struct mail *m)
 	if (t->has_dsn && m->ret != NULL)
 		snprintf(more + strlen(more), sizeof(more) - strlen(more), " RET=%.4s", m->ret);
 	if (t->has_dsn && m->envid != NULL)
-		snprintf(more + strlen(more), sizeof(more) - strlen(more), " ENVID=%.100s", m->envid);
+		snprintf(
+		    more + strlen(more), sizeof(more) - strlen(more), " ENVID=%.100s", m->envid);
 	if (command(t, "MAIL FROM:<%s>%s", m->from, more) / 100 != 2) {
 		snprintf(what, sizeof(what), "sender %.320s", m->from);
 		return refused(t, what, EX_NOPERM);
@@ -291,7 +294,8 @@ converse(struct talk *t, const char *host, const struct mail *m)
 	if (command(t, "DATA") != 354)
 		return refused(t, "", EX_UNAVAILABLE);
 	if (!send_message(t, m)) {
-		fprintf(stderr, "sendmail: the message cannot be read: %s; nothing was sent\n", strerror(errno));
+		fprintf(stderr, "sendmail: the message cannot be read: %s; nothing was sent\n",
+		    strerror(errno));
 		return EX_IOERR;
 	}
 	if (reply(t) / 100 != 2)
@@ -359,7 +363,7 @@ talk_through(int fd)
 			continue;
 		if (copy(STDIN_FILENO, fd) <= 0) {
 			shutdown(fd, SHUT_WR);
-			p[0].fd = -1;	/* poll looks away; answers still come */
+			p[0].fd = -1; /* poll looks away; answers still come */
 			p[0].revents = 0;
 		}
 	}

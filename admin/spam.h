@@ -7,7 +7,8 @@
 
 /* Owner: a struct score.
  *   spam.stats                            -> {spam, ham, tokens}
- *   spam.store {class spam|ham, token*}   -> {changed yes|no}: tokens as `filter` names them, 16 hexadecimal digits */
+ *   spam.store {class spam|ham, token*}   -> {changed yes|no}: tokens as `filter` names them, 16
+ * hexadecimal digits */
 extern const struct admin_verb spam_admin_verbs[];
 
 /* "spam" or "ham"; false when it is neither. */

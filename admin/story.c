@@ -1,6 +1,7 @@
 /* story - the events of a message in plain words, and how it stands at the end
  *
- * A sentence is a template: %x is a word of the event, and a part in brackets goes when a word in it is empty. */
+ * A sentence is a template: %x is a word of the event, and a part in brackets goes when a word in
+ * it is empty. */
 #include "admin/story.h"
 
 #include <string.h>
@@ -8,7 +9,7 @@
 #include "admin/text.h"
 #include "base/clock.h"
 
-#define RECIPIENTS_MAX 1000	/* told of at the end of a story */
+#define RECIPIENTS_MAX 1000 /* told of at the end of a story */
 
 /* %f from  %o to  %i ip  %u user  %t text */
 static const char *const sentences[EVENT_COUNT] = {
@@ -114,14 +115,16 @@ recipient_of(struct recipient *all, size_t *n, const char *to)
 static bool
 is_final(enum trace_event e)
 {
-	return e == EVENT_DELIVERED || e == EVENT_RELAYED || e == EVENT_BOUNCED || e == EVENT_DELETED;
+	return e == EVENT_DELIVERED || e == EVENT_RELAYED || e == EVENT_BOUNCED ||
+	       e == EVENT_DELETED;
 }
 
 static void
 end_of_one(struct buf *out, const struct recipient *r, int64_t came)
 {
 	char span[TEXT_SHOWN];
-	struct slice folder = slice_of(r->text), rest = slice_of(r->to), name = slice_cut(&rest, '@');
+	struct slice folder = slice_of(r->text), rest = slice_of(r->to),
+		     name = slice_cut(&rest, '@');
 
 	text_show_span(r->time - came, span);
 	switch (r->last) {

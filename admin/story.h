@@ -9,9 +9,9 @@
 void story_sentence(struct buf *out, const struct row *row);
 
 enum story_end {
-	STORY_ENDED,	/* nothing is left to do for it */
-	STORY_WAITING,	/* accepted, and not all recipients are done: ask the queue */
-	STORY_NONE	/* it is no message, or its beginning is not known */
+	STORY_ENDED,   /* nothing is left to do for it */
+	STORY_WAITING, /* accepted, and not all recipients are done: ask the queue */
+	STORY_NONE     /* it is no message, or its beginning is not known */
 };
 
 /* How the message `id` stands after all rows of it, as sentences (a line each) into `out`. */

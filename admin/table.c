@@ -1,4 +1,5 @@
-/* table - the rows of an answer as aligned columns for people, or as JSON for programs, from one description */
+/* table - the rows of an answer as aligned columns for people, or as JSON for programs, from one
+ * description */
 #include "admin/table.h"
 
 #include <stdio.h>
@@ -22,10 +23,11 @@ colour_of(const char *state)
 {
 	static const struct {
 		const char *word, *colour;
-	} colours[] = { { "ok", "32" }, { "running", "32" }, { "ready", "32" }, { "delivered", "32" }, { "accept", "32" },
-		{ "pass", "32" }, { "warning", "33" }, { "deferred", "33" }, { "held", "33" }, { "junk", "33" },
-		{ "defer", "33" }, { "starting", "33" }, { "restarting", "33" }, { "error", "31" },
-		{ "failed", "31" }, { "down", "31" }, { "refuse", "31" }, { "fail", "31" }, { "bounced", "31" } };
+	} colours[] = { { "ok", "32" }, { "running", "32" }, { "ready", "32" },
+		{ "delivered", "32" }, { "accept", "32" }, { "pass", "32" }, { "warning", "33" },
+		{ "deferred", "33" }, { "held", "33" }, { "junk", "33" }, { "defer", "33" },
+		{ "starting", "33" }, { "restarting", "33" }, { "error", "31" }, { "failed", "31" },
+		{ "down", "31" }, { "refuse", "31" }, { "fail", "31" }, { "bounced", "31" } };
 
 	for (size_t i = 0; i < COUNT(colours); i++)
 		if (strcmp(state, colours[i].word) == 0)
@@ -43,8 +45,13 @@ show_milli(struct buf *out, int64_t n)
 		buf_char(out, '-');
 	buf_printf(out, "%lld", (long long)whole);
 	if (rest != 0)
-		buf_printf(out, rest % 100 == 0 ? ".%01lld" : rest % 10 == 0 ? ".%02lld" : ".%03lld",
-		    (long long)(rest % 100 == 0 ? rest / 100 : rest % 10 == 0 ? rest / 10 : rest));
+		buf_printf(out,
+		    rest % 100 == 0  ? ".%01lld"
+		    : rest % 10 == 0 ? ".%02lld"
+				     : ".%03lld",
+		    (long long)(rest % 100 == 0  ? rest / 100
+				: rest % 10 == 0 ? rest / 10
+						 : rest));
 	return out->len - before;
 }
 
@@ -63,7 +70,8 @@ show_state(struct buf *out, const char *value, const struct table_style *style)
 }
 
 size_t
-table_show(struct buf *out, enum column_kind kind, const char *value, const struct table_style *style)
+table_show(
+    struct buf *out, enum column_kind kind, const char *value, const struct table_style *style)
 {
 	char shown[TEXT_SHOWN] = "";
 	int64_t n = strtoll(value, NULL, 10);
@@ -159,7 +167,8 @@ cell(struct buf *out, struct slice shown, size_t width, size_t full, bool right,
 		blanks(out, (right ? 0 : pad) + GAP);
 }
 
-/* Blanks at the end of the line that began at `from` go: an empty last column leaves none behind. */
+/* Blanks at the end of the line that began at `from` go: an empty last column leaves none behind.
+ */
 static void
 end_line(struct buf *out, size_t from)
 {
@@ -208,8 +217,10 @@ table_text(struct buf *out, const struct rows *rows, const struct column *column
 			size_t w;
 
 			buf_reset(&one);
-			w = table_show(&one, shown[i]->kind, row_text(&rows->at[r], shown[i]->key), style);
-			cell(out, buf_all(&one), w, widths[i], to_the_right(shown[i]->kind), i + 1 == n);
+			w = table_show(
+			    &one, shown[i]->kind, row_text(&rows->at[r], shown[i]->key), style);
+			cell(out, buf_all(&one), w, widths[i], to_the_right(shown[i]->kind),
+			    i + 1 == n);
 		}
 		end_line(out, from);
 	}

@@ -11,7 +11,7 @@
 #include "base/clock.h"
 
 #define DAY 86400
-#define SPAN_MAX (INT64_C(100) * 366 * DAY)	/* a century */
+#define SPAN_MAX (INT64_C(100) * 366 * DAY) /* a century */
 #define WORD_MAX 40
 
 static int64_t
@@ -57,7 +57,8 @@ text_span(const char *text, int64_t *seconds, struct err *err)
 	*seconds = sum;
 	return 0;
 bad:
-	return err_set(err, ERR_USAGE, "\"%.40s\" is no span of time; write it like 90s, 5m, 2h, 7d or 1h30m", text);
+	return err_set(err, ERR_USAGE,
+	    "\"%.40s\" is no span of time; write it like 90s, 5m, 2h, 7d or 1h30m", text);
 }
 
 int
@@ -75,7 +76,8 @@ text_size(const char *text, uint64_t *bytes, struct err *err)
 	if (*text < '0' || *text > '9' || strcspn(text, "xXeEpP") != strlen(text))
 		goto bad;
 	n = strtod(text, &end);
-	if (*end != '\0' && *end != 'B' && (u = strchr(units, *end & ~0x20)) != NULL && *u != '\0') {
+	if (*end != '\0' && *end != 'B' && (u = strchr(units, *end & ~0x20)) != NULL &&
+	    *u != '\0') {
 		n = ldexp(n, (int)(u - units + 1) * 10);
 		end++;
 		if (*end == 'i')
@@ -88,14 +90,15 @@ text_size(const char *text, uint64_t *bytes, struct err *err)
 	*bytes = (uint64_t)n;
 	return 0;
 bad:
-	return err_set(err, ERR_USAGE, "\"%.40s\" is no size; write it like 500K, 25M, 2G or unlimited", text);
+	return err_set(
+	    err, ERR_USAGE, "\"%.40s\" is no size; write it like 500K, 25M, 2G or unlimited", text);
 }
 
 int
 text_time(const char *text, int64_t *us, struct err *err)
 {
-	static const char *const forms[] = { "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M",
-		"%Y-%m-%d %H:%M", "%Y-%m-%d" };
+	static const char *const forms[] = { "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S",
+		"%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d" };
 	uint64_t n;
 
 	if (slice_to_u64(slice_of(text), &n) && n < (uint64_t)INT64_MAX / CLOCK_SECOND) {
@@ -113,7 +116,9 @@ text_time(const char *text, int64_t *us, struct err *err)
 		return 0;
 	}
 	return err_set(err, ERR_USAGE,
-	    "\"%.40s\" is no time; write it like 2026-11-24, 2026-11-24T05:52:28Z, or seconds since 1970", text);
+	    "\"%.40s\" is no time; write it like 2026-11-24, 2026-11-24T05:52:28Z, or seconds "
+	    "since 1970",
+	    text);
 }
 
 void
@@ -210,8 +215,11 @@ text_utf8(struct slice s, uint32_t *c)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 	unsigned char first = s.len > 0 ? (unsigned char)s.at[0] : 0xff;
-	size_t len = first < 0x80 ? 1 : first >= 0xc2 && first < 0xe0 ? 2 : (first & 0xf0) == 0xe0 ? 3 :
-	    first >= 0xf0 && first < 0xf5 ? 4 : 0;
+	size_t len = first < 0x80                    ? 1
+		     : first >= 0xc2 && first < 0xe0 ? 2
+		     : (first & 0xf0) == 0xe0        ? 3
+		     : first >= 0xf0 && first < 0xf5 ? 4
+						     : 0;
 
 	if (len == 0 || len > s.len)
 		return 0;
@@ -232,14 +240,16 @@ width_of(uint32_t c)
 {
 	if (c < 0x20 || (c >= 0x7f && c < 0xa0))
 		return -1;
-	if ((c >= 0x200e && c <= 0x200f) || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) ||
-	    c == 0x2028 || c == 0x2029 || c == 0xfeff)
+	if ((c >= 0x200e && c <= 0x200f) || (c >= 0x202a && c <= 0x202e) ||
+	    (c >= 0x2066 && c <= 0x2069) || c == 0x2028 || c == 0x2029 || c == 0xfeff)
 		return -1;
 	if (c >= 0x300 && c < 0x370)
 		return 0;
-	if ((c >= 0x1100 && c < 0x1160) || (c >= 0x2e80 && c < 0xa4d0) || (c >= 0xac00 && c < 0xd7a4) ||
-	    (c >= 0xf900 && c < 0xfb00) || (c >= 0xfe30 && c < 0xfe70) || (c >= 0xff00 && c < 0xff61) ||
-	    (c >= 0x1f300 && c < 0x1f650) || (c >= 0x1f900 && c < 0x1fa00) || (c >= 0x20000 && c < 0x40000))
+	if ((c >= 0x1100 && c < 0x1160) || (c >= 0x2e80 && c < 0xa4d0) ||
+	    (c >= 0xac00 && c < 0xd7a4) || (c >= 0xf900 && c < 0xfb00) ||
+	    (c >= 0xfe30 && c < 0xfe70) || (c >= 0xff00 && c < 0xff61) ||
+	    (c >= 0x1f300 && c < 0x1f650) || (c >= 0x1f900 && c < 0x1fa00) ||
+	    (c >= 0x20000 && c < 0x40000))
 		return 2;
 	return 1;
 }

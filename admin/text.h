@@ -5,13 +5,14 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-#define TEXT_SHOWN 48	/* bytes that any text_show_*() needs */
+#define TEXT_SHOWN 48 /* bytes that any text_show_*() needs */
 
 /* "90s", "5m", "2h", "7d", "1w", "1h30m", or a bare number of seconds. -1 + ERR_USAGE. */
 int text_span(const char *text, int64_t *seconds, struct err *err);
 /* "500K", "25M", "1.5G", a bare number of bytes, "0" or "unlimited" (0). -1 + ERR_USAGE. */
 int text_size(const char *text, uint64_t *bytes, struct err *err);
-/* "2026-11-24", "2026-11-24T05:52:28Z" (no zone: local time), or seconds since 1970. -1 + ERR_USAGE. */
+/* "2026-11-24", "2026-11-24T05:52:28Z" (no zone: local time), or seconds since 1970. -1 +
+ * ERR_USAGE. */
 int text_time(const char *text, int64_t *us, struct err *err);
 
 /* "512 B", "4.2 KiB", "1.5 GiB". */
@@ -23,8 +24,8 @@ void text_show_when(int64_t us, int64_t now, char out[static TEXT_SHOWN]);
 /* Local time: "05:52:28" today, else "24 Nov 05:52:28", else with the year. */
 void text_show_time(int64_t us, int64_t now, char out[static TEXT_SHOWN]);
 
-/* Append `s` so that a terminal shows it and does nothing else: control characters, marks that turn the writing direction, and
- * bytes that are no UTF-8 become \xHH. Returns the columns it takes. */
+/* Append `s` so that a terminal shows it and does nothing else: control characters, marks that turn
+ * the writing direction, and bytes that are no UTF-8 become \xHH. Returns the columns it takes. */
 size_t text_show(struct buf *out, struct slice s);
 /* Decode one character of UTF-8 at the front; how many bytes it has, or 0 when it is none. */
 size_t text_utf8(struct slice s, uint32_t *c);

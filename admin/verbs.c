@@ -3,41 +3,49 @@
 
 #include <string.h>
 
-#define STEP(owner, name, ...) { .role = ROLE_##owner, .verb = name, ##__VA_ARGS__ }
+#define STEP(owner, name, ...)                                                                     \
+	{                                                                                          \
+		.role = ROLE_##owner, .verb = name, ##__VA_ARGS__                                  \
+	}
 
 static const struct {
 	const char *verb;
 	struct verb_step step[VERB_STEPS_MAX];
 } in_steps[] = {
 	{ "user.add",
-	  { STEP(DIRECTORY, "user.add"), STEP(AUTH, "cred.add", .undo = "user.remove") } },
+	    { STEP(DIRECTORY, "user.add"), STEP(AUTH, "cred.add", .undo = "user.remove") } },
 	{ "user.remove",
-	  { STEP(AUTH, "cred.remove", .may_miss = true), STEP(DIRECTORY, "user.remove") } },
+	    { STEP(AUTH, "cred.remove", .may_miss = true), STEP(DIRECTORY, "user.remove") } },
 	{ "user.disable",
-	  { STEP(AUTH, "cred.disable", .may_miss = true), STEP(DIRECTORY, "user.disable") } },
+	    { STEP(AUTH, "cred.disable", .may_miss = true), STEP(DIRECTORY, "user.disable") } },
 	{ "user.enable",
-	  { STEP(DIRECTORY, "user.enable"), STEP(AUTH, "cred.enable", .undo = "user.disable") } },
+	    { STEP(DIRECTORY, "user.enable"), STEP(AUTH, "cred.enable", .undo = "user.disable") } },
 	{ "user.show",
-	  { STEP(DIRECTORY, "user.show"), STEP(AUTH, "cred.show", .may_miss = true) } },
+	    { STEP(DIRECTORY, "user.show"), STEP(AUTH, "cred.show", .may_miss = true) } },
 	{ "user.passwd",
-	  { STEP(DIRECTORY, "user.show", .quiet = true), STEP(AUTH, "cred.passwd") } },
-	{ "user.app-add",
-	  { STEP(DIRECTORY, "user.show", .quiet = true), STEP(AUTH, "app.add") } },
+	    { STEP(DIRECTORY, "user.show", .quiet = true), STEP(AUTH, "cred.passwd") } },
+	{ "user.app-add", { STEP(DIRECTORY, "user.show", .quiet = true), STEP(AUTH, "app.add") } },
 };
 
 static const struct {
 	const char *prefix;
 	enum role role;
 } owners[] = {
-	{ "domain.", ROLE_DIRECTORY }, { "user.", ROLE_DIRECTORY }, { "alias.", ROLE_DIRECTORY },
+	{ "domain.", ROLE_DIRECTORY },
+	{ "user.", ROLE_DIRECTORY },
+	{ "alias.", ROLE_DIRECTORY },
 	{ "directory.", ROLE_DIRECTORY },
-	{ "cred.", ROLE_AUTH }, { "app.", ROLE_AUTH },
+	{ "cred.", ROLE_AUTH },
+	{ "app.", ROLE_AUTH },
 	{ "queue.", ROLE_QUEUE },
 	{ "dkim.", ROLE_SIGNER },
 	{ "filter.", ROLE_FILTER },
 	{ "dns.", ROLE_RESOLVER },
-	{ "role.", ROLE_TEGAMID }, { "server.", ROLE_TEGAMID },
-	{ "trace", ROLE_CONTROL }, { "spam.", ROLE_CONTROL }, { "status", ROLE_CONTROL },
+	{ "role.", ROLE_TEGAMID },
+	{ "server.", ROLE_TEGAMID },
+	{ "trace", ROLE_CONTROL },
+	{ "spam.", ROLE_CONTROL },
+	{ "status", ROLE_CONTROL },
 };
 
 static bool

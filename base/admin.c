@@ -1,8 +1,9 @@
 /* admin - a verb of the administrator, with words, answered by rows
  *
- * A request is one ADMIN frame, an answer any number of ADMIN_ROW frames and one ADMIN_END. Rows stop before they fill
- * the link's queue (events and log lines share it): the end then says how many were sent, as a temporary error, so that
- * nobody takes half a list for a whole one. A value too long for a frame is cut.
+ * A request is one ADMIN frame, an answer any number of ADMIN_ROW frames and one ADMIN_END. Rows
+ * stop before they fill the link's queue (events and log lines share it): the end then says how
+ * many were sent, as a temporary error, so that nobody takes half a list for a whole one. A value
+ * too long for a frame is cut.
  *
  * Errors: ERR_USAGE for an unknown verb or a word that is no number. */
 #include "base/admin.h"
@@ -30,8 +31,8 @@ admin_get(const struct admin_request *rq, const char *key)
 }
 
 int
-admin_get_u64(const struct admin_request *rq, const char *key, uint64_t none, uint64_t *out,
-    struct err *err)
+admin_get_u64(
+    const struct admin_request *rq, const char *key, uint64_t none, uint64_t *out, struct err *err)
 {
 	const char *value = admin_get(rq, key);
 
@@ -139,7 +140,7 @@ admin_reply_end(struct reply_to to, const struct err *err)
 /* -- a verb that answers at once */
 
 struct serve_out {
-	struct admin_out out;	/* first: rows come in by this pointer */
+	struct admin_out out; /* first: rows come in by this pointer */
 	struct reply_to to;
 	struct link *link;
 	size_t sent, left_out;

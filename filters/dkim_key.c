@@ -1,6 +1,7 @@
 /* dkim_key - the private keys that sign our users' mail, as files
  *
- * A key appears under its name only when it is whole and durable. Old keys stay: mail on its way is still checked with them.
+ * A key appears under its name only when it is whole and durable. Old keys stay: mail on its way is
+ * still checked with them.
  *
  * Errors: ERR_USAGE for a domain that is none; those of the file system. */
 #include "filters/dkim_key.h"
@@ -49,8 +50,9 @@ is_domain(const char *domain)
 {
 	size_t len = strlen(domain);
 
-	return len > 0 && len < 254 && domain[0] != '.' && domain[0] != '-' && strstr(domain, "..") == NULL &&
-	    domain[strspn(domain, "abcdefghijklmnopqrstuvwxyz0123456789.-_")] == '\0';
+	return len > 0 && len < 254 && domain[0] != '.' && domain[0] != '-' &&
+	       strstr(domain, "..") == NULL &&
+	       domain[strspn(domain, "abcdefghijklmnopqrstuvwxyz0123456789.-_")] == '\0';
 }
 
 static int
@@ -96,7 +98,8 @@ publish(const char *temporary, const char *domain, const char *selector, struct 
 }
 
 static int
-name_key(const char *temporary, const char *domain, char selector[static DKIM_SELECTOR_SIZE], struct err *err)
+name_key(const char *temporary, const char *domain, char selector[static DKIM_SELECTOR_SIZE],
+    struct err *err)
 {
 	time_t now = time(NULL);
 	char day[16];
@@ -116,17 +119,20 @@ name_key(const char *temporary, const char *domain, char selector[static DKIM_SE
 }
 
 int
-dkim_key_create(const char *domain, enum dkim_algorithm algorithm, char selector[static DKIM_SELECTOR_SIZE], struct err *err)
+dkim_key_create(const char *domain, enum dkim_algorithm algorithm,
+    char selector[static DKIM_SELECTOR_SIZE], struct err *err)
 {
 	char temporary[PATH_SIZE];
 	EVP_PKEY *key;
 	int rc;
 
 	if (!is_domain(domain))
-		return err_set(err, ERR_USAGE, "\"%.80s\" is not a domain like example.org", domain);
+		return err_set(
+		    err, ERR_USAGE, "\"%.80s\" is not a domain like example.org", domain);
 	if (mkdir(DKIM_KEYS_DIR, 0700) == -1 && errno != EEXIST)
 		return err_sys(err, DKIM_KEYS_DIR);
-	key = algorithm == DKIM_ED25519 ? EVP_PKEY_Q_keygen(NULL, NULL, "ED25519") : EVP_RSA_gen(RSA_BITS);
+	key = algorithm == DKIM_ED25519 ? EVP_PKEY_Q_keygen(NULL, NULL, "ED25519")
+					: EVP_RSA_gen(RSA_BITS);
 	if (key == NULL)
 		return ssl_error(err, "the key could not be made");
 	snprintf(temporary, sizeof(temporary), DKIM_KEYS_DIR "/.new.%d", (int)getpid());
@@ -165,7 +171,8 @@ parts_of(const char *name, char domain[static 256], char selector[static 256])
 }
 
 int
-dkim_key_each(int (*fn)(void *arg, const char *domain, const char *selector, const char *path), void *arg, struct err *err)
+dkim_key_each(int (*fn)(void *arg, const char *domain, const char *selector, const char *path),
+    void *arg, struct err *err)
 {
 	char path[PATH_SIZE], domain[256], selector[256];
 	struct dirent **files;
@@ -193,7 +200,8 @@ read_key(int fd, struct err *err)
 	/* not pread: signer's sandbox knows no files, only read() of what it was handed */
 	ssize_t n = text != NULL && lseek(fd, 0, SEEK_SET) == 0 ? read(fd, text, KEY_FILE_MAX) : -1;
 	BIO *bio = n > 0 ? BIO_new_mem_buf(text, (int)n) : NULL;
-	EVP_PKEY *key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)(size_t)"") : NULL;
+	EVP_PKEY *key =
+	    bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)(size_t) "") : NULL;
 
 	if (n <= 0)
 		err_sys(err, "the key cannot be read");
@@ -206,7 +214,8 @@ read_key(int fd, struct err *err)
 	return key;
 }
 
-/* The bytes that stand in p=: SubjectPublicKeyInfo for RSA (RFC 6376 3.6.1), the bare 32 bytes for Ed25519 (RFC 8463 4). */
+/* The bytes that stand in p=: SubjectPublicKeyInfo for RSA (RFC 6376 3.6.1), the bare 32 bytes for
+ * Ed25519 (RFC 8463 4). */
 static int
 public_bytes(EVP_PKEY *key, enum dkim_algorithm algorithm, unsigned char **bytes)
 {
@@ -219,11 +228,13 @@ public_bytes(EVP_PKEY *key, enum dkim_algorithm algorithm, unsigned char **bytes
 		return n > 0 ? n : -1;
 	}
 	*bytes = OPENSSL_malloc(len);
-	return *bytes != NULL && EVP_PKEY_get_raw_public_key(key, *bytes, &len) == 1 ? (int)len : -1;
+	return *bytes != NULL && EVP_PKEY_get_raw_public_key(key, *bytes, &len) == 1 ? (int)len
+										     : -1;
 }
 
 int
-dkim_key_record(int fd, enum dkim_algorithm *algorithm, char record[static DKIM_RECORD_SIZE], struct err *err)
+dkim_key_record(
+    int fd, enum dkim_algorithm *algorithm, char record[static DKIM_RECORD_SIZE], struct err *err)
 {
 	EVP_PKEY *key = read_key(fd, err);
 	unsigned char *bytes = NULL;
@@ -242,7 +253,8 @@ dkim_key_record(int fd, enum dkim_algorithm *algorithm, char record[static DKIM_
 	else
 		rc = EVP_EncodeBlock((unsigned char *)text, bytes, n) > 0 ? 0 : -1;
 	if (rc == 0)
-		snprintf(record, DKIM_RECORD_SIZE, "v=DKIM1; k=%s; p=%s", dkim_algorithm_name(*algorithm), text);
+		snprintf(record, DKIM_RECORD_SIZE, "v=DKIM1; k=%s; p=%s",
+		    dkim_algorithm_name(*algorithm), text);
 	OPENSSL_free(bytes);
 	EVP_PKEY_free(key);
 	return rc;

@@ -1,7 +1,8 @@
 /* history - what happened to every message, kept for the trace
  *
- * Empty texts are left out of the indexes, so an event costs the insert and one index entry for each thing it really
- * names. A question is answered in two steps: the events that name the thing, then all events of their messages.
+ * Empty texts are left out of the indexes, so an event costs the insert and one index entry for
+ * each thing it really names. A question is answered in two steps: the events that name the thing,
+ * then all events of their messages.
  *
  * Errors: those of db.c; a failed batch leaves nothing behind. */
 #include "storage/history.h"
@@ -12,7 +13,7 @@
 
 #include "base/qid.h"
 
-#define MESSAGES_MAX 1000	/* that one question looks at, the newest ones */
+#define MESSAGES_MAX 1000 /* that one question looks at, the newest ones */
 
 static const struct db_migration steps[] = {
 	{ "CREATE TABLE event ("
@@ -40,34 +41,37 @@ const struct db_schema history_schema = { "history.db", steps, COUNT(steps), 0 }
 
 #define COLUMNS "seq, time, qid, event, role, text, sender, recipient, ip, msgid, user"
 /* From the events that name the thing (`hit`) to the whole story of their messages. */
-#define STORY                                                                                     \
-	" SELECT * FROM ("                                                                        \
-	"  SELECT " COLUMNS " FROM event WHERE qid IN"                                            \
-	"   (SELECT qid FROM hit WHERE qid <> 0 GROUP BY qid ORDER BY max(seq) DESC LIMIT ?4)"      \
-	"   AND qid <> 0"                                                                         \
-	"   AND seq > ?3"                                                                         \
-	"  UNION"                                                                                 \
-	"  SELECT " COLUMNS " FROM event WHERE seq IN (SELECT seq FROM hit) AND seq > ?3"         \
-	"  ORDER BY seq DESC LIMIT ?5)"                                                           \
+#define STORY                                                                                      \
+	" SELECT * FROM ("                                                                         \
+	"  SELECT " COLUMNS " FROM event WHERE qid IN"                                             \
+	"   (SELECT qid FROM hit WHERE qid <> 0 GROUP BY qid ORDER BY max(seq) DESC LIMIT ?4)"     \
+	"   AND qid <> 0"                                                                          \
+	"   AND seq > ?3"                                                                          \
+	"  UNION"                                                                                  \
+	"  SELECT " COLUMNS " FROM event WHERE seq IN (SELECT seq FROM hit) AND seq > ?3"          \
+	"  ORDER BY seq DESC LIMIT ?5)"                                                            \
 	" ORDER BY time, seq"
 
 static const char *const finders[] = {
-	[HISTORY_QID] = "WITH hit(seq, qid) AS (SELECT seq, qid FROM event WHERE qid = ?1 AND qid <> 0 AND"
-			" time >= ?2)" STORY,
-	[HISTORY_MAIL] = "WITH hit(seq, qid) AS ("
-			 "SELECT seq, qid FROM event WHERE msgid = ?1 AND msgid <> '' AND time >= ?2"
-			 " UNION SELECT seq, qid FROM event WHERE sender = ?1 AND sender <> '' AND time >= ?2"
-			 " UNION SELECT seq, qid FROM event WHERE recipient = ?1 AND recipient <> '' AND"
-			 " time >= ?2"
-			 " UNION SELECT seq, qid FROM event WHERE user = ?1 AND user <> '' AND time >= ?2"
-			 ")" STORY,
-	[HISTORY_IP] = "WITH hit(seq, qid) AS (SELECT seq, qid FROM event WHERE ip = ?1 AND ip <> '' AND"
-		       " time >= ?2)" STORY,
+	[HISTORY_QID] =
+	    "WITH hit(seq, qid) AS (SELECT seq, qid FROM event WHERE qid = ?1 AND qid <> 0 AND"
+	    " time >= ?2)" STORY,
+	[HISTORY_MAIL] =
+	    "WITH hit(seq, qid) AS ("
+	    "SELECT seq, qid FROM event WHERE msgid = ?1 AND msgid <> '' AND time >= ?2"
+	    " UNION SELECT seq, qid FROM event WHERE sender = ?1 AND sender <> '' AND time >= ?2"
+	    " UNION SELECT seq, qid FROM event WHERE recipient = ?1 AND recipient <> '' AND"
+	    " time >= ?2"
+	    " UNION SELECT seq, qid FROM event WHERE user = ?1 AND user <> '' AND time >= ?2"
+	    ")" STORY,
+	[HISTORY_IP] =
+	    "WITH hit(seq, qid) AS (SELECT seq, qid FROM event WHERE ip = ?1 AND ip <> '' AND"
+	    " time >= ?2)" STORY,
 };
 
 struct history {
 	sqlite3 *db;
-	sqlite3_stmt *add;	/* made at the first event */
+	sqlite3_stmt *add; /* made at the first event */
 };
 
 struct history *
@@ -81,7 +85,8 @@ history_open(enum db_mode mode, struct err *err)
 	}
 	h->db = db_open(&history_schema, mode, err);
 	/* WAL with NORMAL stays whole after a power cut; only the last batches may be missing. */
-	if (h->db == NULL || (mode != DB_READ && db_exec(h->db, "PRAGMA synchronous=NORMAL", err) == -1))
+	if (h->db == NULL ||
+	    (mode != DB_READ && db_exec(h->db, "PRAGMA synchronous=NORMAL", err) == -1))
 		history_close(&h);
 	return h;
 }
@@ -150,8 +155,10 @@ history_add(struct history *h, const struct history_event *events, size_t n, str
 		return 0;
 	if (h->add == NULL)
 		h->add = db_prepare(h->db,
-		    "INSERT INTO event (time, qid, event, role, text, sender, recipient, ip, msgid, user)"
-		    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)", err);
+		    "INSERT INTO event (time, qid, event, role, text, sender, recipient, ip, "
+		    "msgid, user)"
+		    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+		    err);
 	if (h->add == NULL || db_exec(h->db, "BEGIN IMMEDIATE", err) == -1)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
@@ -171,7 +178,8 @@ int
 history_forget(struct history *h, int64_t before, unsigned most, struct err *err)
 {
 	sqlite3_stmt *s = db_prepare(h->db,
-	    "DELETE FROM event WHERE seq IN (SELECT seq FROM event WHERE time < ?1 ORDER BY time LIMIT ?2)",
+	    "DELETE FROM event WHERE seq IN (SELECT seq FROM event WHERE time < ?1 ORDER BY time "
+	    "LIMIT ?2)",
 	    err);
 	int rc = -1;
 
@@ -213,8 +221,8 @@ static struct history_event
 event_of(sqlite3_stmt *s)
 {
 	struct history_event e = { db_i64(s, 0), db_i64(s, 1), (uint64_t)db_i64(s, 2),
-		(enum trace_event)db_i64(s, 3), (enum role)db_i64(s, 4), db_text(s, 5), db_text(s, 6),
-		db_text(s, 7), db_text(s, 8), db_text(s, 9), db_text(s, 10) };
+		(enum trace_event)db_i64(s, 3), (enum role)db_i64(s, 4), db_text(s, 5),
+		db_text(s, 6), db_text(s, 7), db_text(s, 8), db_text(s, 9), db_text(s, 10) };
 
 	return e;
 }

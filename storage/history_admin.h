@@ -5,7 +5,8 @@
 #include "base/admin.h"
 
 /* Owner: a struct history.
- *   trace {what, since (us), after (seq)} -> {time (us), id, event, text, from, to, ip, msgid, user, role, seq}* */
+ *   trace {what, since (us), after (seq)} -> {time (us), id, event, text, from, to, ip, msgid,
+ * user, role, seq}* */
 extern const struct admin_verb history_admin_verbs[];
 
 #endif

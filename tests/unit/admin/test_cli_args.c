@@ -10,7 +10,10 @@
 #include "admin/cli.h"
 
 static const struct cli_option options[] = {
-	{ "quota", "SIZE", "" }, { "dry-run", NULL, "" }, { "from", "PAT", "" }, { NULL, NULL, NULL },
+	{ "quota", "SIZE", "" },
+	{ "dry-run", NULL, "" },
+	{ "from", "PAT", "" },
+	{ NULL, NULL, NULL },
 };
 
 static void
@@ -44,7 +47,8 @@ good(void **state)
 			strcat(all, args.operand[k]);
 		}
 		assert_string_equal(all, rows[i].operands);
-		const char *got[] = { cli_option(&args, "quota"), cli_option(&args, "dry-run"), cli_option(&args, "from") };
+		const char *got[] = { cli_option(&args, "quota"), cli_option(&args, "dry-run"),
+			cli_option(&args, "from") };
 		const char *want[] = { rows[i].quota, rows[i].dry, rows[i].from };
 
 		for (size_t k = 0; k < COUNT(got); k++) {
@@ -87,11 +91,13 @@ bad(void **state)
 static void
 nearest(void **state)
 {
-	static const char *const nouns[] = { "init", "domain", "user", "alias", "queue", "check", "status", "config" };
+	static const char *const nouns[] = { "init", "domain", "user", "alias", "queue", "check",
+		"status", "config" };
 	static const struct {
 		const char *in, *out;
-	} rows[] = { { "usr", "user" }, { "users", "user" }, { "domian", "domain" }, { "stat", "status" }, { "que", "queue" },
-		{ "xyz", NULL }, { "conf", "config" }, { "chek", "check" } };
+	} rows[] = { { "usr", "user" }, { "users", "user" }, { "domian", "domain" },
+		{ "stat", "status" }, { "que", "queue" }, { "xyz", NULL }, { "conf", "config" },
+		{ "chek", "check" } };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
@@ -109,7 +115,8 @@ nearest(void **state)
 int
 main(void)
 {
-	static const struct CMUnitTest tests[] = { cmocka_unit_test(good), cmocka_unit_test(bad), cmocka_unit_test(nearest) };
+	static const struct CMUnitTest tests[] = { cmocka_unit_test(good), cmocka_unit_test(bad),
+		cmocka_unit_test(nearest) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

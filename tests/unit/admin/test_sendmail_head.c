@@ -23,7 +23,7 @@ static void
 addresses(void **state)
 {
 	static const struct {
-		const char *in, *out;	/* NULL: refused */
+		const char *in, *out; /* NULL: refused */
 	} rows[] = {
 		{ "a@b.test", "a@b.test" },
 		{ " a@b.test , c@d.test ", "a@b.test c@d.test" },
@@ -62,7 +62,8 @@ addresses(void **state)
 static void
 header(void **state)
 {
-	static const char in[] = "From: x@y.test\nTo: a@b.test,\n c@d.test\nBCC: secret@e.test,\n\tother@e.test\nSubject: Bcc: no\n"
+	static const char in[] = "From: x@y.test\nTo: a@b.test,\n c@d.test\nBCC: "
+				 "secret@e.test,\n\tother@e.test\nSubject: Bcc: no\n"
 				 "Cc: f@g.test\n";
 	struct recipients r = { NULL, 0 };
 	struct err err;
@@ -74,7 +75,8 @@ header(void **state)
 	assert_int_equal(head_take(slice_of(in), &r, "host.test", &out, &err), 0);
 	joined(&r, all);
 	assert_string_equal(all, "a@b.test c@d.test secret@e.test other@e.test f@g.test");
-	assert_string_equal(buf_cstr(&out), "From: x@y.test\nTo: a@b.test,\n c@d.test\nSubject: Bcc: no\nCc: f@g.test\n");
+	assert_string_equal(buf_cstr(&out),
+	    "From: x@y.test\nTo: a@b.test,\n c@d.test\nSubject: Bcc: no\nCc: f@g.test\n");
 	recipients_free(&r);
 	buf_free(&out);
 }
@@ -85,8 +87,8 @@ beginnings(void **state)
 	static const struct {
 		const char *in;
 		bool is;
-	} rows[] = { { "Subject: x", true }, { "X-A:", true }, { "Hello Bob,", false }, { "", false }, { ": x", false },
-		{ "From me to you", false }, { "http", false } };
+	} rows[] = { { "Subject: x", true }, { "X-A:", true }, { "Hello Bob,", false },
+		{ "", false }, { ": x", false }, { "From me to you", false }, { "http", false } };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++)
@@ -96,8 +98,8 @@ beginnings(void **state)
 int
 main(void)
 {
-	static const struct CMUnitTest tests[] = { cmocka_unit_test(addresses), cmocka_unit_test(header),
-		cmocka_unit_test(beginnings) };
+	static const struct CMUnitTest tests[] = { cmocka_unit_test(addresses),
+		cmocka_unit_test(header), cmocka_unit_test(beginnings) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

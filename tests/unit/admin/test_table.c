@@ -21,7 +21,8 @@ static const struct table_style plain = { false, true, 0 };
 static void
 add(struct rows *r, const char *address, const char *name, const char *quota, const char *enabled)
 {
-	admin_row(&r->out, "address", address, "name", name, "quota", quota, "enabled", enabled, NULL);
+	admin_row(
+	    &r->out, "address", address, "name", name, "quota", quota, "enabled", enabled, NULL);
 }
 
 static void
@@ -42,10 +43,11 @@ as_table(void **state)
 	buf_reset(&b);
 	add(&rows, "evil\x1b[2J", "\xe6\x89\x8b\xe7\xb4\x99", "0", "true");
 	table_text(&b, &rows, columns, &plain);
-	assert_string_equal(buf_cstr(&b), "ADDRESS             NAME    QUOTA  ENABLED\n"
-					  "alice@example.test        1.0 GiB  yes\n"
-					  "b@x.test                    512 B  no\n"
-					  "evil\\x1b[2J         \xe6\x89\x8b\xe7\xb4\x99      0 B  yes\n");
+	assert_string_equal(buf_cstr(&b),
+	    "ADDRESS             NAME    QUOTA  ENABLED\n"
+	    "alice@example.test        1.0 GiB  yes\n"
+	    "b@x.test                    512 B  no\n"
+	    "evil\\x1b[2J         \xe6\x89\x8b\xe7\xb4\x99      0 B  yes\n");
 	buf_free(&b);
 	rows_free(&rows);
 }
@@ -64,11 +66,13 @@ as_json(void **state)
 	table_json(&j, &rows, columns);
 	assert_string_equal(buf_cstr(&b), "[]\n");
 	buf_reset(&b);
-	admin_row(&rows.out, "address", "a\"\\\n\x01\xff", "quota", "12", "enabled", "no", "more", "text", NULL);
+	admin_row(&rows.out, "address", "a\"\\\n\x01\xff", "quota", "12", "enabled", "no", "more",
+	    "text", NULL);
 	json_init(&j, &b);
 	table_json(&j, &rows, columns);
-	assert_string_equal(buf_cstr(&b), "[\n  {\n    \"address\": \"a\\\"\\\\\\n\\u0001\xef\xbf\xbd\",\n    \"quota\": 12,\n"
-					  "    \"enabled\": false,\n    \"more\": \"text\"\n  }\n]\n");
+	assert_string_equal(buf_cstr(&b),
+	    "[\n  {\n    \"address\": \"a\\\"\\\\\\n\\u0001\xef\xbf\xbd\",\n    \"quota\": 12,\n"
+	    "    \"enabled\": false,\n    \"more\": \"text\"\n  }\n]\n");
 	buf_free(&b);
 	rows_free(&rows);
 }
@@ -79,11 +83,14 @@ values(void **state)
 	static const struct {
 		enum column_kind kind;
 		const char *in, *shown, *json;
-	} rows[] = { { COLUMN_TEXT, "x", "x", "\"x\"" }, { COLUMN_NUMBER, "5", "5", "5" }, { COLUMN_NUMBER, "", "", "null" },
-		{ COLUMN_QUOTA, "0", "unlimited", "0" }, { COLUMN_TIME, "0", "never", "null" }, { COLUMN_TIME, "", "", "null" },
-		{ COLUMN_TIME, "60000000", "in 1 min", "\"1970-01-01T00:01:00.000000Z\"" }, { COLUMN_BOOL, "1", "yes", "true" },
-		{ COLUMN_BOOL, "no", "no", "false" }, { COLUMN_MILLI, "1500", "1.5", "1.5" }, { COLUMN_MILLI, "-250", "-0.25", "-0.25" },
-		{ COLUMN_MILLI, "7000", "7", "7" }, { COLUMN_MILLI, "10000", "10", "10" }, { COLUMN_MILLI, "1001", "1.001", "1.001" },
+	} rows[] = { { COLUMN_TEXT, "x", "x", "\"x\"" }, { COLUMN_NUMBER, "5", "5", "5" },
+		{ COLUMN_NUMBER, "", "", "null" }, { COLUMN_QUOTA, "0", "unlimited", "0" },
+		{ COLUMN_TIME, "0", "never", "null" }, { COLUMN_TIME, "", "", "null" },
+		{ COLUMN_TIME, "60000000", "in 1 min", "\"1970-01-01T00:01:00.000000Z\"" },
+		{ COLUMN_BOOL, "1", "yes", "true" }, { COLUMN_BOOL, "no", "no", "false" },
+		{ COLUMN_MILLI, "1500", "1.5", "1.5" }, { COLUMN_MILLI, "-250", "-0.25", "-0.25" },
+		{ COLUMN_MILLI, "7000", "7", "7" }, { COLUMN_MILLI, "10000", "10", "10" },
+		{ COLUMN_MILLI, "1001", "1.001", "1.001" },
 		{ COLUMN_STATE, "ok", "ok", "\"ok\"" } };
 
 	(void)state;
@@ -122,7 +129,8 @@ nested(void **state)
 	json_close(&j, ']');
 	json_pair(&j, "k", "v");
 	json_close(&j, '}');
-	assert_string_equal(buf_cstr(&b), "{\n  \"empty\": [],\n  \"list\": [\n    -1,\n    null\n  ],\n  \"k\": \"v\"\n}\n");
+	assert_string_equal(buf_cstr(&b),
+	    "{\n  \"empty\": [],\n  \"list\": [\n    -1,\n    null\n  ],\n  \"k\": \"v\"\n}\n");
 	buf_free(&b);
 }
 
@@ -147,8 +155,9 @@ card(void **state)
 int
 main(void)
 {
-	static const struct CMUnitTest tests[] = { cmocka_unit_test(as_table), cmocka_unit_test(as_json),
-		cmocka_unit_test(values), cmocka_unit_test(nested), cmocka_unit_test(card) };
+	static const struct CMUnitTest tests[] = { cmocka_unit_test(as_table),
+		cmocka_unit_test(as_json), cmocka_unit_test(values), cmocka_unit_test(nested),
+		cmocka_unit_test(card) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

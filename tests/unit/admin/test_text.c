@@ -16,9 +16,10 @@ spans(void **state)
 {
 	static const struct {
 		const char *in;
-		int64_t seconds;	/* -1: refused */
-	} rows[] = { { "90s", 90 }, { "5m", 300 }, { "2h", 7200 }, { "7d", 604800 }, { "1w", 604800 }, { "1h30m", 5400 },
-		{ "45", 45 }, { "0", 0 }, { "", -1 }, { "h", -1 }, { "5x", -1 }, { "5m3", -1 }, { "-5m", -1 }, { "5 m", -1 },
+		int64_t seconds; /* -1: refused */
+	} rows[] = { { "90s", 90 }, { "5m", 300 }, { "2h", 7200 }, { "7d", 604800 },
+		{ "1w", 604800 }, { "1h30m", 5400 }, { "45", 45 }, { "0", 0 }, { "", -1 },
+		{ "h", -1 }, { "5x", -1 }, { "5m3", -1 }, { "-5m", -1 }, { "5 m", -1 },
 		{ "99999999999999999999d", -1 }, { "40000d", -1 }, { "1.5h", -1 } };
 
 	(void)state;
@@ -40,10 +41,12 @@ sizes(void **state)
 	static const struct {
 		const char *in;
 		int64_t bytes;
-	} rows[] = { { "500K", 512000 }, { "25M", 26214400 }, { "2G", INT64_C(2147483648) }, { "1.5G", 1610612736 },
-		{ "1t", INT64_C(1099511627776) }, { "10MiB", 10485760 }, { "10MB", 10485760 }, { "100", 100 }, { "100B", 100 },
-		{ "0", 0 }, { "unlimited", 0 }, { "", -1 }, { "M", -1 }, { "5Q", -1 }, { "-5M", -1 }, { "0x10", -1 }, { "1e9", -1 },
-		{ "5 M", -1 }, { "999999999T", -1 }, { "lots", -1 }, { "infM", -1 } };
+	} rows[] = { { "500K", 512000 }, { "25M", 26214400 }, { "2G", INT64_C(2147483648) },
+		{ "1.5G", 1610612736 }, { "1t", INT64_C(1099511627776) }, { "10MiB", 10485760 },
+		{ "10MB", 10485760 }, { "100", 100 }, { "100B", 100 }, { "0", 0 },
+		{ "unlimited", 0 }, { "", -1 }, { "M", -1 }, { "5Q", -1 }, { "-5M", -1 },
+		{ "0x10", -1 }, { "1e9", -1 }, { "5 M", -1 }, { "999999999T", -1 }, { "lots", -1 },
+		{ "infM", -1 } };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
@@ -62,8 +65,9 @@ times(void **state)
 	static const struct {
 		const char *in;
 		int64_t seconds;
-	} rows[] = { { "2026-11-24T05:52:28Z", 1795499548 }, { "1795499548", 1795499548 }, { "2026-11-24 05:52:28Z", 1795499548 },
-		{ "2026-11-24", 1795478400 }, { "2026-11-24T05:52", 1795499520 }, { "yesterday", -1 }, { "2026-13-01", -1 },
+	} rows[] = { { "2026-11-24T05:52:28Z", 1795499548 }, { "1795499548", 1795499548 },
+		{ "2026-11-24 05:52:28Z", 1795499548 }, { "2026-11-24", 1795478400 },
+		{ "2026-11-24T05:52", 1795499520 }, { "yesterday", -1 }, { "2026-13-01", -1 },
 		{ "2026-11-24T05:52:28+01:00", -1 }, { "", -1 } };
 
 	(void)state;
@@ -86,20 +90,23 @@ shown(void **state)
 		void (*show)(int64_t, char *);
 		int64_t in;
 		const char *out;
-	} rows[] = { { text_show_span, 20000, "0.02 s" }, { text_show_span, 4000, "0.004 s" }, { text_show_span, 1500000, "1.5 s" },
-		{ text_show_span, 45 * S, "45 s" }, { text_show_span, 185 * S, "3 min 5 s" }, { text_show_span, 180 * S, "3 min" },
-		{ text_show_span, 1800 * S, "30 min" }, { text_show_span, 3600 * S, "1 h" }, { text_show_span, 12000 * S, "3 h 20 min" },
+	} rows[] = { { text_show_span, 20000, "0.02 s" }, { text_show_span, 4000, "0.004 s" },
+		{ text_show_span, 1500000, "1.5 s" }, { text_show_span, 45 * S, "45 s" },
+		{ text_show_span, 185 * S, "3 min 5 s" }, { text_show_span, 180 * S, "3 min" },
+		{ text_show_span, 1800 * S, "30 min" }, { text_show_span, 3600 * S, "1 h" },
+		{ text_show_span, 12000 * S, "3 h 20 min" },
 		{ text_show_span, 187200 * S, "2 d 4 h" }, { text_show_span, -5, "0.000 s" } };
 	static const struct {
 		uint64_t in;
 		const char *out;
-	} sizes_shown[] = { { 0, "0 B" }, { 512, "512 B" }, { 1023, "1023 B" }, { 1024, "1.0 KiB" }, { 4300, "4.2 KiB" },
-		{ 26214400, "25.0 MiB" }, { 1048575, "1.0 MiB" }, { 943718400, "900 MiB" } };
+	} sizes_shown[] = { { 0, "0 B" }, { 512, "512 B" }, { 1023, "1023 B" }, { 1024, "1.0 KiB" },
+		{ 4300, "4.2 KiB" }, { 26214400, "25.0 MiB" }, { 1048575, "1.0 MiB" },
+		{ 943718400, "900 MiB" } };
 	static const struct {
 		int64_t off;
 		const char *out;
-	} whens[] = { { 0, "now" }, { -30, "30 s ago" }, { -180, "3 min ago" }, { 300, "in 5 min" }, { -7200, "2 h ago" },
-		{ -3 * 86400, "3 d ago" } };
+	} whens[] = { { 0, "now" }, { -30, "30 s ago" }, { -180, "3 min ago" }, { 300, "in 5 min" },
+		{ -7200, "2 h ago" }, { -3 * 86400, "3 d ago" } };
 	char out[TEXT_SHOWN];
 
 	(void)state;
@@ -138,10 +145,13 @@ terminal(void **state)
 	static const struct {
 		const char *in, *out;
 		size_t columns;
-	} rows[] = { { "plain", "plain", 5 }, { "a\x1b[31mb", "a\\x1b[31mb", 10 }, { "tab\there", "tab\\x09here", 11 },
-		{ "\xe6\x89\x8b\xe7\xb4\x99", "\xe6\x89\x8b\xe7\xb4\x99", 4 }, { "\xc3\xa9", "\xc3\xa9", 1 },
-		{ "\xff", "\\xff", 4 }, { "\xc0\xaf", "\\xc0\\xaf", 8 }, { "\xed\xa0\x80", "\\xed\\xa0\\x80", 12 },
-		{ "\xc2\x9b", "\\xc2\\x9b", 8 }, { "\xe2\x80\xae", "\\xe2\\x80\\xae", 12 }, { "", "", 0 } };
+	} rows[] = { { "plain", "plain", 5 }, { "a\x1b[31mb", "a\\x1b[31mb", 10 },
+		{ "tab\there", "tab\\x09here", 11 },
+		{ "\xe6\x89\x8b\xe7\xb4\x99", "\xe6\x89\x8b\xe7\xb4\x99", 4 },
+		{ "\xc3\xa9", "\xc3\xa9", 1 }, { "\xff", "\\xff", 4 },
+		{ "\xc0\xaf", "\\xc0\\xaf", 8 }, { "\xed\xa0\x80", "\\xed\\xa0\\x80", 12 },
+		{ "\xc2\x9b", "\\xc2\\x9b", 8 }, { "\xe2\x80\xae", "\\xe2\\x80\\xae", 12 },
+		{ "", "", 0 } };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
@@ -162,8 +172,8 @@ distances(void **state)
 	static const struct {
 		const char *a, *b;
 		unsigned d;
-	} rows[] = { { "user", "user", 0 }, { "usr", "user", 1 }, { "uesr", "user", 1 }, { "users", "user", 1 },
-		{ "domain", "queue", 6 }, { "", "abc", 3 } };
+	} rows[] = { { "user", "user", 0 }, { "usr", "user", 1 }, { "uesr", "user", 1 },
+		{ "users", "user", 1 }, { "domain", "queue", 6 }, { "", "abc", 3 } };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++)
@@ -173,8 +183,9 @@ distances(void **state)
 int
 main(void)
 {
-	static const struct CMUnitTest tests[] = { cmocka_unit_test(spans), cmocka_unit_test(sizes), cmocka_unit_test(times),
-		cmocka_unit_test(shown), cmocka_unit_test(clock_times), cmocka_unit_test(terminal), cmocka_unit_test(distances) };
+	static const struct CMUnitTest tests[] = { cmocka_unit_test(spans), cmocka_unit_test(sizes),
+		cmocka_unit_test(times), cmocka_unit_test(shown), cmocka_unit_test(clock_times),
+		cmocka_unit_test(terminal), cmocka_unit_test(distances) };
 
 	setenv("TZ", "UTC", 1);
 	tzset();

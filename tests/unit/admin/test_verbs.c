@@ -22,8 +22,10 @@ routes(void **state)
 		{ "user.list", 1, ROLE_DIRECTORY, 0, "user.list", NULL, NULL },
 		{ "user.add", 2, ROLE_DIRECTORY, ROLE_AUTH, "user.add", "cred.add", "user.remove" },
 		{ "user.remove", 2, ROLE_AUTH, ROLE_DIRECTORY, "cred.remove", "user.remove", NULL },
-		{ "user.disable", 2, ROLE_AUTH, ROLE_DIRECTORY, "cred.disable", "user.disable", NULL },
-		{ "user.enable", 2, ROLE_DIRECTORY, ROLE_AUTH, "user.enable", "cred.enable", "user.disable" },
+		{ "user.disable", 2, ROLE_AUTH, ROLE_DIRECTORY, "cred.disable", "user.disable",
+		    NULL },
+		{ "user.enable", 2, ROLE_DIRECTORY, ROLE_AUTH, "user.enable", "cred.enable",
+		    "user.disable" },
 		{ "user.passwd", 2, ROLE_DIRECTORY, ROLE_AUTH, "user.show", "cred.passwd", NULL },
 		{ "app.list", 1, ROLE_AUTH, 0, "app.list", NULL, NULL },
 		{ "queue.retry", 1, ROLE_QUEUE, 0, "queue.retry", NULL, NULL },
@@ -58,7 +60,8 @@ routes(void **state)
 static void
 unknown(void **state)
 {
-	static const char *const verbs[] = { "", "frob", "domainx", "que", "mda.delete", "\x1b[2J" };
+	static const char *const verbs[] = { "", "frob", "domainx", "que", "mda.delete",
+		"\x1b[2J" };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(verbs); i++) {
@@ -73,7 +76,8 @@ unknown(void **state)
 static void
 passwords(void **state)
 {
-	static const struct admin_word password = { "password", "secret" }, address = { "address", "a@b" };
+	static const struct admin_word password = { "password", "secret" },
+				       address = { "address", "a@b" };
 
 	(void)state;
 	for (int role = 0; role < ROLE_COUNT; role++) {
@@ -85,8 +89,8 @@ passwords(void **state)
 int
 main(void)
 {
-	static const struct CMUnitTest tests[] = { cmocka_unit_test(routes), cmocka_unit_test(unknown),
-		cmocka_unit_test(passwords) };
+	static const struct CMUnitTest tests[] = { cmocka_unit_test(routes),
+		cmocka_unit_test(unknown), cmocka_unit_test(passwords) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

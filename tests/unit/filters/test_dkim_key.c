@@ -88,7 +88,8 @@ keys(void **state)
 static void
 bad_domains(void **state)
 {
-	static const char *const bad[] = { "", "../etc", "a/b", ".", "..", "a..b", "Upper.test", "-x.test", "a b" };
+	static const char *const bad[] = { "", "../etc", "a/b", ".", "..", "a..b", "Upper.test",
+		"-x.test", "a b" };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(bad); i++) {
@@ -128,8 +129,8 @@ certificates(void **state)
 int
 main(void)
 {
-	static const struct CMUnitTest tests[] = { cmocka_unit_test(keys), cmocka_unit_test(bad_domains),
-		cmocka_unit_test(certificates) };
+	static const struct CMUnitTest tests[] = { cmocka_unit_test(keys),
+		cmocka_unit_test(bad_domains), cmocka_unit_test(certificates) };
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

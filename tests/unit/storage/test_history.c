@@ -17,11 +17,15 @@
 
 static const struct history_event events[] = {
 	{ 0, 100, 0, EVENT_CONNECT, ROLE_SMTPD, "hello", "", "", "192.0.2.1", "", "" },
-	{ 0, 200, Q1, EVENT_ACCEPTED, ROLE_QUEUE, "12 bytes", "a@x.test", "b@y.test", "192.0.2.1", "<m1@x.test>", "" },
-	{ 0, 300, Q1, EVENT_DELIVERED, ROLE_QUEUE, "delivered to INBOX", "", "b@y.test", "", "", "" },
-	{ 0, 400, Q2, EVENT_ACCEPTED, ROLE_QUEUE, "13 bytes", "a@x.test", "c@y.test", "2001:db8::1", "m2@x.test", "" },
+	{ 0, 200, Q1, EVENT_ACCEPTED, ROLE_QUEUE, "12 bytes", "a@x.test", "b@y.test", "192.0.2.1",
+	    "<m1@x.test>", "" },
+	{ 0, 300, Q1, EVENT_DELIVERED, ROLE_QUEUE, "delivered to INBOX", "", "b@y.test", "", "",
+	    "" },
+	{ 0, 400, Q2, EVENT_ACCEPTED, ROLE_QUEUE, "13 bytes", "a@x.test", "c@y.test", "2001:db8::1",
+	    "m2@x.test", "" },
 	{ 0, 500, Q2, EVENT_RELAYED, ROLE_QUEUE, "on", "", "c@y.test", "", "", "" },
-	{ 0, 600, 0, EVENT_AUTH_FAILED, ROLE_AUTH, "wrong password", "", "", "192.0.2.9", "", "b@y.test" },
+	{ 0, 600, 0, EVENT_AUTH_FAILED, ROLE_AUTH, "wrong password", "", "", "192.0.2.9", "",
+	    "b@y.test" },
 };
 
 static struct history *h;
@@ -84,10 +88,19 @@ finds(void **state)
 		int64_t since;
 		const char *times;
 	} rows[] = {
-		{ q1, 0, "200 300" }, { "m1@x.test", 0, "200 300" }, { "<m1@x.test>", 0, "200 300" },
-		{ "<m2@x.test>", 0, "400 500" }, { "a@x.test", 0, "200 300 400 500" }, { "A@X.TEST", 0, "200 300 400 500" },
-		{ "b@y.test", 0, "200 300 600" }, { "192.0.2.1", 0, "100 200 300" }, { "2001:db8::1", 0, "400 500" },
-		{ "a@x.test", 350, "400 500" }, { "b@y.test", 1000, "" }, { "nobody@x.test", 0, "" }, { "192.0.2.7", 0, "" },
+		{ q1, 0, "200 300" },
+		{ "m1@x.test", 0, "200 300" },
+		{ "<m1@x.test>", 0, "200 300" },
+		{ "<m2@x.test>", 0, "400 500" },
+		{ "a@x.test", 0, "200 300 400 500" },
+		{ "A@X.TEST", 0, "200 300 400 500" },
+		{ "b@y.test", 0, "200 300 600" },
+		{ "192.0.2.1", 0, "100 200 300" },
+		{ "2001:db8::1", 0, "400 500" },
+		{ "a@x.test", 350, "400 500" },
+		{ "b@y.test", 1000, "" },
+		{ "nobody@x.test", 0, "" },
+		{ "192.0.2.7", 0, "" },
 	};
 
 	(void)state;
@@ -123,7 +136,8 @@ goes_on(void **state)
 static void
 no_such_thing(void **state)
 {
-	static const char *const bad[] = { "", " ", "hello", "<>", "192.0.2.256", "0123456789ABCDEF" };
+	static const char *const bad[] = { "", " ", "hello", "<>", "192.0.2.256",
+		"0123456789ABCDEF" };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(bad); i++) {
@@ -154,8 +168,9 @@ forgets(void **state)
 int
 main(void)
 {
-	static const struct CMUnitTest tests[] = { cmocka_unit_test(finds), cmocka_unit_test(goes_on),
-		cmocka_unit_test(no_such_thing), cmocka_unit_test(forgets) };
+	static const struct CMUnitTest tests[] = { cmocka_unit_test(finds),
+		cmocka_unit_test(goes_on), cmocka_unit_test(no_such_thing),
+		cmocka_unit_test(forgets) };
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
