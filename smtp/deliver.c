@@ -229,10 +229,18 @@ put_is(void *arg, struct frame *answer)
 	char why[200] = "", id[QID_TEXT];
 
 	session_answered(s);
-	if (answer != NULL) {
-		status = (enum put_status)wire_u64(&answer->in);
-		wire_text_to(&answer->in, why, sizeof(why));
+	/* queue died: it may have stored the message, and deliver it when it is back. Any reply
+	 * could be a lie, so the client gets none. */
+	if (answer == NULL) {
+		session_refused(s, t->first,
+		    "the queue went away before it answered, so the client got no reply");
+		session_close(s);
+		session_run(s);
+		return;
 	}
+	status = (enum put_status)wire_u64(&answer->in);
+	wire_text_to(&answer->in, why, sizeof(why));
+	t->put = false;
 	switch (status) {
 	case PUT_OK:
 		if (t->spool != NULL)
@@ -349,7 +357,7 @@ store(struct session *s)
 	else if (first != SIZE_MAX &&
 		 put_envelope(request_begin(MSG_QUEUE_PUT), s, &prefix, first) == 0 &&
 		 (s->token = link_request(queue, -1, put_is, s)) != 0)
-		s->progress = true;
+		s->progress = t->put = true;
 	else
 		deliver_refuse(
 		    s, 451, "4.3.0", "Mail cannot be stored now; please try again later");

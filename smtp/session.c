@@ -255,7 +255,10 @@ on_timeout(struct session *s)
 		session_free(s);
 		return;
 	}
-	if (clock_mono() >= s->ends - 2000) /* timers round down */
+	if (s->tx != NULL && s->tx->put)
+		session_refused(s, s->tx->first,
+		    "the queue did not answer in time, so the client got no reply");
+	else if (clock_mono() >= s->ends - 2000) /* timers round down */
 		session_reply(
 		    s, 421, "4.4.2", "This connection has lasted too long; please connect again");
 	else if (state == SESSION_DATA && s->tx->dot.fault != DOT_FINE)

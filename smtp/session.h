@@ -55,6 +55,7 @@ struct transaction { /* MAIL .. the reply to the end of data */
 	struct spool *spool;    /* else */
 	int64_t began;          /* clock_now() at the end of data */
 	bool too_big;
+	bool put;           /* queue was asked to store it: only queue's own answer may be told */
 	const char *failed; /* why it cannot be taken now, or NULL */
 	struct head head;
 	/* what stands in front of it, from the top */

@@ -337,6 +337,21 @@ def test_peers_away(start):
     c.mail()
 
 
+def test_queue_dies_before_it_answers(start):
+    """It may have stored the message: neither 250 nor 451 would be true."""
+    s = start()
+    c = s.connect()
+    c.ehlo()
+    s.silent.add("QUEUE_PUT")
+    c.cmd("MAIL FROM:<s@far.example>", "250")
+    c.cmd("RCPT TO:<alice@example.test>", "250")
+    c.cmd("DATA", "354")
+    c.send("x: y\r\n\r\nx\r\n.\r\n")
+    time.sleep(0.1)
+    s.drop("QUEUE")
+    assert c.closed()
+
+
 def test_submission(start):
     s = start()
     s.sign_answer = [1, b"DKIM-Signature: v=1; x\r\n", ""]
