@@ -157,12 +157,9 @@ command_input(struct session *s)
 		session_bad(s, 500, "5.5.2", "The line is too long; %zu bytes is the limit", max);
 		return true;
 	case LINE_BARE_LF:
-		/* where the next command begins would be a guess */
 		channel_consume(s->channel, used);
-		session_bad(
-		    s, 500, "5.5.2", "A line must end with CR LF, not with LF alone; goodbye");
-		session_close(s);
-		return false;
+		session_bad(s, 500, "5.5.2", "A line must end with CR LF, not with LF alone");
+		return true;
 	case LINE_BAD:
 		channel_consume(s->channel, used);
 		session_bad(s, 500, "5.5.2", "A command must not hold a CR or a NUL");

@@ -10,8 +10,7 @@
 enum line_status {
 	LINE_MORE, /* no end yet; *used is 0 */
 	LINE_OK,
-	LINE_BARE_LF, /* a line, but ended by LF alone: 500 5.5.2, and nothing behind it can be
-			 trusted */
+	LINE_BARE_LF, /* a line, but ended by LF alone: 500 5.5.2 */
 	LINE_BAD,     /* a line with a bare CR or a NUL in it: 500 5.5.2 */
 	LINE_TOO_LONG /* longer than `max`: drop *used bytes, and drop on until its end (line_skip)
 		       */
