@@ -67,8 +67,8 @@ void flow_over(struct item *it);
 /* The administrator: out of what it waits in, before something else is done with it. false: it is
  * in flight. */
 bool flow_pull(struct entry *e);
-/* Let a held one go on, or a waiting one be tried now. */
-void flow_retry(struct entry *e);
+/* Let one that was pulled go on: now, or at the time it had. */
+void flow_go_on(struct entry *e, bool now);
 /* "host: 550 5.1.1 text" as one line. */
 void outcome_text(const struct outcome *o, char *out, size_t size);
 
@@ -90,6 +90,8 @@ unsigned local_in_flight(void);
 void remote_ready(struct entry *e);
 void remote_pump(int64_t now);
 void remote_pull(struct entry *e);
+/* The administrator wants it tried now: a pause ends. */
+void remote_wake(struct dest *d);
 void remote_link_up(struct link *l);
 void remote_link_down(struct link *l);
 void remote_on_sent(struct frame *f);

@@ -11,7 +11,7 @@
  * waiting ones are not tried any more release   held ones go on bounce   failed now: the sender
  * gets a report delete    gone without a word Rows of a change are the recipients changed (or, with
  * dry_run, those that would be), with the word `result`. One that is being delivered at this moment
- * is left alone; when nothing at all was changed the end says why. */
+ * is left alone; when ids were given and nothing was changed, the end says why. */
 #include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -187,16 +187,16 @@ act(struct walk *w, struct entry *e)
 	struct report *failed = NULL;
 	struct outcome returned = { "", 0, "5.7.0", "returned by the administrator" };
 
-	if (w->action == ACT_RELEASE && e->state != ENTRY_HELD) {
-		w->why_not = "not held";
-		return NULL;
-	}
-	if (w->action == ACT_HOLD && e->state == ENTRY_HELD) {
-		w->why_not = "held already";
+	if ((w->action == ACT_RELEASE) != (e->state == ENTRY_HELD) && w->action <= ACT_RELEASE) {
+		w->why_not = e->state == ENTRY_HELD ? "held" : "not held";
 		return NULL;
 	}
 	if (w->dry_run)
 		return "would be changed";
+	if (w->action == ACT_RETRY && e->dest != NULL)
+		remote_wake(e->dest);
+	if (w->action == ACT_RETRY && e->state != ENTRY_WAITING)
+		return "being tried";
 	if (!flow_pull(e)) {
 		w->why_not = "being delivered at this moment; try again";
 		return NULL;
@@ -204,7 +204,7 @@ act(struct walk *w, struct entry *e)
 	switch (w->action) {
 	case ACT_RETRY:
 	case ACT_RELEASE:
-		flow_retry(e);
+		flow_go_on(e, w->action == ACT_RETRY);
 		return w->action == ACT_RETRY ? "tried now" : "released";
 	case ACT_HOLD:
 		flow_hold(e, "held by the administrator");
@@ -251,7 +251,7 @@ walk_end(struct walk *w, const struct err *err)
 	if (err == NULL && w->matched == 0 && admin_get(&w->rq, "id") != NULL) {
 		err_set(&none, ERR_NOT_FOUND, "no such message in the queue");
 		err = &none;
-	} else if (err == NULL && w->matched > 0 && w->changed == 0) {
+	} else if (err == NULL && w->changed == 0 && admin_get(&w->rq, "id") != NULL) {
 		err_set(&none, ERR_TEMPORARY, "nothing was changed: %s", w->why_not);
 		err = &none;
 	}
@@ -288,6 +288,35 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		writer_submit(queue.writer, &w->op);
 }
 
+/* Changes are answered when they are on disk: this runs after all of them. */
+static int
+settled_run(struct op *op, struct queue_store *s, struct err *err)
+{
+	(void)op;
+	(void)s;
+	(void)err;
+	return 0;
+}
+
+static void
+settled(struct op *op, const struct err *err)
+{
+	walk_end((struct walk *)op, err);
+}
+
+static void
+walk_settle(struct walk *w)
+{
+	if (w->action == ACT_LIST || w->action == ACT_SHOW || w->changed == 0) {
+		walk_end(w, NULL);
+		return;
+	}
+	w->op.kind = OP_WORK;
+	w->op.run = settled_run;
+	w->op.done = settled;
+	writer_submit(queue.writer, &w->op);
+}
+
 static void
 page_done(struct op *op, const struct err *err)
 {
@@ -295,8 +324,10 @@ page_done(struct op *op, const struct err *err)
 
 	if (err == NULL)
 		page_rows(w);
-	if (err != NULL || w->last_page)
+	if (err != NULL)
 		walk_end(w, err);
+	else if (w->last_page)
+		walk_settle(w);
 	else
 		walk_again(w, 0);
 }

@@ -365,7 +365,7 @@ flow_pull(struct entry *e)
 }
 
 void
-flow_retry(struct entry *e)
+flow_go_on(struct entry *e, bool now)
 {
 	struct step *s =
 	    step_new(e, STEP_WAIT, EVENT_DEFERRED, "tried again at the administrator's wish");
@@ -374,7 +374,8 @@ flow_retry(struct entry *e)
 		return;
 	e->state = ENTRY_SETTLING;
 	local_set_crashes(e->item, 0);
-	s->p.next = e->due = clock_now();
+	if (now)
+		s->p.next = e->due = clock_now();
 	s->p.state = e->file != NULL ? QUEUE_STAGED : QUEUE_WAITING;
 	writer_submit(queue.writer, &s->op);
 }

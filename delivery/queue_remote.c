@@ -153,6 +153,15 @@ dest_give_up(struct dest *d, const struct outcome *o)
 	}
 }
 
+void
+remote_wake(struct dest *d)
+{
+	if (!d->paused)
+		return;
+	dest_leave(d);
+	dest_consider(d);
+}
+
 static void
 unpause(int64_t now)
 {
