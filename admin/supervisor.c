@@ -164,7 +164,7 @@ list_roles(struct reply_to to)
 		snprintf(number, sizeof number, "%u", c->number);
 		admin_reply_row(to, (struct admin_word[]){ { "name", processes[c->role].name }, { "number", number },
 		    { "pid", pid }, { "state", states[c->state] }, { "restarts", restarts },
-		    { "user", processes[c->role].user } }, 6);
+		    { "user", geteuid() == 0 ? processes[c->role].user : "" } }, 6);
 	}
 	admin_reply_end(to, NULL);
 }
