@@ -74,3 +74,7 @@ install-exec-hook:
 	ln -sf $(sbindir)/sendmail $(DESTDIR)$(bindir)/newaliases
 uninstall-hook:
 	rm -f $(DESTDIR)$(bindir)/mailq $(DESTDIR)$(bindir)/newaliases
+
+check_PROGRAMS += tests/unit/admin/test_admin
+tests_unit_admin_test_admin_SOURCES = tests/unit/admin/test_admin.c
+tests_unit_admin_test_admin_LDADD = $(ADMIN_TEST_LIBS)

@@ -15,6 +15,8 @@
 
 #define MESSAGES_MAX 1000 /* that one question looks at, the newest ones */
 
+/* `keyed` is 1 where sender, IP, Message-ID and user are indexed: in events of no message, and in
+ * the first ones of a message. Later events are found by its queue id. */
 static const struct db_migration steps[] = {
 	{ "CREATE TABLE event ("
 	  " seq INTEGER PRIMARY KEY,"
@@ -22,31 +24,31 @@ static const struct db_migration steps[] = {
 	  " qid INTEGER NOT NULL,"
 	  " event INTEGER NOT NULL,"
 	  " role INTEGER NOT NULL,"
+	  " keyed INTEGER NOT NULL,"
 	  " text TEXT NOT NULL,"
 	  " sender TEXT NOT NULL COLLATE NOCASE,"
 	  " recipient TEXT NOT NULL COLLATE NOCASE,"
 	  " ip TEXT NOT NULL,"
 	  " msgid TEXT NOT NULL,"
 	  " user TEXT NOT NULL COLLATE NOCASE);"
-	  "CREATE INDEX event_time ON event (time);"
 	  "CREATE INDEX event_qid ON event (qid) WHERE qid <> 0;"
-	  "CREATE INDEX event_sender ON event (sender, time) WHERE sender <> '';"
+	  "CREATE INDEX event_sender ON event (sender, time) WHERE sender <> '' AND keyed = 1;"
 	  "CREATE INDEX event_recipient ON event (recipient, time) WHERE recipient <> '';"
-	  "CREATE INDEX event_ip ON event (ip, time) WHERE ip <> '';"
-	  "CREATE INDEX event_msgid ON event (msgid) WHERE msgid <> '';"
-	  "CREATE INDEX event_user ON event (user, time) WHERE user <> '';" },
+	  "CREATE INDEX event_ip ON event (ip, time) WHERE ip <> '' AND keyed = 1;"
+	  "CREATE INDEX event_msgid ON event (msgid) WHERE msgid <> '' AND keyed = 1;"
+	  "CREATE INDEX event_user ON event (user, time) WHERE user <> '' AND keyed = 1;" },
 };
 
 const struct db_schema history_schema = { "history.db", steps, COUNT(steps), 0 };
 
 #define COLUMNS "seq, time, qid, event, role, text, sender, recipient, ip, msgid, user"
+#define HITS "SELECT seq, qid FROM event WHERE "
 /* From the events that name the thing (`hit`) to the whole story of their messages. */
 #define STORY                                                                                      \
 	" SELECT * FROM ("                                                                         \
 	"  SELECT " COLUMNS " FROM event WHERE qid IN"                                             \
 	"   (SELECT qid FROM hit WHERE qid <> 0 GROUP BY qid ORDER BY max(seq) DESC LIMIT ?4)"     \
-	"   AND qid <> 0"                                                                          \
-	"   AND seq > ?3"                                                                          \
+	"   AND qid <> 0 AND seq > ?3"                                                             \
 	"  UNION"                                                                                  \
 	"  SELECT " COLUMNS " FROM event WHERE seq IN (SELECT seq FROM hit) AND seq > ?3"          \
 	"  ORDER BY seq DESC LIMIT ?5)"                                                            \
@@ -54,19 +56,14 @@ const struct db_schema history_schema = { "history.db", steps, COUNT(steps), 0 }
 
 static const char *const finders[] = {
 	[HISTORY_QID] =
-	    "WITH hit(seq, qid) AS (SELECT seq, qid FROM event WHERE qid = ?1 AND qid <> 0 AND"
-	    " time >= ?2)" STORY,
-	[HISTORY_MAIL] =
-	    "WITH hit(seq, qid) AS ("
-	    "SELECT seq, qid FROM event WHERE msgid = ?1 AND msgid <> '' AND time >= ?2"
-	    " UNION SELECT seq, qid FROM event WHERE sender = ?1 AND sender <> '' AND time >= ?2"
-	    " UNION SELECT seq, qid FROM event WHERE recipient = ?1 AND recipient <> '' AND"
-	    " time >= ?2"
-	    " UNION SELECT seq, qid FROM event WHERE user = ?1 AND user <> '' AND time >= ?2"
-	    ")" STORY,
-	[HISTORY_IP] =
-	    "WITH hit(seq, qid) AS (SELECT seq, qid FROM event WHERE ip = ?1 AND ip <> '' AND"
-	    " time >= ?2)" STORY,
+	    "WITH hit(seq, qid) AS (" HITS "qid = ?1 AND qid <> 0 AND time >= ?2)" STORY,
+	[HISTORY_MAIL] = "WITH hit(seq, qid) AS (" HITS
+			 "msgid = ?1 AND msgid <> '' AND keyed = 1 AND time >= ?2 UNION " HITS
+			 "sender = ?1 AND sender <> '' AND keyed = 1 AND time >= ?2 UNION " HITS
+			 "recipient = ?1 AND recipient <> '' AND time >= ?2 UNION " HITS
+			 "user = ?1 AND user <> '' AND keyed = 1 AND time >= ?2)" STORY,
+	[HISTORY_IP] = "WITH hit(seq, qid) AS (" HITS
+		       "ip = ?1 AND ip <> '' AND keyed = 1 AND time >= ?2)" STORY,
 };
 
 struct history {
@@ -86,7 +83,8 @@ history_open(enum db_mode mode, struct err *err)
 	h->db = db_open(&history_schema, mode, err);
 	/* WAL with NORMAL stays whole after a power cut; only the last batches may be missing. */
 	if (h->db == NULL ||
-	    (mode != DB_READ && db_exec(h->db, "PRAGMA synchronous=NORMAL", err) == -1))
+	    (mode != DB_READ &&
+		db_exec(h->db, "PRAGMA synchronous=NORMAL; PRAGMA cache_size=-16384", err) == -1))
 		history_close(&h);
 	return h;
 }
@@ -130,6 +128,12 @@ bind_msgid(sqlite3_stmt *s, int i, const char *text)
 		bind_cut(s, i, text);
 }
 
+static bool
+is_keyed(const struct history_event *e)
+{
+	return e->qid == 0 || e->event == EVENT_ACCEPTED || e->event == EVENT_REFUSED;
+}
+
 static int
 add_one(struct history *h, const struct history_event *e, struct err *err)
 {
@@ -145,6 +149,7 @@ add_one(struct history *h, const struct history_event *e, struct err *err)
 	bind_cut(s, 8, e->ip);
 	bind_msgid(s, 9, e->msgid);
 	bind_cut(s, 10, e->user);
+	db_bind_i64(s, 11, is_keyed(e));
 	return db_run(h->db, s, err);
 }
 
@@ -156,8 +161,8 @@ history_add(struct history *h, const struct history_event *events, size_t n, str
 	if (h->add == NULL)
 		h->add = db_prepare(h->db,
 		    "INSERT INTO event (time, qid, event, role, text, sender, recipient, ip, "
-		    "msgid, user)"
-		    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+		    "msgid, user, keyed)"
+		    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
 		    err);
 	if (h->add == NULL || db_exec(h->db, "BEGIN IMMEDIATE", err) == -1)
 		return -1;
@@ -178,8 +183,8 @@ int
 history_forget(struct history *h, int64_t before, unsigned most, struct err *err)
 {
 	sqlite3_stmt *s = db_prepare(h->db,
-	    "DELETE FROM event WHERE seq IN (SELECT seq FROM event WHERE time < ?1 ORDER BY time "
-	    "LIMIT ?2)",
+	    "DELETE FROM event WHERE time < ?1 AND seq IN"
+	    " (SELECT seq FROM event ORDER BY seq LIMIT ?2)",
 	    err);
 	int rc = -1;
 

@@ -32,7 +32,7 @@ struct history *history_open(enum db_mode mode, struct err *err);
 void history_close(struct history **h);
 /* All of them or none. */
 int history_add(struct history *h, const struct history_event *events, size_t n, struct err *err);
-/* Forget at most `most` of the events older than `before` (us). Says how many went, or -1 + err. */
+/* Of the `most` oldest events, forget those from before `before` (us). Says how many went, or -1 + err. */
 int history_forget(struct history *h, int64_t before, unsigned most, struct err *err);
 
 enum history_key { HISTORY_QID, HISTORY_MAIL /* an address or a Message-ID */, HISTORY_IP };
