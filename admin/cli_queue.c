@@ -274,44 +274,20 @@ struct deed {
 	const char *verb, *done, *would;
 };
 
-/* Was the recipient of this row done with, or left alone (being delivered just now, not held ...)?
- */
-static bool
-was_done(const struct row *row)
-{
-	static const char *const results[] = { "tried now", "released", "held", "bounced",
-		"deleted", "would be changed", "" };
-
-	for (size_t i = 0; i < COUNT(results); i++)
-		if (strcmp(row_text(row, "result"), results[i]) == 0)
-			return true;
-	return false;
-}
-
+/* Every row is a recipient that was (or would be) changed; `queue` leaves out what it cannot touch
+ * just now. */
 static void
 print_results(struct cli *cli, const struct deed *deed, const struct rows *rows, bool dry)
 {
-	size_t n = 0;
+	size_t n = messages_in(rows);
 
-	for (size_t i = 0, end; i < rows->n; i = end) {
-		bool any = false;
-
-		end = run_end(rows, i);
-		for (size_t k = i; k < end; k++)
-			any |= was_done(&rows->at[k]);
-		n += any;
-	}
 	cli_say(cli, "%s %zu message%s%s", dry ? deed->would : deed->done, n, n == 1 ? "" : "s",
-	    dry && n > 0 ? ":" : ".");
-	for (size_t i = 0; i < rows->n; i++) {
+	    dry ? ":" : ".");
+	for (size_t i = 0; dry && i < rows->n; i++) {
 		const struct row *r = &rows->at[i];
 
-		if (!was_done(r))
-			cli_say(cli, "  %s  to %s  left alone: %s", row_text(r, "id"),
-			    row_text(r, "to"), row_text(r, "result"));
-		else if (dry)
-			cli_say(cli, "  %s  from %s to %s", row_text(r, "id"), row_text(r, "from"),
-			    row_text(r, "to"));
+		cli_say(cli, "  %s  from %s to %s", row_text(r, "id"), row_text(r, "from"),
+		    row_text(r, "to"));
 	}
 }
 
