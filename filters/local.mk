@@ -30,3 +30,23 @@ role_PROGRAMS += filters/signer
 filters_signer_SOURCES = filters/signer.c
 filters_signer_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
 filters_signer_LDADD = $(SIGN_LIBS) filters/libdkimkey.a $(ROLE_LIBS) $(OPENSSL_LIBS)
+
+# Unit tests.
+check_LIBRARIES += tests/unit/filters/libanswers.a
+tests_unit_filters_libanswers_a_SOURCES = tests/unit/filters/answers.h tests/unit/filters/answers.c
+tests_unit_filters_libanswers_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
+FILTER_TEST_LIBS = tests/unit/filters/libanswers.a $(FILTER_LIBS) $(CONF_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+check_PROGRAMS += tests/unit/filters/test_mime tests/unit/filters/test_date tests/unit/filters/test_spf \
+	tests/unit/filters/test_check tests/unit/filters/test_bayes tests/unit/filters/test_dkim
+tests_unit_filters_test_mime_SOURCES = tests/unit/filters/test_mime.c
+tests_unit_filters_test_mime_LDADD = filters/libfilter.a $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_filters_test_date_SOURCES = tests/unit/filters/test_date.c
+tests_unit_filters_test_date_LDADD = filters/libfilter.a $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_filters_test_spf_SOURCES = tests/unit/filters/test_spf.c
+tests_unit_filters_test_spf_LDADD = $(FILTER_TEST_LIBS)
+tests_unit_filters_test_check_SOURCES = tests/unit/filters/test_check.c
+tests_unit_filters_test_check_LDADD = $(FILTER_TEST_LIBS)
+tests_unit_filters_test_bayes_SOURCES = tests/unit/filters/test_bayes.c
+tests_unit_filters_test_bayes_LDADD = $(STORAGE_TEST_LIBS) $(FILTER_TEST_LIBS)
+tests_unit_filters_test_dkim_SOURCES = tests/unit/filters/test_dkim.c
+tests_unit_filters_test_dkim_LDADD = $(STORAGE_TEST_LIBS) filters/libsign.a filters/libdkimkey.a $(FILTER_TEST_LIBS) $(OPENSSL_LIBS)
