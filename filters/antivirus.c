@@ -1,7 +1,7 @@
 /* antivirus - has the scan worker looked at it, and what did it say?
  *
- * The row asks for a scan and waits; filter.c sends the request and writes the answer into the judge. Whatever is not a clear
- * "clean" counts as failed here. */
+ * The row asks for a scan and waits; filter.c sends the request and writes the answer into the
+ * judge. Whatever is not a clear "clean" counts as failed here. */
 #include "filters/check.h"
 
 enum check_status
@@ -16,10 +16,12 @@ check_antivirus(struct judge *j)
 		judge_hit(j, "antivirus", "clean", NULL, 0, "No virus was found");
 		break;
 	case SCAN_INFECTED:
-		judge_hit(j, "antivirus", "infected", NULL, 0, "The message holds the virus %s", j->scan_text);
+		judge_hit(j, "antivirus", "infected", NULL, 0, "The message holds the virus %s",
+		    j->scan_text);
 		break;
 	default:
-		judge_hit(j, "antivirus", "failed", NULL, 0, "The message could not be scanned: %s", j->scan_text);
+		judge_hit(j, "antivirus", "failed", NULL, 0, "The message could not be scanned: %s",
+		    j->scan_text);
 	}
 	return CHECK_DONE;
 }

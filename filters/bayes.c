@@ -1,7 +1,8 @@
 /* bayes - the statistical classifier
  *
- * A token's probability is what was learned, drawn towards 1/2 while it was seen seldom. The 150 tokens that tell most are combined
- * with Fisher's method, once for spam and once for wanted mail, so that a message that looks like both ends near 1/2. */
+ * A token's probability is what was learned, drawn towards 1/2 while it was seen seldom. The 150
+ * tokens that tell most are combined with Fisher's method, once for spam and once for wanted mail,
+ * so that a message that looks like both ends near 1/2. */
 #include "filters/bayes.h"
 
 #include <math.h>
@@ -11,13 +12,14 @@
 #include "filters/check.h"
 
 #define TELLING_MAX 150
-#define TELLING_LEAST 0.1	/* distance from 1/2 */
-#define FAITH 0.6		/* how many sights the neutral guess is worth */
+#define TELLING_LEAST 0.1 /* distance from 1/2 */
+#define FAITH 0.6         /* how many sights the neutral guess is worth */
 
 double
 bayes_token(uint64_t spam, uint64_t ham, uint64_t spams, uint64_t hams)
 {
-	double s = spams == 0 ? 0 : (double)spam / (double)spams, h = hams == 0 ? 0 : (double)ham / (double)hams;
+	double s = spams == 0 ? 0 : (double)spam / (double)spams,
+	       h = hams == 0 ? 0 : (double)ham / (double)hams;
 	double n = (double)(spam + ham), p;
 
 	if (s + h <= 0)
@@ -126,7 +128,10 @@ check_bayes(struct judge *j)
 	}
 	while (p >= bands[i].below)
 		i++;
-	judge_hit(j, "bayes", p >= 0.6 ? "spam" : p < 0.4 ? "ham" : "unsure", bands[i].rule, bands[i].score,
-	    "The text is %s (%.2f)", bands[i].text, p);
+	judge_hit(j, "bayes",
+	    p >= 0.6  ? "spam"
+	    : p < 0.4 ? "ham"
+		      : "unsure",
+	    bands[i].rule, bands[i].score, "The text is %s (%.2f)", bands[i].text, p);
 	return CHECK_DONE;
 }

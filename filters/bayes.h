@@ -4,7 +4,7 @@
 
 #include "filters/tokens.h"
 
-#define BAYES_LEARNED_MIN 10	/* spams and wanted mails each, before anything is said */
+#define BAYES_LEARNED_MIN 10 /* spams and wanted mails each, before anything is said */
 
 /* 0..1 into *p; 1 done, 0 too little was learned or the tokens tell nothing, -1 + err. */
 int bayes_probability(struct score *learned, const struct tokens *t, double *p, struct err *err);

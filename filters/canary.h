@@ -5,7 +5,7 @@
 #include "base/buf.h"
 
 #define CANARY_NAME "Tegami.Canary"
-#define CANARY_MAX 4096		/* bytes of either */
+#define CANARY_MAX 4096 /* bytes of either */
 
 /* A line of a ClamAV .ndb file. */
 void canary_signature(struct buf *out);

@@ -1,7 +1,7 @@
 /* check - the table of checks, and how they are run
  *
- * Antivirus stands first so that its request leaves before DNS is asked; dmarc and arc get their rows behind spf and dkim,
- * whose results they need. */
+ * Antivirus stands first so that its request leaves before DNS is asked; dmarc and arc get their
+ * rows behind spf and dkim, whose results they need. */
 #include "filters/check.h"
 
 #include <stdlib.h>
@@ -51,7 +51,9 @@ hit_order(const void *a, const void *b)
 {
 	const struct hit *x = a, *y = b;
 
-	return x->row != y->row ? (x->row < y->row ? -1 : 1) : x->number < y->number ? -1 : x->number > y->number;
+	return x->row != y->row        ? (x->row < y->row ? -1 : 1)
+	       : x->number < y->number ? -1
+				       : x->number > y->number;
 }
 
 static int
@@ -59,7 +61,9 @@ method_order(const void *a, const void *b)
 {
 	const struct method *x = a, *y = b;
 
-	return x->row != y->row ? (x->row < y->row ? -1 : 1) : x->number < y->number ? -1 : x->number > y->number;
+	return x->row != y->row        ? (x->row < y->row ? -1 : 1)
+	       : x->number < y->number ? -1
+				       : x->number > y->number;
 }
 
 enum check_status

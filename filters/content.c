@@ -9,7 +9,7 @@ struct content {
 	struct mime_facts facts;
 	bool program, html, plain, test_string, link_to_address;
 	size_t text;
-	char tail[128];		/* of the text so far, for what a piece's end cuts */
+	char tail[128]; /* of the text so far, for what a piece's end cuts */
 	size_t tail_len;
 };
 
@@ -17,8 +17,8 @@ struct content {
 static bool
 is_program(const char *filename)
 {
-	static const char *const ends[] = { ".exe", ".scr", ".com", ".pif", ".bat", ".cmd", ".vbs", ".vbe", ".js", ".jse", ".wsf",
-		".hta", ".lnk", ".msi", ".cpl", ".jar", ".ps1" };
+	static const char *const ends[] = { ".exe", ".scr", ".com", ".pif", ".bat", ".cmd", ".vbs",
+		".vbe", ".js", ".jse", ".wsf", ".hta", ".lnk", ".msi", ".cpl", ".jar", ".ps1" };
 
 	for (size_t i = 0; i < COUNT(ends); i++)
 		if (slice_ends_nocase(slice_of(filename), slice_of(ends[i])))
@@ -39,16 +39,19 @@ on_part(void *arg, const struct mime_part *part)
 	c->tail_len = 0;
 }
 
-/* The well-known test string of spam filters (GTUBE), written so that this file does not hold it. */
+/* The well-known test string of spam filters (GTUBE), written so that this file does not hold it.
+ */
 static bool
 has_test_string(const char *text, size_t len)
 {
-	static const char first[] = "XJS*C4JDBQADN1.NSBN3*2IDNEN*", second[] = "GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X";
+	static const char first[] = "XJS*C4JDBQADN1.NSBN3*2IDNEN*",
+			  second[] = "GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X";
 	const char *at = text;
 
 	while ((at = memmem(at, len - (size_t)(at - text), first, sizeof(first) - 1)) != NULL) {
 		at += sizeof(first) - 1;
-		if (len - (size_t)(at - text) >= sizeof(second) - 1 && memcmp(at, second, sizeof(second) - 1) == 0)
+		if (len - (size_t)(at - text) >= sizeof(second) - 1 &&
+		    memcmp(at, second, sizeof(second) - 1) == 0)
 			return true;
 	}
 	return false;
@@ -67,7 +70,8 @@ has_address_link(const char *text, size_t len)
 		at += 4;
 		if (host + 3 > text + len || memcmp(host, "://", 3) != 0)
 			continue;
-		for (host += 3; host < text + len && (isdigit((unsigned char)*host) || *host == '.'); host++)
+		for (host += 3;
+		     host < text + len && (isdigit((unsigned char)*host) || *host == '.'); host++)
 			dots += *host == '.';
 		if (dots == 3 && (host == text + len || strchr("/:\"'>? \r\n", *host) != NULL))
 			return true;
@@ -166,8 +170,10 @@ static const struct rule rules[] = {
 	{ "MIME_TOO_MUCH", 1500, mime_too_much, "The message has too many or too deep parts" },
 	{ "MIME_OPEN", 500, mime_open, "The last part is not closed" },
 	{ "ATTACHED_PROGRAM", 3000, program_attached, "A program is attached" },
-	{ "LINK_TO_ADDRESS", 1200, link_to_address, "A link leads to an address instead of a name" },
-	{ "TEST_STRING", 1000000, test_string, "The message holds the test string of spam filters" },
+	{ "LINK_TO_ADDRESS", 1200, link_to_address,
+	    "A link leads to an address instead of a name" },
+	{ "TEST_STRING", 1000000, test_string,
+	    "The message holds the test string of spam filters" },
 };
 
 enum check_status
@@ -179,6 +185,7 @@ check_content(struct judge *j)
 	mime_read(j->facts.message, &sink, &c.facts);
 	for (size_t i = 0; i < COUNT(rules); i++)
 		if (rules[i].hit(&c))
-			judge_hit(j, rules[i].name, "hit", rules[i].name, rules[i].score, "%s", rules[i].text);
+			judge_hit(j, rules[i].name, "hit", rules[i].name, rules[i].score, "%s",
+			    rules[i].text);
 	return CHECK_DONE;
 }

@@ -23,7 +23,8 @@ word_next(struct slice *rest)
 		else if (depth == 0 && !isspace((unsigned char)c) && c != ',')
 			break;
 	}
-	while (n < rest->len && !isspace((unsigned char)rest->at[n]) && rest->at[n] != ',' && rest->at[n] != '(')
+	while (n < rest->len && !isspace((unsigned char)rest->at[n]) && rest->at[n] != ',' &&
+	       rest->at[n] != '(')
 		n++;
 	*rest = slice_skip(*rest, n);
 	return (struct slice){ rest->at - n, n };
@@ -57,7 +58,8 @@ clock_time(struct slice word, struct tm *tm)
 static bool
 zone(struct slice word, int *minutes)
 {
-	static const char *const names[] = { "UT", "GMT", "Z", "UTC", "EST", "EDT", "CST", "CDT", "MST", "MDT", "PST", "PDT" };
+	static const char *const names[] = { "UT", "GMT", "Z", "UTC", "EST", "EDT", "CST", "CDT",
+		"MST", "MDT", "PST", "PDT" };
 	static const int hours[] = { 0, 0, 0, 0, -5, -4, -6, -5, -7, -6, -8, -7 };
 	int at = find(names, COUNT(names), word);
 	uint64_t v;
@@ -77,7 +79,8 @@ zone(struct slice word, int *minutes)
 bool
 date_parse(struct slice text, int64_t *seconds)
 {
-	static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+	static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul",
+		"Aug", "Sep", "Oct", "Nov", "Dec" };
 	static const char *const days[] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
 	struct tm tm = { 0 };
 	struct slice word = word_next(&text);

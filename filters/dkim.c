@@ -1,9 +1,11 @@
 /* dkim - verifies DKIM signatures, key by key as DNS answers come
  *
- * The library asks for a key through our function, which answers from what is known or says "later": the handle is thrown away
- * and all is done again. The body is hashed only when all keys are there.
+ * The library asks for a key through our function, which answers from what is known or says
+ * "later": the handle is thrown away and all is done again. The body is hashed only when all keys
+ * are there.
  *
- * What libopendkim lets pass and we do not: rsa-sha1, and an l= that leaves text behind it unsigned. */
+ * What libopendkim lets pass and we do not: rsa-sha1, and an l= that leaves text behind it
+ * unsigned. */
 #include "filters/dkim.h"
 
 #include <opendkim/dkim.h>
@@ -32,7 +34,8 @@ key_answer(struct judge *j, const char *selector, const char *domain)
 static DKIM_CBSTAT
 find_key(DKIM *d, DKIM_SIGINFO *sig, u_char *out, size_t size)
 {
-	const char *selector = (const char *)dkim_sig_getselector(sig), *domain = (const char *)dkim_sig_getdomain(sig);
+	const char *selector = (const char *)dkim_sig_getselector(sig),
+		   *domain = (const char *)dkim_sig_getdomain(sig);
 	const struct answer *a;
 	struct slice text;
 
@@ -44,11 +47,13 @@ find_key(DKIM *d, DKIM_SIGINFO *sig, u_char *out, size_t size)
 		running.waits = true;
 		return DKIM_CBSTAT_TRYAGAIN;
 	}
-	/* trouble with DNS is found again in signature_result(); here it must not end the other signatures */
+	/* trouble with DNS is found again in signature_result(); here it must not end the other
+	 * signatures */
 	if (a->status != DNS_OK || a->n != 1)
 		return DKIM_CBSTAT_NOTFOUND;
 	text = rdata_text(running.judge, a->rdata[0]);
-	if (text.len > KEY_RECORD_MAX || text.len >= size || memchr(text.at, '\0', text.len) != NULL)
+	if (text.len > KEY_RECORD_MAX || text.len >= size ||
+	    memchr(text.at, '\0', text.len) != NULL)
 		return DKIM_CBSTAT_NOTFOUND;
 	memcpy(out, text.at, text.len);
 	out[text.len] = '\0';
@@ -83,22 +88,27 @@ passed(DKIM *d, DKIM_SIGINFO *sig, const char **why)
 
 	if (dkim_sig_getsignalg(sig, &algorithm) != DKIM_STAT_OK || algorithm == DKIM_SIGN_RSASHA1)
 		return set(why, DKIM_IS_POLICY, "rsa-sha1 is not accepted any more");
-	if (dkim_sig_getcanonlen(d, sig, &length, &covered, &limit) == DKIM_STAT_OK && limit >= 0 && covered < length)
+	if (dkim_sig_getcanonlen(d, sig, &length, &covered, &limit) == DKIM_STAT_OK && limit >= 0 &&
+	    covered < length)
 		return set(why, DKIM_IS_POLICY, "text follows what was signed (l=)");
 	return set(why, DKIM_IS_PASS, "");
 }
 
 static enum dkim_result
-signature_result(struct judge *j, DKIM *d, DKIM_SIGINFO *sig, const struct dkim_signature *s, const char **why)
+signature_result(
+    struct judge *j, DKIM *d, DKIM_SIGINFO *sig, const struct dkim_signature *s, const char **why)
 {
 	unsigned flags = dkim_sig_getflags(sig);
 	const struct answer *key;
 	const char *text;
 	int error = dkim_sig_geterror(sig);
 
-	if (error == DKIM_SIGERROR_OK && (flags & DKIM_SIGFLAG_PASSED) != 0 && dkim_sig_getbh(sig) == DKIM_SIGBH_MATCH)
+	if (error == DKIM_SIGERROR_OK && (flags & DKIM_SIGFLAG_PASSED) != 0 &&
+	    dkim_sig_getbh(sig) == DKIM_SIGBH_MATCH)
 		return passed(d, sig, why);
-	key = s->selector[0] == '\0' || s->domain[0] == '\0' ? NULL : key_answer(j, s->selector, s->domain);
+	key = s->selector[0] == '\0' || s->domain[0] == '\0'
+		  ? NULL
+		  : key_answer(j, s->selector, s->domain);
 	if (key != NULL && key->status == DNS_TEMPORARY)
 		return set(why, DKIM_IS_TEMPERROR, "DNS did not answer for the key");
 	switch (error) {
@@ -106,14 +116,16 @@ signature_result(struct judge *j, DKIM *d, DKIM_SIGINFO *sig, const struct dkim_
 	case DKIM_SIGERROR_UNKNOWN:
 	case DKIM_SIGERROR_BADSIG:
 		return set(why, DKIM_IS_FAIL,
-		    dkim_sig_getbh(sig) == DKIM_SIGBH_MISMATCH ? "the text was changed" : "the signature does not fit");
+		    dkim_sig_getbh(sig) == DKIM_SIGBH_MISMATCH ? "the text was changed"
+							       : "the signature does not fit");
 	case DKIM_SIGERROR_EXPIRED:
 	case DKIM_SIGERROR_FUTURE:
 		return set(why, DKIM_IS_FAIL, "the signature is not valid at this time");
 	case DKIM_SIGERROR_KEYTOOSMALL:
 		return set(why, DKIM_IS_POLICY, "the key is too short");
 	case DKIM_SIGERROR_NOKEY:
-		return set(why, DKIM_IS_PERMERROR, key != NULL && key->n > 1 ? "there are several keys" : "there is no such key");
+		return set(why, DKIM_IS_PERMERROR,
+		    key != NULL && key->n > 1 ? "there are several keys" : "there is no such key");
 	case DKIM_SIGERROR_KEYREVOKED:
 		return set(why, DKIM_IS_PERMERROR, "the key was revoked");
 	}
@@ -159,7 +171,8 @@ give_header(struct judge *j, DKIM *d)
 
 		if (j->fields[i].name.len == 0)
 			continue;
-		if (slice_eq_nocase(j->fields[i].name, SLICE("DKIM-Signature")) && ++signatures > DKIM_SIGNATURES_MAX)
+		if (slice_eq_nocase(j->fields[i].name, SLICE("DKIM-Signature")) &&
+		    ++signatures > DKIM_SIGNATURES_MAX)
 			continue;
 		while (f.len > 0 && (f.at[f.len - 1] == '\n' || f.at[f.len - 1] == '\r'))
 			f.len--;
@@ -229,15 +242,18 @@ dkim_result_name(enum dkim_result r)
 static void
 tell_signature(struct judge *j, const struct dkim_signature *s, const char *rule, int64_t score)
 {
-	const char *domain = judge_quote(j, s->domain), *selector = judge_quote(j, s->selector), *line;
+	const char *domain = judge_quote(j, s->domain), *selector = judge_quote(j, s->selector),
+		   *line;
 
 	if (s->result == DKIM_IS_PASS)
 		judge_hit(j, "dkim", "pass", rule, score, "The signature of %s is good", s->domain);
 	else
-		judge_hit(j, "dkim", names[s->result], rule, score, "The signature of %s does not count: %s", s->domain, s->why);
+		judge_hit(j, "dkim", names[s->result], rule, score,
+		    "The signature of %s does not count: %s", s->domain, s->why);
 	line = pool_printf(j->pool, "dkim=%s%s%s%s header.d=%s header.s=%s%s%s", names[s->result],
-	    s->why[0] != '\0' ? " reason=\"" : "", judge_clean(j, slice_of(s->why), 100), s->why[0] != '\0' ? "\"" : "",
-	    domain, selector, s->algorithm[0] != '\0' ? " header.a=" : "",
+	    s->why[0] != '\0' ? " reason=\"" : "", judge_clean(j, slice_of(s->why), 100),
+	    s->why[0] != '\0' ? "\"" : "", domain, selector,
+	    s->algorithm[0] != '\0' ? " header.a=" : "",
 	    s->algorithm[0] != '\0' ? judge_quote(j, s->algorithm) : "");
 	if (line != NULL)
 		judge_method(j, line);
@@ -256,7 +272,8 @@ check_dkim(struct judge *j)
 		bool there = judge_field(j, "DKIM-Signature", NULL) > 0;
 
 		judge_hit(j, "dkim", there ? "permerror" : "none", NULL, 0,
-		    there ? "The header is too broken to verify its signature" : "The message bears no DKIM signature");
+		    there ? "The header is too broken to verify its signature"
+			  : "The message bears no DKIM signature");
 		judge_method(j, there ? "dkim=permerror" : "dkim=none");
 		return CHECK_DONE;
 	}
@@ -268,10 +285,13 @@ check_dkim(struct judge *j)
 		bad = !good && sigs[i].result != DKIM_IS_TEMPERROR;
 		first = told == 0 && (pass || bad);
 		told += first;
-		tell_signature(j, &sigs[i], !first ? NULL : pass ? "DKIM_PASS" : "DKIM_INVALID",
-		    !first	   ? 0
-			: pass ? -200
-			       : 500);
+		tell_signature(j, &sigs[i],
+		    !first ? NULL
+		    : pass ? "DKIM_PASS"
+			   : "DKIM_INVALID",
+		    !first ? 0
+		    : pass ? -200
+			   : 500);
 	}
 	return CHECK_DONE;
 }

@@ -4,14 +4,21 @@
 
 #include "filters/judge.h"
 
-#define DKIM_SIGNATURES_MAX 10	/* of one message; more are not looked at */
+#define DKIM_SIGNATURES_MAX 10 /* of one message; more are not looked at */
 
-enum dkim_result { DKIM_IS_NONE, DKIM_IS_PASS, DKIM_IS_FAIL, DKIM_IS_POLICY, DKIM_IS_TEMPERROR, DKIM_IS_PERMERROR };
+enum dkim_result {
+	DKIM_IS_NONE,
+	DKIM_IS_PASS,
+	DKIM_IS_FAIL,
+	DKIM_IS_POLICY,
+	DKIM_IS_TEMPERROR,
+	DKIM_IS_PERMERROR
+};
 
-struct dkim_signature {		/* texts live in the judge's pool */
+struct dkim_signature { /* texts live in the judge's pool */
 	enum dkim_result result;
 	const char *domain, *selector, *algorithm;
-	const char *why;	/* "" for a pass */
+	const char *why; /* "" for a pass */
 };
 
 const char *dkim_result_name(enum dkim_result r);

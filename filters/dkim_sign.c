@@ -1,7 +1,7 @@
 /* dkim_sign - signs one message with one key, header and body relaxed
  *
- * From is signed once more than it is there, so that nobody can add a second one. Fields that hops write (Received and the
- * like) are not signed.
+ * From is signed once more than it is there, so that nobody can add a second one. Fields that hops
+ * write (Received and the like) are not signed.
  *
  * Errors: ERR_TEMPORARY with the library's reason. */
 #include "filters/dkim_sign.h"
@@ -16,9 +16,10 @@
 #define FIELD "DKIM-Signature: "
 
 /* What is signed when it is there (RFC 6376 5.4.1). */
-static const char *const signed_fields[] = { "from", "reply-to", "subject", "date", "to", "cc", "message-id", "in-reply-to",
-	"references", "mime-version", "content-type", "content-transfer-encoding", "sender", "resent-date", "resent-from",
-	"resent-to", "resent-cc", "list-id", "list-unsubscribe", "list-unsubscribe-post", NULL };
+static const char *const signed_fields[] = { "from", "reply-to", "subject", "date", "to", "cc",
+	"message-id", "in-reply-to", "references", "mime-version", "content-type",
+	"content-transfer-encoding", "sender", "resent-date", "resent-from", "resent-to",
+	"resent-cc", "list-id", "list-unsubscribe", "list-unsubscribe-post", NULL };
 static const char *const oversigned[] = { "from", NULL };
 
 static DKIM_LIB *
@@ -28,8 +29,10 @@ library(void)
 
 	if (lib != NULL || (lib = dkim_init(NULL, NULL)) == NULL)
 		return lib;
-	if (dkim_options(lib, DKIM_OP_SETOPT, DKIM_OPTS_SIGNHDRS, (void *)signed_fields, sizeof(u_char **)) != DKIM_STAT_OK ||
-	    dkim_options(lib, DKIM_OP_SETOPT, DKIM_OPTS_OVERSIGNHDRS, (void *)oversigned, sizeof(u_char **)) != DKIM_STAT_OK) {
+	if (dkim_options(lib, DKIM_OP_SETOPT, DKIM_OPTS_SIGNHDRS, (void *)signed_fields,
+		sizeof(u_char **)) != DKIM_STAT_OK ||
+	    dkim_options(lib, DKIM_OP_SETOPT, DKIM_OPTS_OVERSIGNHDRS, (void *)oversigned,
+		sizeof(u_char **)) != DKIM_STAT_OK) {
 		dkim_close(lib);
 		lib = NULL;
 	}
@@ -57,7 +60,8 @@ give_fields(DKIM *d, struct slice *rest)
 
 		if (!is_signed(f.name))
 			continue;
-		while (text.len > 0 && (text.at[text.len - 1] == '\n' || text.at[text.len - 1] == '\r'))
+		while (text.len > 0 &&
+		       (text.at[text.len - 1] == '\n' || text.at[text.len - 1] == '\r'))
 			text.len--;
 		status = dkim_header(d, (u_char *)text.at, text.len);
 		if (status != DKIM_STAT_OK)
@@ -83,8 +87,8 @@ run(DKIM *d, struct slice prefix, struct slice message)
 }
 
 int
-dkim_sign_message(const struct dkim_signer *key, struct slice prefix, struct slice message, int64_t now, struct buf *out,
-    struct err *err)
+dkim_sign_message(const struct dkim_signer *key, struct slice prefix, struct slice message,
+    int64_t now, struct buf *out, struct err *err)
 {
 	DKIM_LIB *lib = library();
 	uint64_t seconds = (uint64_t)(now / 1000000);
@@ -96,9 +100,11 @@ dkim_sign_message(const struct dkim_signer *key, struct slice prefix, struct sli
 
 	if (lib != NULL) {
 		dkim_options(lib, DKIM_OP_SETOPT, DKIM_OPTS_FIXEDTIME, &seconds, sizeof(seconds));
-		d = dkim_sign(lib, (const u_char *)"message", NULL, (dkim_sigkey_t)key->pem, (const u_char *)key->selector,
-		    (const u_char *)key->domain, DKIM_CANON_RELAXED, DKIM_CANON_RELAXED,
-		    key->algorithm == DKIM_ED25519 ? DKIM_SIGN_ED25519SHA256 : DKIM_SIGN_RSASHA256, -1, &status);
+		d = dkim_sign(lib, (const u_char *)"message", NULL, (dkim_sigkey_t)key->pem,
+		    (const u_char *)key->selector, (const u_char *)key->domain, DKIM_CANON_RELAXED,
+		    DKIM_CANON_RELAXED,
+		    key->algorithm == DKIM_ED25519 ? DKIM_SIGN_ED25519SHA256 : DKIM_SIGN_RSASHA256,
+		    -1, &status);
 	}
 	if (d != NULL)
 		status = run(d, prefix, message);
@@ -108,8 +114,8 @@ dkim_sign_message(const struct dkim_signer *key, struct slice prefix, struct sli
 		buf_printf(out, FIELD "%.*s\r\n", (int)len, (const char *)text);
 	why = d != NULL ? dkim_geterror(d) : NULL;
 	if (status != DKIM_STAT_OK || out->failed)
-		err_set(err, ERR_TEMPORARY, "signing for %s with %s failed: %s", key->domain, key->selector,
-		    why != NULL ? why : "no reason given");
+		err_set(err, ERR_TEMPORARY, "signing for %s with %s failed: %s", key->domain,
+		    key->selector, why != NULL ? why : "no reason given");
 	if (d != NULL)
 		dkim_free(d);
 	return status == DKIM_STAT_OK && !out->failed ? 0 : -1;
@@ -117,7 +123,8 @@ dkim_sign_message(const struct dkim_signer *key, struct slice prefix, struct sli
 
 /* -- whose is it? */
 
-/* The address of a mailbox in From: what stands in <>, else all of it; quoted strings and comments are passed over. */
+/* The address of a mailbox in From: what stands in <>, else all of it; quoted strings and comments
+ * are passed over. */
 static bool
 one_address(struct slice value, struct buf *out)
 {
@@ -143,7 +150,7 @@ one_address(struct slice value, struct buf *out)
 		} else if (c == '>') {
 			in_angle = false;
 		} else if (c == ',' || c == ';') {
-			return false;	/* several, or a group */
+			return false; /* several, or a group */
 		} else if (!isspace((unsigned char)c) && (in_angle || !had_angle)) {
 			buf_char(out, (char)tolower((unsigned char)c));
 		}

@@ -1,7 +1,7 @@
 /* dnsbl - is the client on a DNS block list? (RFC 5782)
  *
- * All lists are asked at once. An answer outside 127/8, or one of the 127.255.255.x codes with which lists refuse to answer, is no
- * listing. */
+ * All lists are asked at once. An answer outside 127/8, or one of the 127.255.255.x codes with
+ * which lists refuse to answer, is no listing. */
 #include <ctype.h>
 #include <stdio.h>
 
@@ -45,10 +45,11 @@ tell_list(struct judge *j, const struct conf_dnsbl *list, const struct answer *a
 	if (a->status == DNS_TEMPORARY)
 		judge_hit(j, "dnsbl", "temperror", NULL, 0, "%s did not answer", list->name);
 	else if (is_listing(a))
-		judge_hit(j, "dnsbl", "listed", rule_name(j, list->name), list->weight, "The client %s is listed by %s",
-		    j->facts.ip, list->name);
+		judge_hit(j, "dnsbl", "listed", rule_name(j, list->name), list->weight,
+		    "The client %s is listed by %s", j->facts.ip, list->name);
 	else
-		judge_hit(j, "dnsbl", "clean", NULL, 0, "The client is not listed by %s", list->name);
+		judge_hit(
+		    j, "dnsbl", "clean", NULL, 0, "The client is not listed by %s", list->name);
 }
 
 enum check_status
@@ -66,6 +67,7 @@ check_dnsbl(struct judge *j)
 	if (waits)
 		return CHECK_WAIT;
 	for (size_t i = 0; i < j->conf->spam.n_dnsbl; i++)
-		tell_list(j, &j->conf->spam.dnsbl[i], ask_list(j, &client, j->conf->spam.dnsbl[i].name));
+		tell_list(
+		    j, &j->conf->spam.dnsbl[i], ask_list(j, &client, j->conf->spam.dnsbl[i].name));
 	return CHECK_DONE;
 }

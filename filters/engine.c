@@ -1,10 +1,11 @@
 /* engine - libclamav behind a layer that takes nothing for clean but a clean scan
  *
- * The library says "clean" when its folder of signatures is empty, its temporary folder is full or gone, descriptors have run out,
- * or a limit was passed. So: no signatures is an error; space, inodes and descriptors are looked at before each scan; passed limits are
- * made visible and count as not scanned; whatever the library reports as an error counts as not scanned; results are not
- * cached; and the canary, whose signature is added to every database, must be found at the start, now and then, and after every
- * error. */
+ * The library says "clean" when its folder of signatures is empty, its temporary folder is full or
+ * gone, descriptors have run out, or a limit was passed. So: no signatures is an error; space,
+ * inodes and descriptors are looked at before each scan; passed limits are made visible and count
+ * as not scanned; whatever the library reports as an error counts as not scanned; results are not
+ * cached; and the canary, whose signature is added to every database, must be found at the start,
+ * now and then, and after every error. */
 #include "filters/engine.h"
 
 #include <clamav.h>
@@ -21,7 +22,7 @@
 #include "filters/canary.h"
 
 #define CANARY_FILE "canary.ndb"
-#define SPACE_LEAST (16 * 1024 * 1024)	/* bytes free besides what the message needs */
+#define SPACE_LEAST (16 * 1024 * 1024) /* bytes free besides what the message needs */
 #define INODES_LEAST 200
 #define DESCRIPTORS_LEAST 64
 #define RECURSION 12
@@ -35,7 +36,7 @@ struct engine {
 	bool complained;
 };
 
-static atomic_uint complaints;	/* errors the library reported so far */
+static atomic_uint complaints; /* errors the library reported so far */
 
 static void
 on_message(enum cl_msg severity, const char *full, const char *text, void *context)
@@ -86,7 +87,8 @@ set_limits(struct cl_engine *e, const struct engine_limits *limits, struct err *
 		int rc = cl_engine_set_num(e, rows[i].field, rows[i].value);
 
 		if (rc != CL_SUCCESS)
-			return err_set(err, ERR_PERMANENT, "libclamav refuses a limit: %s", cl_strerror(rc));
+			return err_set(
+			    err, ERR_PERMANENT, "libclamav refuses a limit: %s", cl_strerror(rc));
 	}
 	if (cl_engine_set_str(e, CL_ENGINE_TMPDIR, ".") != CL_SUCCESS)
 		return err_set(err, ERR_PERMANENT, "libclamav refuses the temporary folder");
@@ -120,7 +122,8 @@ load_signatures(struct engine *e, const char *dir, struct err *err)
 	int rc = cl_load(dir, e->engine, &e->signatures, CL_DB_STDOPT);
 
 	if (rc != CL_SUCCESS || e->signatures == 0)
-		return err_set(err, ERR_PERMANENT, "there are no usable virus signatures in antivirus.database: %s",
+		return err_set(err, ERR_PERMANENT,
+		    "there are no usable virus signatures in antivirus.database: %s",
 		    rc == CL_SUCCESS ? "it is empty" : cl_strerror(rc));
 	if (write_canary_file(err) == -1)
 		return -1;
@@ -129,7 +132,8 @@ load_signatures(struct engine *e, const char *dir, struct err *err)
 	if (rc == CL_SUCCESS)
 		rc = cl_engine_compile(e->engine);
 	if (rc != CL_SUCCESS)
-		return err_set(err, ERR_PERMANENT, "the virus signatures cannot be used: %s", cl_strerror(rc));
+		return err_set(
+		    err, ERR_PERMANENT, "the virus signatures cannot be used: %s", cl_strerror(rc));
 	return 0;
 }
 
@@ -150,8 +154,10 @@ engine_load(const char *dir, const struct engine_limits *limits, struct err *err
 		return NULL;
 	}
 	if (!engine_is_alive(e)) {
-		err_set(err, ERR_TEMPORARY, "the scanner does not find what it must find (see the lines before); is its temporary "
-					    "folder full?");
+		err_set(err, ERR_TEMPORARY,
+		    "the scanner does not find what it must find (see the lines before); is its "
+		    "temporary "
+		    "folder full?");
 		engine_free(&e);
 	}
 	return e;
@@ -195,7 +201,8 @@ no_room(size_t need)
 	if (lowest >= 0)
 		close(lowest);
 	if (lowest < 0 || getrlimit(RLIMIT_NOFILE, &files) == -1 ||
-	    (files.rlim_cur != RLIM_INFINITY && (rlim_t)lowest + DESCRIPTORS_LEAST > files.rlim_cur))
+	    (files.rlim_cur != RLIM_INFINITY &&
+		(rlim_t)lowest + DESCRIPTORS_LEAST > files.rlim_cur))
 		return "the scanner has no free descriptors";
 	if (statvfs(".", &fs) == -1)
 		return "the scanner's temporary folder is gone";
@@ -281,9 +288,11 @@ engine_is_alive(struct engine *e)
 
 	buf_init(&message, CANARY_MAX);
 	canary_message(&message);
-	found = engine_scan(e, buf_all(&message), text) == SCAN_INFECTED && strstr(text, CANARY_NAME) != NULL;
+	found = engine_scan(e, buf_all(&message), text) == SCAN_INFECTED &&
+		strstr(text, CANARY_NAME) != NULL;
 	if (!found)
-		log_error("the scanner did not find its canary: %s", text[0] != '\0' ? text : "called it clean");
+		log_error("the scanner did not find its canary: %s",
+		    text[0] != '\0' ? text : "called it clean");
 	buf_free(&message);
 	return found;
 }

@@ -10,14 +10,14 @@ struct engine;
 #define ENGINE_TEXT 256
 
 struct engine_limits {
-	uint64_t size;		/* bytes scanned of one message, unpacked */
-	int64_t timeout;	/* ms */
+	uint64_t size;   /* bytes scanned of one message, unpacked */
+	int64_t timeout; /* ms */
 };
 
 /* Once per process, before anything else. */
 int engine_init(struct err *err);
-/* Load all signatures of the folder `dir` and prove that the canary is found. Uses the working directory for temporary files.
- * May take minutes. NULL + err. */
+/* Load all signatures of the folder `dir` and prove that the canary is found. Uses the working
+ * directory for temporary files. May take minutes. NULL + err. */
 struct engine *engine_load(const char *dir, const struct engine_limits *limits, struct err *err);
 void engine_free(struct engine **e);
 unsigned engine_signatures(const struct engine *e);

@@ -1,12 +1,12 @@
 /* filter - the worker that judges messages; many at once, none of them blocking
  *
- * A job is one message on its way: a judge (judge.h), the DNS questions it waits for, and its scan. Whenever something comes in,
- * the checks that wait are run again; when all are done, the ruling is sent. A job lives at most 20 s on DNS's account and
- * a bounded time on the scanner's; what did not come by then counts as DNS trouble, or as a failed scan (which
- * never lets the message through).
+ * A job is one message on its way: a judge (judge.h), the DNS questions it waits for, and its scan.
+ * Whenever something comes in, the checks that wait are run again; when all are done, the ruling is
+ * sent. A job lives at most 20 s on DNS's account and a bounded time on the scanner's; what did not
+ * come by then counts as DNS trouble, or as a failed scan (which never lets the message through).
  *
- * Errors: no room for one more job, or no memory: the verdict is "defer". The worker keeps nothing between messages but
- * score.db, opened for reading. */
+ * Errors: no room for one more job, or no memory: the verdict is "defer". The worker keeps nothing
+ * between messages but score.db, opened for reading. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,11 +26,12 @@
 
 #define JOBS_MAX 64
 #define DNS_SECONDS 20
-#define SCAN_QUEUE 4		/* messages that may stand before ours at a scanner, for the time it may take */
+#define SCAN_QUEUE                                                                                 \
+	4 /* messages that may stand before ours at a scanner, for the time it may take */
 #define ANSWER_MAX (FRAME_MAX - 4096)
 
 struct job;
-struct asked {			/* a DNS question under way */
+struct asked { /* a DNS question under way */
 	struct job *job;
 	size_t question;
 	struct dns_query *query;
@@ -39,13 +40,13 @@ struct asked {			/* a DNS question under way */
 struct job {
 	struct judge *judge;
 	struct body body;
-	struct pool *pool;	/* texts of the facts */
+	struct pool *pool; /* texts of the facts */
 	struct facts facts;
 	struct reply_to to;
-	bool admin;		/* filter.test */
+	bool admin; /* filter.test */
 	struct asked asked[JUDGE_QUESTIONS_MAX];
-	uint64_t scan;		/* token of the request */
-	int fd;			/* of the body, or -1 */
+	uint64_t scan; /* token of the request */
+	int fd;        /* of the body, or -1 */
 	struct event *timer;
 	struct job *next, **prev;
 };
@@ -120,15 +121,17 @@ answer_test(const struct job *job, const struct ruling *r)
 {
 	const struct judge *j = job->judge;
 	char score[32], required[32];
-	struct admin_word verdict[] = { { "verdict", verdict_name(r->verdict) }, { "reply", r->reply }, { "why", r->why },
-		{ "score", score }, { "required", required }, { "authentication_results", r->authentication_results } };
+	struct admin_word verdict[] = { { "verdict", verdict_name(r->verdict) },
+		{ "reply", r->reply }, { "why", r->why }, { "score", score },
+		{ "required", required }, { "authentication_results", r->authentication_results } };
 
 	snprintf(score, sizeof(score), "%lld", (long long)r->score);
 	snprintf(required, sizeof(required), "%lld", (long long)r->required);
 	admin_reply_row(job->to, verdict, COUNT(verdict));
 	for (size_t i = 0; i < j->n_hits; i++) {
 		const struct hit *h = &j->hits[i];
-		struct admin_word row[] = { { "check", h->check }, { "result", h->result }, { "score", score }, { "text", h->text } };
+		struct admin_word row[] = { { "check", h->check }, { "result", h->result },
+			{ "score", score }, { "text", h->text } };
 
 		snprintf(score, sizeof(score), "%lld", (long long)h->score);
 		admin_reply_row(job->to, row, COUNT(row));
@@ -141,9 +144,15 @@ tell_trace(const struct job *job, const struct ruling *r)
 {
 	const struct facts *f = &job->facts;
 	const struct mime_field *id;
-	const char *text = pool_printf(job->judge->pool, "%s, %s", verdict_name(r->verdict), r->why);
-	struct event_note note = { .qid = f->qid, .event = EVENT_FILTERED, .text = text, .from = f->from, .to = f->rcpt,
-		.ip = f->ip, .user = f->user };
+	const char *text =
+	    pool_printf(job->judge->pool, "%s, %s", verdict_name(r->verdict), r->why);
+	struct event_note note = { .qid = f->qid,
+		.event = EVENT_FILTERED,
+		.text = text,
+		.from = f->from,
+		.to = f->rcpt,
+		.ip = f->ip,
+		.user = f->user };
 
 	if (judge_field(job->judge, "Message-ID", &id) > 0)
 		note.msgid = judge_clean(job->judge, slice_trim(id->value), 255);
@@ -379,7 +388,8 @@ on_check(struct frame *f)
 	body = wire_bytes(&f->in);
 	if (!job_start(job, body, frame_take_fd(f))) {
 		job_free(job);
-		defer(to, "451 4.7.1 The message cannot be read by the filter; please try again later");
+		defer(to,
+		    "451 4.7.1 The message cannot be read by the filter; please try again later");
 	}
 }
 
@@ -388,7 +398,8 @@ on_check(struct frame *f)
 static const char *
 word(struct job *job, const struct admin_request *rq, const char *key, const char *none)
 {
-	const char *value = admin_get(rq, key), *copy = pool_text(job->pool, slice_of(value == NULL ? none : value));
+	const char *value = admin_get(rq, key),
+		   *copy = pool_text(job->pool, slice_of(value == NULL ? none : value));
 
 	return copy == NULL ? "" : copy;
 }
@@ -410,8 +421,12 @@ start_test(struct frame *f, const struct admin_request *rq, struct err *err)
 	if (job == NULL)
 		return err_set(err, ERR_TEMPORARY, "the filter is busy; try again");
 	job->admin = true;
-	job->facts = (struct facts){ .kind = LISTEN_MX, .ip = word(job, rq, "ip", "127.0.0.1"), .helo = word(job, rq, "helo", ""),
-		.from = word(job, rq, "from", ""), .user = "", .rcpt = word(job, rq, "to", ""),
+	job->facts = (struct facts){ .kind = LISTEN_MX,
+		.ip = word(job, rq, "ip", "127.0.0.1"),
+		.helo = word(job, rq, "helo", ""),
+		.from = word(job, rq, "from", ""),
+		.user = "",
+		.rcpt = word(job, rq, "to", ""),
 		.now = now == 0 ? clock_now() : (int64_t)now };
 	if (job_start(job, (struct slice){ 0 }, frame_take_fd(f)))
 		return 0;

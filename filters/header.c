@@ -70,8 +70,8 @@ msgid_malformed(const void *what)
 
 	if (v.len == 0)
 		return false;
-	return v.len < 5 || v.at[0] != '<' || v.at[v.len - 1] != '>' || at < 2 || (size_t)at + 2 >= v.len ||
-	       slice_find(v, ' ') != -1;
+	return v.len < 5 || v.at[0] != '<' || v.at[v.len - 1] != '>' || at < 2 ||
+	       (size_t)at + 2 >= v.len || slice_find(v, ' ') != -1;
 }
 
 /* -- From, To */
@@ -107,7 +107,7 @@ from_malformed(const void *what)
 	struct slice v = value_of(what, "From"), a = address_in(v);
 	ptrdiff_t at = slice_find_last(a, '@');
 
-	if (v.len == 0 || slice_find(v, ':') != -1)	/* a group has no address of its own */
+	if (v.len == 0 || slice_find(v, ':') != -1) /* a group has no address of its own */
 		return false;
 	return at < 1 || (size_t)at + 1 >= a.len || slice_find(a, ' ') != -1;
 }
@@ -123,7 +123,8 @@ from_name_address(const void *what)
 		return false;
 	name = slice_first(v, (size_t)open);
 	for (ptrdiff_t i = 1; i + 1 < open; i++)
-		if (name.at[i] == '@' && isalnum((unsigned char)name.at[i - 1]) && isalnum((unsigned char)name.at[i + 1]) &&
+		if (name.at[i] == '@' && isalnum((unsigned char)name.at[i - 1]) &&
+		    isalnum((unsigned char)name.at[i + 1]) &&
 		    !slice_starts_nocase(slice_skip(name, (size_t)i + 1), domain))
 			return true;
 	return false;
@@ -174,8 +175,8 @@ subject_exclaims(const void *what)
 static bool
 header_repeated(const void *what)
 {
-	static const char *const once[] = { "Date", "Message-ID", "Subject", "To", "Cc", "Sender", "Reply-To", "MIME-Version",
-		"Content-Type" };
+	static const char *const once[] = { "Date", "Message-ID", "Subject", "To", "Cc", "Sender",
+		"Reply-To", "MIME-Version", "Content-Type" };
 
 	for (size_t i = 0; i < COUNT(once); i++)
 		if (judge_field(what, once[i], NULL) > 1)
@@ -210,14 +211,17 @@ static const struct rule rules[] = {
 	{ "FROM_MISSING", 2500, from_missing, "The From field is missing" },
 	{ "FROM_SEVERAL", 2500, from_several, "There are several From fields" },
 	{ "FROM_MALFORMED", 1500, from_malformed, "The From field holds no address" },
-	{ "FROM_NAME_ADDRESS", 1500, from_name_address, "The sender's name pretends to be another address" },
+	{ "FROM_NAME_ADDRESS", 1500, from_name_address,
+	    "The sender's name pretends to be another address" },
 	{ "TO_MISSING", 500, to_missing, "There is neither To nor Cc" },
 	{ "SUBJECT_MISSING", 500, subject_missing, "The subject is missing" },
 	{ "SUBJECT_SHOUTS", 1000, subject_shouts, "The subject is all in capitals" },
 	{ "SUBJECT_EXCLAIMS", 700, subject_exclaims, "The subject has many ! or $" },
-	{ "HEADER_REPEATED", 1000, header_repeated, "A field that may be there once is there twice" },
+	{ "HEADER_REPEATED", 1000, header_repeated,
+	    "A field that may be there once is there twice" },
 	{ "HEADER_BROKEN", 1000, header_broken, "The header holds lines that are no fields" },
-	{ "RECEIVED_NONE", 100, received_none, "No server stands between the sender's program and us" },
+	{ "RECEIVED_NONE", 100, received_none,
+	    "No server stands between the sender's program and us" },
 };
 
 enum check_status
@@ -225,6 +229,7 @@ check_header(struct judge *j)
 {
 	for (size_t i = 0; i < COUNT(rules); i++)
 		if (rules[i].hit(j))
-			judge_hit(j, rules[i].name, "hit", rules[i].name, rules[i].score, "%s", rules[i].text);
+			judge_hit(j, rules[i].name, "hit", rules[i].name, rules[i].score, "%s",
+			    rules[i].text);
 	return CHECK_DONE;
 }

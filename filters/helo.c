@@ -42,7 +42,8 @@ helo_localhost(const void *what)
 	const struct judge *j = what;
 	struct slice helo = slice_of(j->facts.helo);
 
-	return slice_eq_nocase(helo, SLICE("localhost")) || slice_starts_nocase(helo, SLICE("localhost."));
+	return slice_eq_nocase(helo, SLICE("localhost")) ||
+	       slice_starts_nocase(helo, SLICE("localhost."));
 }
 
 /* An address literal that is not the client's address. */
@@ -59,8 +60,8 @@ helo_other_address(const void *what)
 	text = slice_first(slice_skip(text, 1), text.len - 2);
 	if (slice_starts_nocase(text, SLICE("IPv6:")))
 		text = slice_skip(text, 5);
-	return slice_copy(text, inner, sizeof(inner)) && ip_parse(inner, &said) && ip_parse(j->facts.ip, &is) &&
-	       memcmp(&said, &is, sizeof(is)) != 0;
+	return slice_copy(text, inner, sizeof(inner)) && ip_parse(inner, &said) &&
+	       ip_parse(j->facts.ip, &is) && memcmp(&said, &is, sizeof(is)) != 0;
 }
 
 static bool
@@ -93,13 +94,17 @@ helo_bad_chars(const void *what)
 
 static const struct rule rules[] = {
 	{ "HELO_MISSING", 1500, helo_missing, "The client did not say HELO" },
-	{ "HELO_BARE_ADDRESS", 1500, helo_bare_address, "The HELO name is an address without brackets" },
+	{ "HELO_BARE_ADDRESS", 1500, helo_bare_address,
+	    "The HELO name is an address without brackets" },
 	{ "HELO_NO_DOT", 1000, helo_no_dot, "The HELO name has no domain" },
-	{ "HELO_LOCALHOST", 1500, helo_localhost, "The client from outside calls itself localhost" },
+	{ "HELO_LOCALHOST", 1500, helo_localhost,
+	    "The client from outside calls itself localhost" },
 	{ "HELO_OTHER_ADDRESS", 1000, helo_other_address, "The HELO address is not the client's" },
 	{ "HELO_OURS", 3000, helo_ours, "The client calls itself by our own name" },
-	{ "HELO_RECIPIENT", 1500, helo_recipient, "The client calls itself by the recipient's domain" },
-	{ "HELO_BAD_CHARS", 1000, helo_bad_chars, "The HELO name has characters that no host name has" },
+	{ "HELO_RECIPIENT", 1500, helo_recipient,
+	    "The client calls itself by the recipient's domain" },
+	{ "HELO_BAD_CHARS", 1000, helo_bad_chars,
+	    "The HELO name has characters that no host name has" },
 };
 
 enum check_status
@@ -111,6 +116,7 @@ check_helo(struct judge *j)
 		return CHECK_DONE;
 	for (size_t i = 0; i < COUNT(rules); i++)
 		if (rules[i].hit(j))
-			judge_hit(j, rules[i].name, "hit", rules[i].name, rules[i].score, "%s", rules[i].text);
+			judge_hit(j, rules[i].name, "hit", rules[i].name, rules[i].score, "%s",
+			    rules[i].text);
 	return CHECK_DONE;
 }

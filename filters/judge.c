@@ -1,9 +1,11 @@
 /* judge - the facts, the answers and the findings of one message
  *
- * Everything lives in one pool. DNS questions are kept as a short list (at most 50), searched in order.
+ * Everything lives in one pool. DNS questions are kept as a short list (at most 50), searched in
+ * order.
  *
- * Errors: when the pool is empty texts become "" and questions DNS_TEMPORARY, so that a message can only look worse for lack of
- * memory where checks say so, never cleaner: antivirus.c demands its own answer. */
+ * Errors: when the pool is empty texts become "" and questions DNS_TEMPORARY, so that a message can
+ * only look worse for lack of memory where checks say so, never cleaner: antivirus.c demands its
+ * own answer. */
 #include "filters/judge.h"
 
 #include <arpa/inet.h>
@@ -25,7 +27,8 @@ read_header(struct judge *j)
 	size_t room = 0;
 
 	while (rest.len > 0 && mime_field_next(&rest, &f)) {
-		if (j->n_fields == MIME_FIELDS_MAX || rest.at - j->facts.message.at > MIME_HEADER_MAX) {
+		if (j->n_fields == MIME_FIELDS_MAX ||
+		    rest.at - j->facts.message.at > MIME_HEADER_MAX) {
 			j->header_cut = true;
 			break;
 		}
@@ -63,7 +66,8 @@ judge_new(const struct facts *facts, const struct conf *conf, struct score *lear
 		free(j);
 		return NULL;
 	}
-	j->outside = (facts->kind == LISTEN_MX || facts->kind == LISTEN_LMTP) && facts->user[0] == '\0' &&
+	j->outside = (facts->kind == LISTEN_MX || facts->kind == LISTEN_LMTP) &&
+		     facts->user[0] == '\0' &&
 		     !conf_networks_hold(&conf->trusted_networks, facts->ip);
 	j->spam_asked = j->outside && conf->spam.enabled;
 	read_header(j);
@@ -135,7 +139,8 @@ judge_dns(struct judge *j, const char *name, unsigned type)
 }
 
 void
-judge_answer(struct judge *j, size_t question, enum dns_status status, const struct slice *rdata, size_t n)
+judge_answer(
+    struct judge *j, size_t question, enum dns_status status, const struct slice *rdata, size_t n)
 {
 	struct question *q = &j->questions[question];
 
@@ -179,7 +184,8 @@ judge_give_up_dns(struct judge *j)
 }
 
 void
-judge_hit(struct judge *j, const char *check, const char *result, const char *rule, int64_t score, const char *text, ...)
+judge_hit(struct judge *j, const char *check, const char *result, const char *rule, int64_t score,
+    const char *text, ...)
 {
 	char line[400];
 	va_list args;
@@ -189,8 +195,8 @@ judge_hit(struct judge *j, const char *check, const char *result, const char *ru
 	va_start(args, text);
 	vsnprintf(line, sizeof(line), text, args);
 	va_end(args);
-	j->hits[j->n_hits] =
-	    (struct hit){ check, result, rule, score, judge_clean(j, slice_of(line), sizeof(line)), j->row, (unsigned)j->n_hits };
+	j->hits[j->n_hits] = (struct hit){ check, result, rule, score,
+		judge_clean(j, slice_of(line), sizeof(line)), j->row, (unsigned)j->n_hits };
 	j->n_hits++;
 }
 
@@ -242,7 +248,8 @@ judge_quote(struct judge *j, const char *value)
 	for (size_t i = 0; i < n; i++) {
 		if (clean[i] == '@')
 			at++;
-		else if (!isalnum((unsigned char)clean[i]) && strchr("!#$&*+-._^`{|}~'", clean[i]) == NULL)
+		else if (!isalnum((unsigned char)clean[i]) &&
+			 strchr("!#$&*+-._^`{|}~'", clean[i]) == NULL)
 			plain = false;
 	}
 	if (plain && at <= 1)
@@ -361,8 +368,8 @@ ip_is_private(const struct ip *ip)
 		uint8_t at[2];
 		unsigned bits;
 	} nets[] = { { false, { 10 }, 8 }, { false, { 172, 16 }, 12 }, { false, { 192, 168 }, 16 },
-		{ false, { 169, 254 }, 16 }, { false, { 100, 64 }, 10 }, { false, { 0 }, 8 }, { true, { 0xfc }, 7 },
-		{ true, { 0xfe, 0x80 }, 10 } };
+		{ false, { 169, 254 }, 16 }, { false, { 100, 64 }, 10 }, { false, { 0 }, 8 },
+		{ true, { 0xfc }, 7 }, { true, { 0xfe, 0x80 }, 10 } };
 
 	for (size_t i = 0; i < COUNT(nets); i++)
 		if (nets[i].v6 == ip->v6 && ip_in(ip, nets[i].at, nets[i].bits))
@@ -376,12 +383,13 @@ ip_reverse(const struct ip *ip, char out[static 80])
 	size_t n = 0;
 
 	if (!ip->v6) {
-		snprintf(out, 80, "%u.%u.%u.%u", ip->bytes[3], ip->bytes[2], ip->bytes[1], ip->bytes[0]);
+		snprintf(
+		    out, 80, "%u.%u.%u.%u", ip->bytes[3], ip->bytes[2], ip->bytes[1], ip->bytes[0]);
 		return;
 	}
 	for (int i = 15; i >= 0; i--)
-		n += (size_t)snprintf(out + n, 80 - n, "%s%x.%x", n > 0 ? "." : "", ip->bytes[i] & 15u,
-		    ip->bytes[i] >> 4);
+		n += (size_t)snprintf(out + n, 80 - n, "%s%x.%x", n > 0 ? "." : "",
+		    ip->bytes[i] & 15u, ip->bytes[i] >> 4);
 }
 
 bool

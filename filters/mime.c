@@ -1,7 +1,9 @@
-/* mime - reads a message: header fields, then line by line, a stack of boundaries telling where parts begin
+/* mime - reads a message: header fields, then line by line, a stack of boundaries telling where
+ * parts begin
  *
- * A part's header may be broken off by a boundary line; a boundary of an outer part closes all inner ones. message/rfc822 is
- * read as a part of its own. What lies deeper than the ceilings is passed over and told as `cut`. */
+ * A part's header may be broken off by a boundary line; a boundary of an outer part closes all
+ * inner ones. message/rfc822 is read as a part of its own. What lies deeper than the ceilings is
+ * passed over and told as `cut`. */
 #include "filters/mime.h"
 
 #include <ctype.h>
@@ -83,7 +85,8 @@ mime_unfold(struct slice value, struct buf *out)
 static int
 base64_value(char c)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char digits[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	const char *at = c == '\0' ? NULL : strchr(digits, c);
 
 	return at == NULL ? -1 : (int)(at - digits);
@@ -153,8 +156,8 @@ encoded_word(struct slice in, struct buf *out)
 	charset = slice_cut(&rest, '?');
 	how = slice_cut(&rest, '?');
 	text = slice_cut(&rest, '?');
-	if (charset.len == 0 || charset.len > 60 || how.len != 1 || rest.at == NULL || rest.len == 0 ||
-	    rest.at[0] != '=')
+	if (charset.len == 0 || charset.len > 60 || how.len != 1 || rest.at == NULL ||
+	    rest.len == 0 || rest.at[0] != '=')
 		return 0;
 	if ((how.at[0] | 32) == 'b')
 		base64_more(&(struct base64){ 0 }, text, out);
@@ -265,7 +268,7 @@ struct walk {
 	const struct mime_sink *sink;
 	struct mime_facts *facts;
 	struct mime_part part;
-	char open[MIME_DEPTH_MAX][80];	/* boundaries, the outermost first */
+	char open[MIME_DEPTH_MAX][80]; /* boundaries, the outermost first */
 	unsigned n_open;
 	enum where where;
 	struct base64 base64;
@@ -333,7 +336,8 @@ part_field(struct mime_part *p, const struct mime_field *f)
 	}
 }
 
-/* What the part's body is, now that its header is read. True when another header follows (message/rfc822). */
+/* What the part's body is, now that its header is read. True when another header follows
+ * (message/rfc822). */
 static bool
 part_begins(struct walk *w)
 {

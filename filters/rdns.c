@@ -1,4 +1,5 @@
-/* rdns - what DNS says about the client itself: its name, whether the name leads back to it, and whether its HELO name exists
+/* rdns - what DNS says about the client itself: its name, whether the name leads back to it, and
+ * whether its HELO name exists
  *
  * Nothing is said when DNS did not answer, or about clients on private networks. */
 #include <ctype.h>
@@ -9,7 +10,8 @@
 
 #define NAMES_MAX 5
 
-/* Does one of the client's names have the client's address? name gets that one, or the first. NULL answer: wait. */
+/* Does one of the client's names have the client's address? name gets that one, or the first. NULL
+ * answer: wait. */
 enum rdns { RDNS_WAIT, RDNS_UNKNOWN, RDNS_NONE, RDNS_MISMATCH, RDNS_CONFIRMED };
 
 static enum rdns
@@ -35,7 +37,10 @@ confirm(struct judge *j, const struct ip *client, const struct answer *ptr, char
 				return RDNS_CONFIRMED;
 			}
 	}
-	return waits ? RDNS_WAIT : unknown ? RDNS_UNKNOWN : name[0] == '\0' ? RDNS_NONE : RDNS_MISMATCH;
+	return waits             ? RDNS_WAIT
+	       : unknown         ? RDNS_UNKNOWN
+	       : name[0] == '\0' ? RDNS_NONE
+				 : RDNS_MISMATCH;
 }
 
 static enum rdns
@@ -101,21 +106,24 @@ tell_rdns(struct judge *j, enum rdns is, const char *name, const struct ip *clie
 {
 	switch (is) {
 	case RDNS_NONE:
-		judge_hit(j, "rdns", "none", "RDNS_NONE", 1300, "The client %s has no name in DNS", j->facts.ip);
+		judge_hit(j, "rdns", "none", "RDNS_NONE", 1300, "The client %s has no name in DNS",
+		    j->facts.ip);
 		break;
 	case RDNS_MISMATCH:
-		judge_hit(j, "rdns", "fail", "RDNS_MISMATCH", 800, "The client's name %s does not lead back to %s", name,
-		    j->facts.ip);
+		judge_hit(j, "rdns", "fail", "RDNS_MISMATCH", 800,
+		    "The client's name %s does not lead back to %s", name, j->facts.ip);
 		break;
 	case RDNS_CONFIRMED:
 		if (is_generic(name, client))
-			judge_hit(j, "rdns", "generic", "RDNS_GENERIC", 800, "The client's name %s is one of a dial-up range", name);
+			judge_hit(j, "rdns", "generic", "RDNS_GENERIC", 800,
+			    "The client's name %s is one of a dial-up range", name);
 		else
 			judge_hit(j, "rdns", "pass", NULL, 0, "The client's name is %s", name);
 		break;
 	case RDNS_UNKNOWN:
 	case RDNS_WAIT:
-		judge_hit(j, "rdns", "temperror", NULL, 0, "DNS did not answer for the client's name");
+		judge_hit(
+		    j, "rdns", "temperror", NULL, 0, "DNS did not answer for the client's name");
 	}
 }
 
@@ -135,6 +143,7 @@ check_rdns(struct judge *j)
 		return CHECK_WAIT;
 	tell_rdns(j, is, name, &client);
 	if (helo == 0)
-		judge_hit(j, "HELO_UNKNOWN", "hit", "HELO_UNKNOWN", 800, "The HELO name %s has no address in DNS", j->facts.helo);
+		judge_hit(j, "HELO_UNKNOWN", "hit", "HELO_UNKNOWN", 800,
+		    "The HELO name %s has no address in DNS", j->facts.helo);
 	return CHECK_DONE;
 }

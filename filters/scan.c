@@ -1,11 +1,14 @@
 /* scan - the worker that looks for viruses; one message at a time, in a thread of its own
  *
- * The engine is loaded before the worker says it is ready. If it cannot be loaded, the worker answers "not scanned" with
- * the reason, and tries again every minute: the server runs, and mail is put off. When the folder of signatures changes, a second thread loads them
- * anew while scanning goes on, and the engines are swapped between two messages. A scan that takes too long, and an engine
- * that no longer finds its canary, end the process: the supervisor starts it again, and the message is tried later.
+ * The engine is loaded before the worker says it is ready. If it cannot be loaded, the worker
+ * answers "not scanned" with the reason, and tries again every minute: the server runs, and mail is
+ * put off. When the folder of signatures changes, a second thread loads them anew while scanning
+ * goes on, and the engines are swapped between two messages. A scan that takes too long, and an
+ * engine that no longer finds its canary, end the process: the supervisor starts it again, and the
+ * message is tried later.
  *
- * Each worker has its own folder below the working directory; what a killed one left there is removed at its next start. */
+ * Each worker has its own folder below the working directory; what a killed one left there is
+ * removed at its next start. */
 #include <errno.h>
 #include <ftw.h>
 #include <stdatomic.h>
@@ -25,27 +28,27 @@
 #include "filters/engine.h"
 
 #define JOBS_MAX 64
-#define LOOK_SECONDS 60		/* canary, and changes of the signatures */
-#define GRACE_MS 5000		/* past antivirus.timeout, which the library is told */
+#define LOOK_SECONDS 60 /* canary, and changes of the signatures */
+#define GRACE_MS 5000   /* past antivirus.timeout, which the library is told */
 
 struct scan_job {
 	struct job job;
 	struct reply_to to;
-	struct pool *pool;	/* the body when it came in the frame */
+	struct pool *pool; /* the body when it came in the frame */
 	struct body body;
 	int fd;
 	enum scan_status status;
 	char text[ENGINE_TEXT];
-	bool dead;		/* the canary was not found */
+	bool dead; /* the canary was not found */
 };
 
-static struct engine *engine;		/* used by the scanning thread; swapped by a job of its own */
+static struct engine *engine; /* used by the scanning thread; swapped by a job of its own */
 static struct workers *scanner, *loader;
-static _Atomic int64_t scanning_since;	/* us of clock_mono, 0: idle */
+static _Atomic int64_t scanning_since; /* us of clock_mono, 0: idle */
 static struct event *look_timer, *watch_timer;
 static char database[4096];
-static bool granted;			/* the sandbox lets us read there */
-static char out_of_order[200];		/* why there is no engine; "" when there is one */
+static bool granted;           /* the sandbox lets us read there */
+static char out_of_order[200]; /* why there is no engine; "" when there is one */
 static unsigned n_jobs;
 
 static struct {

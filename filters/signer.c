@@ -1,9 +1,11 @@
 /* signer - holds the DKIM private keys and signs our own users' mail
  *
- * Keys come as descriptors named "DOMAIN SELECTOR" from the supervisor and stay in memory. A message is signed when its From has
- * one address whose domain has keys here, with every one of them, and only for a session whose ticket `auth` confirms.
+ * Keys come as descriptors named "DOMAIN SELECTOR" from the supervisor and stay in memory. A
+ * message is signed when its From has one address whose domain has keys here, with every one of
+ * them, and only for a session whose ticket `auth` confirms.
  *
- * Errors: "try later" when auth does not answer, memory is gone or the library fails; 0 when there is no key to sign with. */
+ * Errors: "try later" when auth does not answer, memory is gone or the library fails; 0 when there
+ * is no key to sign with. */
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,9 +22,9 @@
 #define KEYS_MAX 512
 #define PEM_MAX (16 * 1024)
 #define JOBS_MAX 64
-#define PER_DOMAIN_MAX 4		/* signatures on one message */
+#define PER_DOMAIN_MAX 4 /* signatures on one message */
 #define FIELDS_MAX (8 * 1024)
-#define CHECK_SECONDS 10		/* that auth may take to confirm a ticket */
+#define CHECK_SECONDS 10 /* that auth may take to confirm a ticket */
 
 enum { SIGN_NO_KEY, SIGN_DONE, SIGN_LATER };
 
@@ -119,7 +121,8 @@ keys_read(struct keys *all)
 		if (k != NULL)
 			all->at[all->n++] = k;
 		else
-			log_error("the DKIM key %s is not used: %s", name, err.kind == ERR_NONE ? "there are too many" : err.text);
+			log_error("the DKIM key %s is not used: %s", name,
+			    err.kind == ERR_NONE ? "there are too many" : err.text);
 	}
 }
 
@@ -141,7 +144,7 @@ struct job {
 	struct body body;
 	int fd;
 	char domain[256];
-	uint64_t ticket;		/* token of the request to auth */
+	uint64_t ticket; /* token of the request to auth */
 	struct event *timer;
 };
 static unsigned n_jobs;
@@ -194,7 +197,8 @@ job_sign(struct job *job)
 
 		if (strcmp(k->domain, job->domain) != 0)
 			continue;
-		if (dkim_sign_message(&with, job->prefix, job->body.bytes, clock_now(), &out, &err) == -1) {
+		if (dkim_sign_message(
+			&with, job->prefix, job->body.bytes, clock_now(), &out, &err) == -1) {
 			log_error("%s", err.text);
 			job_end(job, SIGN_LATER, (struct slice){ 0 }, err.text);
 			buf_free(&out);
@@ -239,7 +243,8 @@ job_fill(struct job *job, struct slice prefix, struct slice body, int fd)
 	job->prefix = pool_slice(job->pool, prefix);
 	if (fd < 0)
 		body = pool_slice(job->pool, body);
-	return job->prefix.at != NULL && (fd >= 0 || body.at != NULL) && body_open(&job->body, body, fd) == 0;
+	return job->prefix.at != NULL && (fd >= 0 || body.at != NULL) &&
+	       body_open(&job->body, body, fd) == 0;
 }
 
 static bool
@@ -281,7 +286,8 @@ on_sign(struct frame *f)
 	job->to = to;
 	if (!job_fill(job, prefix, body, frame_take_fd(f)))
 		job_end(job, SIGN_LATER, (struct slice){ 0 }, "the message cannot be read");
-	else if (!dkim_sign_domain(job->prefix, job->body.bytes, job->domain) || !have_key(job->domain))
+	else if (!dkim_sign_domain(job->prefix, job->body.bytes, job->domain) ||
+		 !have_key(job->domain))
 		job_end(job, SIGN_NO_KEY, (struct slice){ 0 }, "the domain in From has no key");
 	else if (!ask_auth(job, ticket))
 		job_end(job, SIGN_LATER, (struct slice){ 0 }, "auth is not there");
@@ -301,8 +307,8 @@ dkim_list(void *owner, const struct admin_request *rq, struct admin_out *out, st
 		const struct key *k = keys.at[i];
 
 		snprintf(name, sizeof(name), "%s._domainkey.%s", k->selector, k->domain);
-		admin_row(out, "domain", k->domain, "selector", k->selector, "algorithm", dkim_algorithm_name(k->algorithm), "name",
-		    name, "record", k->record, NULL);
+		admin_row(out, "domain", k->domain, "selector", k->selector, "algorithm",
+		    dkim_algorithm_name(k->algorithm), "name", name, "record", k->record, NULL);
 	}
 	return 0;
 }
@@ -336,7 +342,8 @@ warm_up(void)
 
 		buf_reset(&out);
 		seen |= k->algorithm == DKIM_RSA ? 1 : 2;
-		if (dkim_sign_message(&with, (struct slice){ 0 }, slice_of(text), clock_now(), &out, &err) == -1)
+		if (dkim_sign_message(
+			&with, (struct slice){ 0 }, slice_of(text), clock_now(), &out, &err) == -1)
 			log_error("%s", err.text);
 	}
 	buf_free(&out);

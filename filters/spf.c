@@ -1,12 +1,14 @@
 /* spf - evaluates SPF with libspf2 behind a strict layer of our own
  *
- * libspf2 asks for names through our function `lookup`. A name that is not known yet is noted and the whole run thrown away,
- * to be repeated when the answer is there; so nothing blocks. Our function translates each record first (spf_record.h),
- * does the address terms itself, and counts: at most 10 terms that look up, at most 2 of them without any answer, over the whole
- * tree. The first thing that decides the result outside libspf2 (waiting, an error) is kept, and every look-up behind it
- * answers "try again", which ends libspf2's run soon.
+ * libspf2 asks for names through our function `lookup`. A name that is not known yet is noted and
+ * the whole run thrown away, to be repeated when the answer is there; so nothing blocks. Our
+ * function translates each record first (spf_record.h), does the address terms itself, and counts:
+ * at most 10 terms that look up, at most 2 of them without any answer, over the whole tree. The
+ * first thing that decides the result outside libspf2 (waiting, an error) is kept, and every
+ * look-up behind it answers "try again", which ends libspf2's run soon.
  *
- * Never hands libspf2 a NULL answer or an empty request: it would abort the process. Explanations (exp=) are not shown. */
+ * Never hands libspf2 a NULL answer or an empty request: it would abort the process. Explanations
+ * (exp=) are not shown. */
 #include <sys/types.h>
 
 #include <netinet/in.h>
@@ -21,9 +23,9 @@
 #include "filters/check.h"
 #include "filters/spf_record.h"
 
-#define TERMS_MAX 10		/* RFC 7208 4.6.4 */
+#define TERMS_MAX 10 /* RFC 7208 4.6.4 */
 #define VOID_MAX 2
-#define NAMES_MAX 10		/* MX or PTR names */
+#define NAMES_MAX 10 /* MX or PTR names */
 #define RECORD_MAX 8192
 
 enum outcome { GOING_ON, WAITING, NO_RECORD, TEMPORARY, PERMANENT };
@@ -39,7 +41,7 @@ struct run {
 	const char *why;
 };
 
-static struct run *running;	/* libspf2 calls back while spf_evaluate runs, nowhere else */
+static struct run *running; /* libspf2 calls back while spf_evaluate runs, nowhere else */
 
 static void
 ends(struct run *r, enum outcome outcome, const char *why)
@@ -95,7 +97,8 @@ address_matches(const struct run *r, const struct answer *a, const struct spf_te
 	size_t len = r->client.v6 ? 16 : 4;
 
 	for (size_t i = 0; i < a->n; i++)
-		if (a->rdata[i].len == len && ip_in(&r->client, (const uint8_t *)a->rdata[i].at, r->client.v6 ? t->bits6 : t->bits4))
+		if (a->rdata[i].len == len && ip_in(&r->client, (const uint8_t *)a->rdata[i].at,
+						  r->client.v6 ? t->bits6 : t->bits4))
 			return true;
 	return false;
 }
@@ -153,7 +156,8 @@ is_below(const char *name, const char *domain)
 
 	if (d > 0 && domain[d - 1] == '.')
 		d--;
-	return n >= d && strncasecmp(name + n - d, domain, d) == 0 && (n == d || name[n - d - 1] == '.');
+	return n >= d && strncasecmp(name + n - d, domain, d) == 0 &&
+	       (n == d || name[n - d - 1] == '.');
 }
 
 static bool
@@ -171,7 +175,7 @@ does_ptr(struct run *r, const char *name, const struct spf_term *t)
 	if (ptr == NULL)
 		ends(r, WAITING, "");
 	if (ptr == NULL || ptr->status == DNS_TEMPORARY)
-		return false;	/* RFC 7208 5.5: an error here is no match */
+		return false; /* RFC 7208 5.5: an error here is no match */
 	count_void(r, ptr);
 	for (size_t i = 0; i < ptr->n && i < NAMES_MAX; i++) {
 		if (!rdata_name(ptr->rdata[i], 0, host) || !is_below(host, name))
@@ -212,7 +216,8 @@ no_answer(SPF_dns_server_t *dns, const char *domain, ns_type type, int herrno)
 	SPF_dns_rr_t *rr = SPF_dns_rr_new_init(dns, domain, type, 60, herrno);
 
 	if (rr == NULL) {
-		/* libspf2 would abort() on NULL; the supervisor starts us again, the message gets 451 */
+		/* libspf2 would abort() on NULL; the supervisor starts us again, the message gets
+		 * 451 */
 		log_error("out of memory");
 		exit(1);
 	}
@@ -224,7 +229,8 @@ one_answer(SPF_dns_server_t *dns, const char *domain, ns_type type, const void *
 {
 	SPF_dns_rr_t *rr = no_answer(dns, domain, type, NETDB_SUCCESS);
 
-	if (SPF_dns_rr_buf_realloc(rr, 0, len < sizeof(SPF_dns_rr_data_t) ? sizeof(SPF_dns_rr_data_t) : len) !=
+	if (SPF_dns_rr_buf_realloc(
+		rr, 0, len < sizeof(SPF_dns_rr_data_t) ? sizeof(SPF_dns_rr_data_t) : len) !=
 	    SPF_E_SUCCESS) {
 		rr->herrno = TRY_AGAIN;
 		return rr;
@@ -253,7 +259,9 @@ record_at(struct run *r, const char *domain, struct slice *record)
 			*record = text;
 	}
 	if (n == 0)
-		ends(r, first ? NO_RECORD : PERMANENT, first ? "the domain has no SPF record" : "an included domain has no SPF record");
+		ends(r, first ? NO_RECORD : PERMANENT,
+		    first ? "the domain has no SPF record"
+			  : "an included domain has no SPF record");
 	if (n > 1)
 		ends(r, PERMANENT, "the domain has more than one SPF record");
 	return n == 1;
@@ -269,8 +277,10 @@ answer_record(SPF_dns_server_t *dns, struct run *r, const char *domain)
 
 	buf_init(&text, RECORD_MAX);
 	if (record_at(r, domain, &record)) {
-		if (record.len > RECORD_MAX / 4 || spf_record_translate(record, &r->client, &r->terms, &text, &why) == -1)
-			ends(r, PERMANENT, record.len > RECORD_MAX / 4 ? "the SPF record is too long" : why);
+		if (record.len > RECORD_MAX / 4 ||
+		    spf_record_translate(record, &r->client, &r->terms, &text, &why) == -1)
+			ends(r, PERMANENT,
+			    record.len > RECORD_MAX / 4 ? "the SPF record is too long" : why);
 		else if (buf_char(&text, '\0') == 0)
 			rr = one_answer(dns, domain, ns_t_txt, text.at, text.len);
 	}
@@ -306,7 +316,8 @@ answer_plain(SPF_dns_server_t *dns, struct run *r, const char *domain, ns_type t
 	if (a == NULL)
 		ends(r, WAITING, "");
 	if (a == NULL || a->status != DNS_OK)
-		return no_answer(dns, domain, type, a == NULL || a->status == DNS_TEMPORARY ? TRY_AGAIN : HOST_NOT_FOUND);
+		return no_answer(dns, domain, type,
+		    a == NULL || a->status == DNS_TEMPORARY ? TRY_AGAIN : HOST_NOT_FOUND);
 	rr = no_answer(dns, domain, type, NETDB_SUCCESS);
 	for (size_t i = 0; i < a->n && rr->num_rr < NAMES_MAX; i++) {
 		const void *data = a->rdata[i].at;
@@ -327,8 +338,8 @@ answer_plain(SPF_dns_server_t *dns, struct run *r, const char *domain, ns_type t
 	return rr;
 }
 
-/* libspf2 calls every loopback client a pass, before it asks anything: it is given another address at first, and the true one (which
- * macros may show) with its first question. */
+/* libspf2 calls every loopback client a pass, before it asks anything: it is given another address
+ * at first, and the true one (which macros may show) with its first question. */
 static void
 set_client(struct run *r)
 {
@@ -359,11 +370,12 @@ lookup(SPF_dns_server_t *dns, const char *domain, ns_type type, int should_cache
 
 		if (r->outcome != GOING_ON)
 			return no_answer(dns, domain, type, TRY_AGAIN);
-		return match ? one_answer(dns, domain, type, yes, sizeof(yes)) : no_answer(dns, domain, type, NO_DATA);
+		return match ? one_answer(dns, domain, type, yes, sizeof(yes))
+			     : no_answer(dns, domain, type, NO_DATA);
 	}
 	if (type == ns_t_a || type == ns_t_aaaa || type == ns_t_ptr)
 		return answer_plain(dns, r, domain, type);
-	return no_answer(dns, domain, type, NO_DATA);	/* type 99 (SPF) is history */
+	return no_answer(dns, domain, type, NO_DATA); /* type 99 (SPF) is history */
 }
 
 static SPF_server_t *
@@ -412,8 +424,9 @@ result_of(const struct run *r, SPF_response_t *response)
 	}
 	result = response == NULL ? SPF_RESULT_INVALID : SPF_response_result(response);
 	if (result == SPF_RESULT_INVALID || (size_t)result >= COUNT(results))
-		return response != NULL && SPF_response_errcode(response) == SPF_E_DNS_ERROR ? SPF_IS_TEMPERROR
-											      : SPF_IS_PERMERROR;
+		return response != NULL && SPF_response_errcode(response) == SPF_E_DNS_ERROR
+			   ? SPF_IS_TEMPERROR
+			   : SPF_IS_PERMERROR;
 	return results[result];
 }
 
@@ -427,8 +440,11 @@ run_library(struct run *r, const char *helo, const char *sender)
 
 	if (request == NULL)
 		return result;
-	e = r->client.v6 ? SPF_request_set_ipv6_str(request, "2001:db8::1") : SPF_request_set_ipv4_str(request, "192.0.2.1");
-	if (e == SPF_E_SUCCESS && SPF_request_set_helo_dom(request, helo[0] != '\0' ? helo : "unknown") == SPF_E_SUCCESS &&
+	e = r->client.v6 ? SPF_request_set_ipv6_str(request, "2001:db8::1")
+			 : SPF_request_set_ipv4_str(request, "192.0.2.1");
+	if (e == SPF_E_SUCCESS &&
+	    SPF_request_set_helo_dom(request, helo[0] != '\0' ? helo : "unknown") ==
+		SPF_E_SUCCESS &&
 	    SPF_request_set_env_from(request, sender) == SPF_E_SUCCESS) {
 		r->request = request;
 		running = r;
@@ -464,7 +480,8 @@ is_possible_domain(const char *domain)
 }
 
 enum spf_result
-spf_evaluate(struct judge *j, const struct ip *client, const char *helo, const char *sender, const char **why)
+spf_evaluate(struct judge *j, const struct ip *client, const char *helo, const char *sender,
+    const char **why)
 {
 	struct run *r;
 	enum spf_result result;
@@ -497,7 +514,8 @@ static const struct {
 	[SPF_IS_NEUTRAL] = { "neutral", "SPF_NEUTRAL", 200, "says nothing about this client" },
 	[SPF_IS_PASS] = { "pass", "SPF_PASS", -100, "lets this client send its mail" },
 	[SPF_IS_FAIL] = { "fail", "SPF_FAIL", 3000, "does not let this client send its mail" },
-	[SPF_IS_SOFTFAIL] = { "softfail", "SPF_SOFTFAIL", 1000, "probably does not let this client send its mail" },
+	[SPF_IS_SOFTFAIL] = { "softfail", "SPF_SOFTFAIL", 1000,
+	    "probably does not let this client send its mail" },
 	[SPF_IS_TEMPERROR] = { "temperror", NULL, 0, "could not be asked about SPF now" },
 	[SPF_IS_PERMERROR] = { "permerror", "SPF_PERMERROR", 500, "has a broken SPF record" },
 };
@@ -508,7 +526,8 @@ spf_result_name(enum spf_result r)
 	return r == SPF_IS_WAITING ? "waiting" : results[r].name;
 }
 
-/* The identity that is checked: MAIL FROM, or postmaster at the HELO name for a bounce (RFC 7208 2.4). */
+/* The identity that is checked: MAIL FROM, or postmaster at the HELO name for a bounce (RFC
+ * 7208 2.4). */
 static const char *
 identity(struct judge *j)
 {
@@ -540,10 +559,11 @@ check_spf(struct judge *j)
 	r = spf_evaluate(j, &client, j->facts.helo, who, &why);
 	if (r == SPF_IS_WAITING)
 		return CHECK_WAIT;
-	judge_hit(j, "spf", results[r].name, results[r].rule, results[r].score, "%s %s%s%s%s", address_domain(who),
-	    results[r].text, why[0] != '\0' ? " (" : "", why, why[0] != '\0' ? ")" : "");
-	method = pool_printf(j->pool, "spf=%s smtp.%s=%s", results[r].name, by_helo ? "helo" : "mailfrom",
-	    judge_quote(j, by_helo ? j->facts.helo : j->facts.from));
+	judge_hit(j, "spf", results[r].name, results[r].rule, results[r].score, "%s %s%s%s%s",
+	    address_domain(who), results[r].text, why[0] != '\0' ? " (" : "", why,
+	    why[0] != '\0' ? ")" : "");
+	method = pool_printf(j->pool, "spf=%s smtp.%s=%s", results[r].name,
+	    by_helo ? "helo" : "mailfrom", judge_quote(j, by_helo ? j->facts.helo : j->facts.from));
 	if (method != NULL)
 		judge_method(j, method);
 	return CHECK_DONE;

@@ -5,7 +5,7 @@
 #include "filters/judge.h"
 
 enum spf_result {
-	SPF_IS_WAITING,		/* a DNS answer is not there yet; ask again */
+	SPF_IS_WAITING, /* a DNS answer is not there yet; ask again */
 	SPF_IS_NONE,
 	SPF_IS_NEUTRAL,
 	SPF_IS_PASS,
@@ -17,6 +17,7 @@ enum spf_result {
 const char *spf_result_name(enum spf_result r);
 
 /* `sender` is "local@domain". *why is a reason in words or "". */
-enum spf_result spf_evaluate(struct judge *j, const struct ip *client, const char *helo, const char *sender, const char **why);
+enum spf_result spf_evaluate(struct judge *j, const struct ip *client, const char *helo,
+    const char *sender, const char **why);
 
 #endif

@@ -1,7 +1,7 @@
 /* spf_record - reads an SPF record term by term, strictly, and writes it again for libspf2
  *
- * One row per mechanism says what may follow its name. Any break of the grammar makes the whole record bad (permerror), as RFC
- * 7208 4.6 demands, even behind a term that would match. */
+ * One row per mechanism says what may follow its name. Any break of the grammar makes the whole
+ * record bad (permerror), as RFC 7208 4.6 demands, even behind a term that would match. */
 #include "filters/spf_record.h"
 
 #include <arpa/inet.h>
@@ -142,7 +142,8 @@ cut_both(struct slice *s, unsigned *bits4, unsigned *bits6)
 
 /* A term that libspf2 is to look up as "SPEC.NUMBER._term". */
 static int
-write_term(struct writing *w, char qualifier, enum spf_term_kind kind, struct slice spec, unsigned bits4, unsigned bits6)
+write_term(struct writing *w, char qualifier, enum spf_term_kind kind, struct slice spec,
+    unsigned bits4, unsigned bits6)
 {
 	if (w->terms->n == SPF_TERMS_MAX)
 		return wrong(w, "it has too many terms");
@@ -151,7 +152,8 @@ write_term(struct writing *w, char qualifier, enum spf_term_kind kind, struct sl
 	if (spec.at[spec.len - 1] == '.')
 		spec.len--;
 	w->terms->at[w->terms->n] = (struct spf_term){ kind, bits4, bits6 };
-	buf_printf(w->out, " %cexists:%.*s.%zu" SPF_TERM_ZONE, qualifier, SLICE_ARG(spec), w->terms->n++);
+	buf_printf(
+	    w->out, " %cexists:%.*s.%zu" SPF_TERM_ZONE, qualifier, SLICE_ARG(spec), w->terms->n++);
 	return 0;
 }
 
@@ -219,7 +221,8 @@ mechanism(struct writing *w, char qualifier, struct slice name, struct slice res
 	static const struct {
 		const char *name;
 		enum spf_term_kind kind;
-	} address[] = { { "a", SPF_TERM_A }, { "mx", SPF_TERM_MX }, { "ptr", SPF_TERM_PTR }, { "exists", SPF_TERM_EXISTS } };
+	} address[] = { { "a", SPF_TERM_A }, { "mx", SPF_TERM_MX }, { "ptr", SPF_TERM_PTR },
+		{ "exists", SPF_TERM_EXISTS } };
 
 	for (size_t i = 0; i < COUNT(address); i++)
 		if (slice_eq_nocase(name, slice_of(address[i].name)))
@@ -238,11 +241,14 @@ mechanism(struct writing *w, char qualifier, struct slice name, struct slice res
 static int
 modifier(struct writing *w, struct slice name, struct slice value)
 {
-	bool redirect = slice_eq_nocase(name, SLICE("redirect")), exp = slice_eq_nocase(name, SLICE("exp")), macro_end;
+	bool redirect = slice_eq_nocase(name, SLICE("redirect")),
+	     exp = slice_eq_nocase(name, SLICE("exp")), macro_end;
 	bool *once = redirect ? &w->redirected : &w->explained;
 
 	if (!redirect && !exp)
-		return is_macro_string(value, true, &macro_end) ? 0 : wrong(w, "a modifier is malformed");
+		return is_macro_string(value, true, &macro_end)
+			   ? 0
+			   : wrong(w, "a modifier is malformed");
 	if (*once)
 		return wrong(w, "it has redirect= or exp= twice");
 	*once = true;
@@ -265,7 +271,8 @@ term(struct writing *w, struct slice text)
 		text = slice_skip(text, 1);
 	}
 	if (text.len > 0 && isalpha((unsigned char)text.at[0]))
-		for (n = 1; n < text.len && (isalnum((unsigned char)text.at[n]) || strchr("-_.", text.at[n]) != NULL);)
+		for (n = 1; n < text.len && (isalnum((unsigned char)text.at[n]) ||
+						strchr("-_.", text.at[n]) != NULL);)
 			n++;
 	if (n == 0)
 		return wrong(w, "a term has no name");
@@ -276,8 +283,8 @@ term(struct writing *w, struct slice text)
 }
 
 int
-spf_record_translate(struct slice record, const struct ip *client, struct spf_terms *terms, struct buf *out,
-    const char **why)
+spf_record_translate(struct slice record, const struct ip *client, struct spf_terms *terms,
+    struct buf *out, const char **why)
 {
 	struct writing w = { .client = client, .terms = terms, .out = out };
 	struct slice rest = slice_skip(record, 6), one;

@@ -1,7 +1,7 @@
 /* tokens - cuts text into words and remembers each once, by its hash
  *
- * Works on bytes as they come in any pieces: the word under way is kept between pieces. Words shorter than 3 or longer than 40
- * bytes tell nothing and are left out. */
+ * Works on bytes as they come in any pieces: the word under way is kept between pieces. Words
+ * shorter than 3 or longer than 40 bytes tell nothing and are left out. */
 #include "filters/tokens.h"
 
 #include <ctype.h>
@@ -16,16 +16,16 @@ enum html { HTML_TEXT, HTML_TAG, HTML_ENTITY };
 
 struct cutter {
 	struct tokens *out;
-	char kind;		/* where it stood: 's'ubject, 'f'rom, 'u'rl, 'b'ody */
+	char kind; /* where it stood: 's'ubject, 'f'rom, 'u'rl, 'b'ody */
 	char word[WORD_MAX + 1];
 	size_t len;
-	bool wide;		/* the word holds bytes past ASCII */
+	bool wide; /* the word holds bytes past ASCII */
 	bool html;
 	enum html state;
 	char tag[8];
 	size_t tag_len;
-	bool hidden;		/* inside <style> or <script> */
-	unsigned slashes;	/* of "://" seen */
+	bool hidden;      /* inside <style> or <script> */
+	unsigned slashes; /* of "://" seen */
 	char host[WORD_MAX + 1];
 	size_t host_len;
 	bool in_host;
@@ -168,7 +168,8 @@ html_byte(struct cutter *c, char b)
 	case HTML_TEXT:
 		if (b != '<' && b != '&')
 			return !c->hidden;
-		/* words may go on behind a tag: only the tags that break lines do end them, but that hardly matters */
+		/* words may go on behind a tag: only the tags that break lines do end them, but
+		 * that hardly matters */
 		end_word(c);
 		c->state = b == '<' ? HTML_TAG : HTML_ENTITY;
 		c->tag_len = 0;
@@ -196,7 +197,8 @@ cut(struct cutter *c, struct slice bytes)
 		watch_links(c, b);
 		if (c->html && !html_byte(c, b))
 			continue;
-		if (isalnum((unsigned char)b) || (unsigned char)b >= 0x80 || b == '\'' || b == '-' || b == '$' || b == '!')
+		if (isalnum((unsigned char)b) || (unsigned char)b >= 0x80 || b == '\'' ||
+		    b == '-' || b == '$' || b == '!')
 			add_byte(c, b);
 		else
 			end_word(c);
@@ -220,7 +222,9 @@ on_part(void *arg, const struct mime_part *part)
 
 	end_word(c);
 	end_host(c);
-	*c = (struct cutter){ .out = out, .kind = 'b', .html = strcmp(part->type, "text/html") == 0 };
+	*c = (struct cutter){
+		.out = out, .kind = 'b', .html = strcmp(part->type, "text/html") == 0
+	};
 	if (part->filename[0] != '\0')
 		add(out, 'n', part->filename, strlen(part->filename));
 }
@@ -239,7 +243,8 @@ header_tokens(struct cutter *c, struct slice message)
 	struct buf text;
 
 	buf_init(&text, 8192);
-	for (unsigned n = 0; n < MIME_FIELDS_MAX && message.len > 0 && mime_field_next(&message, &f); n++) {
+	for (unsigned n = 0;
+	     n < MIME_FIELDS_MAX && message.len > 0 && mime_field_next(&message, &f); n++) {
 		buf_reset(&text);
 		if (slice_eq_nocase(f.name, SLICE("subject"))) {
 			mime_decode_words(f.value, &text);

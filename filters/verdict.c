@@ -1,7 +1,8 @@
 /* verdict - adds up, decides, and writes the fields that tell readers why
  *
- * A virus, or a scan that did not happen, goes before every score: a message that was not scanned is never let through. What
- * is written comes from constants and cleaned texts, so nothing in the mail can forge a line of it.
+ * A virus, or a scan that did not happen, goes before every score: a message that was not scanned
+ * is never let through. What is written comes from constants and cleaned texts, so nothing in the
+ * mail can forge a line of it.
  *
  * Errors: without memory the verdict is "defer". */
 #include "filters/verdict.h"
@@ -11,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REASONS_MAX 3		/* in a reply */
-#define REPLY_MAX 400		/* bytes; a reply line may have 512 */
-#define RESULTS_MAX (6 * 1024)	/* of Authentication-Results */
+#define REASONS_MAX 3          /* in a reply */
+#define REPLY_MAX 400          /* bytes; a reply line may have 512 */
+#define RESULTS_MAX (6 * 1024) /* of Authentication-Results */
 #define LINE_MAX_LEN 76
 
 const char *
@@ -28,8 +29,8 @@ void
 score_text(int64_t score, char out[static SCORE_TEXT])
 {
 	uint64_t size = score < 0 ? (uint64_t)-score : (uint64_t)score;
-	int n = snprintf(out, SCORE_TEXT, "%s%llu.%03u", score < 0 ? "-" : "", (unsigned long long)(size / 1000),
-	    (unsigned)(size % 1000));
+	int n = snprintf(out, SCORE_TEXT, "%s%llu.%03u", score < 0 ? "-" : "",
+	    (unsigned long long)(size / 1000), (unsigned)(size % 1000));
 
 	while (out[n - 1] == '0')
 		out[--n] = '\0';
@@ -98,7 +99,7 @@ decide_action(struct judge *j, struct ruling *r, int64_t action, const char *tex
 		enum verdict verdict;
 		const char *code;
 	} actions[] = {
-		[ACTION_ACCEPT] = { VERDICT_DEFER, "451 4.7.1 " },	/* not a choice here */
+		[ACTION_ACCEPT] = { VERDICT_DEFER, "451 4.7.1 " }, /* not a choice here */
 		[ACTION_JUNK] = { VERDICT_JUNK, "" },
 		[ACTION_REFUSE] = { VERDICT_REFUSE, "550 5.7.1 " },
 		[ACTION_DEFER] = { VERDICT_DEFER, "451 4.7.1 " },
@@ -106,7 +107,8 @@ decide_action(struct judge *j, struct ruling *r, int64_t action, const char *tex
 	size_t i = action < 0 || action > ACTION_DEFER ? ACTION_DEFER : (size_t)action;
 	const char *code = actions[i].code;
 
-	decide(j, r, actions[i].verdict, code[0] == '\0' ? "" : pool_printf(j->pool, "%s%.380s", code, text), text);
+	decide(j, r, actions[i].verdict,
+	    code[0] == '\0' ? "" : pool_printf(j->pool, "%s%.380s", code, text), text);
 }
 
 static bool
@@ -119,7 +121,8 @@ decide_antivirus(struct judge *j, struct ruling *r)
 	if (h != NULL && strcmp(h->result, "infected") == 0)
 		decide_action(j, r, j->conf->antivirus.on_infected, h->text);
 	else
-		decide_action(j, r, j->conf->antivirus.on_error == ACTION_REFUSE ? ACTION_REFUSE : ACTION_DEFER,
+		decide_action(j, r,
+		    j->conf->antivirus.on_error == ACTION_REFUSE ? ACTION_REFUSE : ACTION_DEFER,
 		    h != NULL ? h->text : "The message could not be scanned");
 	return true;
 }
@@ -133,11 +136,13 @@ decide_score(struct judge *j, struct ruling *r)
 
 	score_text(r->score, score);
 	score_text(refuse ? j->conf->spam.refuse_score : j->conf->spam.junk_score, limit);
-	why = pool_printf(j->pool, "score %s of %s%s%s", score, limit, reasons != NULL && reasons[0] != '\0' ? ": " : "",
-	    reasons == NULL ? "" : reasons);
+	why = pool_printf(j->pool, "score %s of %s%s%s", score, limit,
+	    reasons != NULL && reasons[0] != '\0' ? ": " : "", reasons == NULL ? "" : reasons);
 	if (refuse)
-		decide(j, r, VERDICT_REFUSE, pool_printf(j->pool, "550 5.7.1 Refused as spam, score %s of %s: %.300s", score,
-		    limit, reasons == NULL ? "" : reasons), why);
+		decide(j, r, VERDICT_REFUSE,
+		    pool_printf(j->pool, "550 5.7.1 Refused as spam, score %s of %s: %.300s", score,
+			limit, reasons == NULL ? "" : reasons),
+		    why);
 	else
 		decide(j, r, r->score >= r->required ? VERDICT_JUNK : VERDICT_ACCEPT, "", why);
 }
@@ -163,7 +168,8 @@ bears_our_name(struct slice value, struct slice ours)
 		else if (depth == 0 && !isspace((unsigned char)c) && c != '"')
 			break;
 	}
-	while (n < value.len && !isspace((unsigned char)value.at[n]) && strchr(";(\"/", value.at[n]) == NULL)
+	while (n < value.len && !isspace((unsigned char)value.at[n]) &&
+	       strchr(";(\"/", value.at[n]) == NULL)
 		n++;
 	value.len = n;
 	if (n > 0 && value.at[n - 1] == '.')
@@ -196,7 +202,8 @@ cut_forged(struct judge *j, struct ruling *r)
 	for (size_t i = 0; i < j->n_fields; i++) {
 		const struct mime_field *f = &j->fields[i];
 		bool cut = slice_starts_nocase(f->name, SLICE("X-Spam-")) ||
-			   (slice_eq_nocase(f->name, SLICE("Authentication-Results")) && bears_our_name(f->value, ours));
+			   (slice_eq_nocase(f->name, SLICE("Authentication-Results")) &&
+			       bears_our_name(f->value, ours));
 
 		if (cut && !cut_field(j, r, f))
 			return false;
@@ -215,7 +222,8 @@ write_results(struct judge *j, struct ruling *r)
 	buf_init(&line, RESULTS_MAX);
 	buf_text(&line, j->conf->hostname);
 	buf_printf(&r->prefix, "Authentication-Results: %s", j->conf->hostname);
-	for (size_t i = 0; i < j->n_methods && line.len + strlen(j->methods[i].text) + 3 < RESULTS_MAX; i++) {
+	for (size_t i = 0;
+	     i < j->n_methods && line.len + strlen(j->methods[i].text) + 3 < RESULTS_MAX; i++) {
 		buf_printf(&line, "; %s", j->methods[i].text);
 		buf_printf(&r->prefix, ";\r\n\t%s", j->methods[i].text);
 	}
@@ -237,7 +245,8 @@ write_spam(struct judge *j, struct ruling *r)
 
 	score_text(r->score, score);
 	score_text(r->required, required);
-	buf_printf(&r->prefix, "X-Spam-Status: %s, score=%s required=%s tests=", junk ? "Yes" : "No", score, required);
+	buf_printf(&r->prefix,
+	    "X-Spam-Status: %s, score=%s required=%s tests=", junk ? "Yes" : "No", score, required);
 	for (size_t i = 0; i < j->n_hits; i++) {
 		if (j->hits[i].rule == NULL)
 			continue;
@@ -263,13 +272,14 @@ ruling_make(struct judge *j, struct ruling *r)
 	bool whole;
 
 	memset(r, 0, sizeof(*r));
-	buf_init(&r->prefix, ENVELOPE_PREFIX_MAX - 1024);	/* Received needs room too */
+	buf_init(&r->prefix, ENVELOPE_PREFIX_MAX - 1024); /* Received needs room too */
 	for (size_t i = 0; i < j->n_hits; i++)
 		r->score += j->hits[i].score;
 	r->required = j->conf->spam.junk_score;
 	whole = cut_forged(j, r);
 	if (!whole)
-		decide(j, r, VERDICT_REFUSE, "550 5.7.1 The header is too long or holds too many forged results",
+		decide(j, r, VERDICT_REFUSE,
+		    "550 5.7.1 The header is too long or holds too many forged results",
 		    "the header is too long or holds too many forged results");
 	if (decide_antivirus(j, r) || !whole)
 		;
@@ -281,7 +291,8 @@ ruling_make(struct judge *j, struct ruling *r)
 	if (j->spam_asked)
 		write_spam(j, r);
 	if (r->prefix.failed)
-		decide(j, r, VERDICT_DEFER, "451 4.7.1 The filter's results do not fit; please try again later",
+		decide(j, r, VERDICT_DEFER,
+		    "451 4.7.1 The filter's results do not fit; please try again later",
 		    "the results do not fit");
 }
 

@@ -7,12 +7,13 @@
 
 struct ruling {
 	enum verdict verdict;
-	const char *reply;	/* "550 5.7.1 ..."; "" when accepted */
-	const char *why;	/* in words: for the log, the trace and the administrator */
-	int64_t score, required;	/* thousandths */
-	const char *authentication_results;	/* on one line, without the field's name; "" when nothing was asked */
-	struct buf prefix;	/* header fields to put on top */
-	struct cut cuts[ENVELOPE_CUTS_MAX];	/* forged results of ours, foreign X-Spam fields */
+	const char *reply;       /* "550 5.7.1 ..."; "" when accepted */
+	const char *why;         /* in words: for the log, the trace and the administrator */
+	int64_t score, required; /* thousandths */
+	const char *authentication_results; /* on one line, without the field's name; "" when
+					       nothing was asked */
+	struct buf prefix;                  /* header fields to put on top */
+	struct cut cuts[ENVELOPE_CUTS_MAX]; /* forged results of ours, foreign X-Spam fields */
 	size_t n_cuts;
 };
 

@@ -1,7 +1,7 @@
 /* score - token counts for the statistical classifier, in score.db
  *
- * Counts are rows (token, spam, ham). Moving a message from one class to the other takes its counts away there and
- * adds them here, so a mistake in learning can be undone by learning it right.
+ * Counts are rows (token, spam, ham). Moving a message from one class to the other takes its counts
+ * away there and adds them here, so a mistake in learning can be undone by learning it right.
  *
  * Errors: those of SQLite, by db_error; a reader that meets one scores without the classifier. */
 #include "storage/score.h"
@@ -16,7 +16,8 @@ struct score {
 static const struct db_migration steps[] = {
 	{ "CREATE TABLE totals(class INTEGER PRIMARY KEY, messages INTEGER NOT NULL);"
 	  "INSERT INTO totals VALUES(0, 0), (1, 0);"
-	  "CREATE TABLE tokens(token INTEGER PRIMARY KEY, spam INTEGER NOT NULL, ham INTEGER NOT NULL);"
+	  "CREATE TABLE tokens(token INTEGER PRIMARY KEY, spam INTEGER NOT NULL, ham INTEGER NOT "
+	  "NULL);"
 	  "CREATE TABLE messages(digest INTEGER PRIMARY KEY, class INTEGER NOT NULL);" },
 };
 
@@ -26,7 +27,9 @@ static int
 prepare_reading(struct score *s, struct err *err)
 {
 	s->totals = db_prepare(s->db,
-	    "SELECT (SELECT messages FROM totals WHERE class=1), (SELECT messages FROM totals WHERE class=0)", err);
+	    "SELECT (SELECT messages FROM totals WHERE class=1), (SELECT messages FROM totals "
+	    "WHERE class=0)",
+	    err);
 	s->token = db_prepare(s->db, "SELECT spam, ham FROM tokens WHERE token=?", err);
 	s->count = db_prepare(s->db, "SELECT count(*) FROM tokens", err);
 	return s->totals != NULL && s->token != NULL && s->count != NULL ? 0 : -1;
@@ -37,11 +40,14 @@ prepare_writing(struct score *s, struct err *err)
 {
 	s->add = db_prepare(s->db,
 	    "INSERT INTO tokens VALUES(?1, max(?2,0), max(?3,0)) ON CONFLICT(token) DO UPDATE SET "
-	    "spam=max(spam+?2,0), ham=max(ham+?3,0)", err);
+	    "spam=max(spam+?2,0), ham=max(ham+?3,0)",
+	    err);
 	s->seen = db_prepare(s->db, "SELECT class FROM messages WHERE digest=?", err);
 	s->remember = db_prepare(s->db, "INSERT OR REPLACE INTO messages VALUES(?,?)", err);
-	s->tally = db_prepare(s->db, "UPDATE totals SET messages=max(messages+?2,0) WHERE class=?1", err);
-	return s->add != NULL && s->seen != NULL && s->remember != NULL && s->tally != NULL ? 0 : -1;
+	s->tally =
+	    db_prepare(s->db, "UPDATE totals SET messages=max(messages+?2,0) WHERE class=?1", err);
+	return s->add != NULL && s->seen != NULL && s->remember != NULL && s->tally != NULL ? 0
+											    : -1;
 }
 
 struct score *
@@ -121,7 +127,8 @@ score_token(struct score *s, uint64_t token, uint64_t *spam, uint64_t *ham, stru
 
 /* Add `by` (1 or -1) for a message of this class. */
 static int
-count_message(struct score *s, enum score_class class, int by, const uint64_t *tokens, size_t n, struct err *err)
+count_message(struct score *s, enum score_class class, int by, const uint64_t *tokens, size_t n,
+    struct err *err)
 {
 	db_bind_i64(s->tally, 1, class);
 	db_bind_i64(s->tally, 2, by);
@@ -168,7 +175,8 @@ class_of(struct score *s, int64_t digest, struct err *err)
 }
 
 static int
-learn(struct score *s, enum score_class as, const uint64_t *tokens, size_t n, bool *changed, struct err *err)
+learn(struct score *s, enum score_class as, const uint64_t *tokens, size_t n, bool *changed,
+    struct err *err)
 {
 	int64_t digest = digest_of(tokens, n);
 	int was = class_of(s, digest, err);
@@ -188,7 +196,8 @@ learn(struct score *s, enum score_class as, const uint64_t *tokens, size_t n, bo
 }
 
 int
-score_learn(struct score *s, enum score_class as, const uint64_t *tokens, size_t n, bool *changed, struct err *err)
+score_learn(struct score *s, enum score_class as, const uint64_t *tokens, size_t n, bool *changed,
+    struct err *err)
 {
 	*changed = false;
 	if (n == 0)

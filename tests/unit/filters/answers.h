@@ -4,11 +4,11 @@
 
 #include "filters/judge.h"
 
-struct dns_row {		/* ended by a NULL name */
+struct dns_row { /* ended by a NULL name */
 	const char *name;
 	unsigned type;
 	enum dns_status status;
-	const char *text;	/* address, name, "10 host", or TXT; several rows are several records */
+	const char *text; /* address, name, "10 host", or TXT; several rows are several records */
 };
 
 /* Answer every question of the judge that is open; names that are not in the table do not exist. */

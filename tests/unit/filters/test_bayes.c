@@ -34,12 +34,17 @@ test_same(void **state)
 	} rows[] = {
 		{ "\r\nhello\r\n", "\r\nHELLO.\r\n", true },
 		{ "\r\nhello\r\n", "Content-Transfer-Encoding: base64\r\n\r\naGVsbG8=\r\n", true },
-		{ "\r\nhello\r\n", "Content-Type: text/html\r\n\r\n<p class=x>hello</p>\r\n", true },
-		{ "\r\nhello\r\n", "Content-Type: text/html\r\n\r\n<style>hello</style>\r\n", false },
+		{ "\r\nhello\r\n", "Content-Type: text/html\r\n\r\n<p class=x>hello</p>\r\n",
+		    true },
+		{ "\r\nhello\r\n", "Content-Type: text/html\r\n\r\n<style>hello</style>\r\n",
+		    false },
 		{ "\r\nhello\r\n", "Subject: hello\r\n\r\n", false },
 		{ "Subject: hello\r\n\r\n", "Subject: =?utf-8?B?aGVsbG8=?=\r\n\r\n", true },
-		{ "\r\nhttp://bad.example/x1\r\n", "Content-Type: text/html\r\n\r\n<a href=\"https://BAD.example/y2\">\r\n", true },
-		{ "\r\n\xe8\xbf\xb7\xe6\x83\x91\xe3\x83\xa1\r\n", "\r\n\xe3\x81\xae\xe8\xbf\xb7\xe6\x83\x91\r\n", true },
+		{ "\r\nhttp://bad.example/x1\r\n",
+		    "Content-Type: text/html\r\n\r\n<a href=\"https://BAD.example/y2\">\r\n",
+		    true },
+		{ "\r\n\xe8\xbf\xb7\xe6\x83\x91\xe3\x83\xa1\r\n",
+		    "\r\n\xe3\x81\xae\xe8\xbf\xb7\xe6\x83\x91\r\n", true },
 		{ "\r\nab\r\n", "\r\nab\r\n", false },
 	};
 
@@ -123,7 +128,8 @@ test_learning(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_same), cmocka_unit_test(test_ceiling),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_same),
+		cmocka_unit_test(test_ceiling),
 		cmocka_unit_test_setup_teardown(test_learning, scratch_enter, scratch_leave) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,9 +14,10 @@
 #include "filters/verdict.h"
 #include "tests/unit/filters/answers.h"
 
-#define NOW (INT64_C(1795499548) * 1000000)	/* Tue, 24 Nov 2026 05:52:28 +0000 */
-#define GOOD "Received: x\r\nFrom: A <a@b.example>\r\nTo: c@d.example\r\nSubject: hi\r\n" \
-	     "Date: Tue, 24 Nov 2026 05:52:28 +0000\r\nMessage-ID: <1@b.example>\r\n"
+#define NOW (INT64_C(1795499548) * 1000000) /* Tue, 24 Nov 2026 05:52:28 +0000 */
+#define GOOD                                                                                       \
+	"Received: x\r\nFrom: A <a@b.example>\r\nTo: c@d.example\r\nSubject: hi\r\n"               \
+	"Date: Tue, 24 Nov 2026 05:52:28 +0000\r\nMessage-ID: <1@b.example>\r\n"
 
 static const struct dns_row zone[] = {
 	{ "b.example", RR_TXT, DNS_OK, "v=spf1 ip4:192.0.2.1 -all" },
@@ -48,8 +49,15 @@ configured(void)
 static struct judge *
 judged(const struct conf *c, const char *ip, const char *helo, const char *message)
 {
-	struct facts facts = { .qid = 1, .kind = LISTEN_MX, .ip = ip, .helo = helo, .from = "a@b.example", .user = "",
-		.rcpt = "c@d.example", .now = NOW, .message = slice_of(message) };
+	struct facts facts = { .qid = 1,
+		.kind = LISTEN_MX,
+		.ip = ip,
+		.helo = helo,
+		.from = "a@b.example",
+		.user = "",
+		.rcpt = "c@d.example",
+		.now = NOW,
+		.message = slice_of(message) };
 	struct judge *j = judge_new(&facts, c, NULL);
 
 	answers_run(j, zone);
@@ -60,7 +68,8 @@ static void
 test_rules(void **state)
 {
 	static const struct {
-		const char *ip, *helo, *message, *check, *result;	/* result NULL: it must not be there */
+		const char *ip, *helo, *message, *check,
+		    *result; /* result NULL: it must not be there */
 	} rows[] = {
 		{ "192.0.2.1", "mail.b.example", GOOD "\r\nx\r\n", "spf", "pass" },
 		{ "192.0.2.2", "mail.b.example", GOOD "\r\nx\r\n", "spf", "fail" },
@@ -79,7 +88,8 @@ test_rules(void **state)
 		{ "192.0.2.1", "192.0.2.1", GOOD "\r\nx\r\n", "HELO_BARE_ADDRESS", "hit" },
 		{ "192.0.2.1", "[192.0.2.1]", GOOD "\r\nx\r\n", "HELO_OTHER_ADDRESS", NULL },
 		{ "192.0.2.1", "[192.0.2.9]", GOOD "\r\nx\r\n", "HELO_OTHER_ADDRESS", "hit" },
-		{ "2001:db8::1", "[IPv6:2001:db8:0::1]", GOOD "\r\nx\r\n", "HELO_OTHER_ADDRESS", NULL },
+		{ "2001:db8::1", "[IPv6:2001:db8:0::1]", GOOD "\r\nx\r\n", "HELO_OTHER_ADDRESS",
+		    NULL },
 		{ "192.0.2.1", "MX.our.example", GOOD "\r\nx\r\n", "HELO_OURS", "hit" },
 		{ "192.0.2.1", "d.example", GOOD "\r\nx\r\n", "HELO_RECIPIENT", "hit" },
 		{ "192.0.2.1", "localhost", GOOD "\r\nx\r\n", "HELO_LOCALHOST", "hit" },
@@ -87,15 +97,23 @@ test_rules(void **state)
 		{ "127.0.0.1", "localhost", GOOD "\r\nx\r\n", "HELO_LOCALHOST", NULL },
 		{ "192.0.2.1", "x.example", "\r\n\r\n", "DATE_MISSING", "hit" },
 		{ "192.0.2.1", "x.example", "Date: yesterday\r\n\r\n", "DATE_MALFORMED", "hit" },
-		{ "192.0.2.1", "x.example", "Date: Wed, 25 Nov 2026 20:00:00 +0000\r\n\r\n", "DATE_FUTURE", "hit" },
-		{ "192.0.2.1", "x.example", "Date: Tue, 24 Nov 2026 15:00:00 +0900\r\n\r\n", "DATE_FUTURE", NULL },
-		{ "192.0.2.1", "x.example", "Date: Sun, 1 Nov 2026 15:00:00 +0900\r\n\r\n", "DATE_OLD", "hit" },
-		{ "192.0.2.1", "x.example", "Message-ID: nothing\r\n\r\n", "MSGID_MALFORMED", "hit" },
+		{ "192.0.2.1", "x.example", "Date: Wed, 25 Nov 2026 20:00:00 +0000\r\n\r\n",
+		    "DATE_FUTURE", "hit" },
+		{ "192.0.2.1", "x.example", "Date: Tue, 24 Nov 2026 15:00:00 +0900\r\n\r\n",
+		    "DATE_FUTURE", NULL },
+		{ "192.0.2.1", "x.example", "Date: Sun, 1 Nov 2026 15:00:00 +0900\r\n\r\n",
+		    "DATE_OLD", "hit" },
+		{ "192.0.2.1", "x.example", "Message-ID: nothing\r\n\r\n", "MSGID_MALFORMED",
+		    "hit" },
 		{ "192.0.2.1", "x.example", GOOD "\r\n\r\n", "BODY_EMPTY", "hit" },
 		{ "192.0.2.1", "x.example", GOOD "\r\nx\r\n", "BODY_EMPTY", NULL },
 		{ "192.0.2.1", "x.example", GOOD "To: x\r\n\r\nx\r\n", "HEADER_REPEATED", "hit" },
-		{ "192.0.2.1", "x.example", GOOD "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nx\r\n", "MIME_OPEN", "hit" },
-		{ "192.0.2.1", "x.example", GOOD "Content-Transfer-Encoding: base64\r\n\r\naHR0cDovLzE5Mi4wLjIu\r\nMS8g\r\n",
+		{ "192.0.2.1", "x.example",
+		    GOOD "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nx\r\n",
+		    "MIME_OPEN", "hit" },
+		{ "192.0.2.1", "x.example",
+		    GOOD
+		    "Content-Transfer-Encoding: base64\r\n\r\naHR0cDovLzE5Mi4wLjIu\r\nMS8g\r\n",
 		    "LINK_TO_ADDRESS", "hit" },
 	};
 	struct conf *c = configured();
@@ -105,8 +123,10 @@ test_rules(void **state)
 		struct judge *j = judged(c, rows[i].ip, rows[i].helo, rows[i].message);
 		const struct hit *h = answers_hit(j, rows[i].check);
 
-		if (rows[i].result == NULL ? h != NULL : h == NULL || strcmp(h->result, rows[i].result) != 0)
-			fail_msg("row %zu: %s is %s", i, rows[i].check, h == NULL ? "not there" : h->result);
+		if (rows[i].result == NULL ? h != NULL
+					   : h == NULL || strcmp(h->result, rows[i].result) != 0)
+			fail_msg("row %zu: %s is %s", i, rows[i].check,
+			    h == NULL ? "not there" : h->result);
 		judge_free(&j);
 	}
 	conf_free(&c);
@@ -118,7 +138,8 @@ test_score_text(void **state)
 	static const struct {
 		int64_t score;
 		const char *text;
-	} rows[] = { { 0, "0" }, { 4500, "4.5" }, { -200, "-0.2" }, { 15000, "15" }, { 1, "0.001" }, { 100000, "100" } };
+	} rows[] = { { 0, "0" }, { 4500, "4.5" }, { -200, "-0.2" }, { 15000, "15" }, { 1, "0.001" },
+		{ 100000, "100" } };
 	char text[SCORE_TEXT];
 
 	(void)state;
@@ -134,12 +155,16 @@ test_verdicts(void **state)
 	static const struct {
 		const char *ip, *helo, *body;
 		enum verdict verdict;
-		const char *reply, *prefix;	/* begin with, hold */
+		const char *reply, *prefix; /* begin with, hold */
 	} rows[] = {
-		{ "192.0.2.1", "mail.b.example", "x\r\n", VERDICT_ACCEPT, "", "X-Spam-Status: No, score=-0.1 required=5 tests=SPF_PASS(-0.1)\r\n" },
-		{ "192.0.2.3", "mail.b.example", "x\r\n", VERDICT_JUNK, "", "X-Spam-Flag: YES\r\n" },
-		{ "192.0.2.3", "mx.our.example", "XJS*C4JDBQADN1.NSBN3*2IDNEN*" "GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X\r\n", VERDICT_REFUSE,
-		    "550 5.7.1 Refused as spam, score ", "tests=" },
+		{ "192.0.2.1", "mail.b.example", "x\r\n", VERDICT_ACCEPT, "",
+		    "X-Spam-Status: No, score=-0.1 required=5 tests=SPF_PASS(-0.1)\r\n" },
+		{ "192.0.2.3", "mail.b.example", "x\r\n", VERDICT_JUNK, "",
+		    "X-Spam-Flag: YES\r\n" },
+		{ "192.0.2.3", "mx.our.example",
+		    "XJS*C4JDBQADN1.NSBN3*2IDNEN*"
+		    "GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X\r\n",
+		    VERDICT_REFUSE, "550 5.7.1 Refused as spam, score ", "tests=" },
 	};
 	struct conf *c = configured();
 
@@ -153,7 +178,8 @@ test_verdicts(void **state)
 		j = judged(c, rows[i].ip, rows[i].helo, message);
 		ruling_make(j, &r);
 		assert_int_equal(r.verdict, rows[i].verdict);
-		assert_memory_equal(r.reply, rows[i].reply, strlen(rows[i].reply) + (rows[i].reply[0] == '\0'));
+		assert_memory_equal(
+		    r.reply, rows[i].reply, strlen(rows[i].reply) + (rows[i].reply[0] == '\0'));
 		assert_true(strlen(r.reply) < 500);
 		assert_non_null(strstr(buf_cstr(&r.prefix), rows[i].prefix));
 		ruling_free(&r);
@@ -167,10 +193,11 @@ static void
 test_antivirus(void **state)
 {
 	static const struct {
-		int status;	/* -1: never answered */
+		int status; /* -1: never answered */
 		enum verdict verdict;
 		const char *reply;
-	} rows[] = { { SCAN_CLEAN, VERDICT_ACCEPT, "" }, { SCAN_INFECTED, VERDICT_REFUSE, "550 5.7.1 The message holds the virus X" },
+	} rows[] = { { SCAN_CLEAN, VERDICT_ACCEPT, "" },
+		{ SCAN_INFECTED, VERDICT_REFUSE, "550 5.7.1 The message holds the virus X" },
 		{ SCAN_FAILED, VERDICT_DEFER, "451 4.7.1 The message could not be scanned: X" },
 		{ 99, VERDICT_DEFER, "451 4.7.1 The message could not be scanned: X" },
 		{ -1, VERDICT_DEFER, "451 4.7.1 The message could not be scanned" } };
@@ -179,8 +206,13 @@ test_antivirus(void **state)
 	(void)state;
 	c->antivirus.enabled = true;
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		struct facts facts = { .kind = LISTEN_SUBMISSION, .ip = "192.0.2.1", .helo = "x", .from = "a@b.example", .user = "u",
-			.rcpt = "", .message = SLICE("X: y\r\n\r\n") };
+		struct facts facts = { .kind = LISTEN_SUBMISSION,
+			.ip = "192.0.2.1",
+			.helo = "x",
+			.from = "a@b.example",
+			.user = "u",
+			.rcpt = "",
+			.message = SLICE("X: y\r\n\r\n") };
 		struct judge *j = judge_new(&facts, c, NULL);
 		struct ruling r;
 
@@ -214,7 +246,8 @@ test_cuts(void **state)
 		{ "Authentication-Results : mx.our.example.; none\r\n", true },
 		{ "Authentication-Results: mx.our.example.org; spf=pass\r\n", false },
 		{ "Authentication-Results: other.example; spf=pass\r\n", false },
-		{ "X-Spam-Level: *\r\n", true }, { "X-Spammer: *\r\n", false }, { "Received: x\r\n", false } };
+		{ "X-Spam-Level: *\r\n", true }, { "X-Spammer: *\r\n", false },
+		{ "Received: x\r\n", false } };
 	struct conf *c = configured();
 
 	(void)state;
@@ -226,7 +259,8 @@ test_cuts(void **state)
 		snprintf(message, sizeof(message), "%s" GOOD "\r\nx\r\n", rows[i].field);
 		j = judged(c, "192.0.2.1", "mail.b.example", message);
 		ruling_make(j, &r);
-		if (r.n_cuts != (size_t)rows[i].cut || (rows[i].cut && (r.cuts[0].at != 0 || r.cuts[0].len != strlen(rows[i].field))))
+		if (r.n_cuts != (size_t)rows[i].cut ||
+		    (rows[i].cut && (r.cuts[0].at != 0 || r.cuts[0].len != strlen(rows[i].field))))
 			fail_msg("%s: %zu cuts", rows[i].field, r.n_cuts);
 		ruling_free(&r);
 		judge_free(&j);
@@ -239,8 +273,9 @@ test_quoting(void **state)
 {
 	static const struct {
 		const char *in, *out;
-	} rows[] = { { "a@b.example", "a@b.example" }, { "a b@c", "\"a b@c\"" }, { "x;y", "\"x;y\"" }, { "q\"\\", "\"q\\\"\\\\\"" },
-		{ "n\r\nX: y", "\"n??X: y\"" }, { "", "\"\"" }, { "a@b@c", "\"a@b@c\"" } };
+	} rows[] = { { "a@b.example", "a@b.example" }, { "a b@c", "\"a b@c\"" },
+		{ "x;y", "\"x;y\"" }, { "q\"\\", "\"q\\\"\\\\\"" }, { "n\r\nX: y", "\"n??X: y\"" },
+		{ "", "\"\"" }, { "a@b@c", "\"a@b@c\"" } };
 	struct conf *c = configured();
 	struct judge *j = judged(c, "192.0.2.1", "x.example", "\r\n");
 
@@ -254,8 +289,9 @@ test_quoting(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_rules), cmocka_unit_test(test_score_text),
-		cmocka_unit_test(test_verdicts), cmocka_unit_test(test_antivirus), cmocka_unit_test(test_cuts),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_score_text), cmocka_unit_test(test_verdicts),
+		cmocka_unit_test(test_antivirus), cmocka_unit_test(test_cuts),
 		cmocka_unit_test(test_quoting) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,7 +57,8 @@ test_params(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		assert_int_equal(mime_param(slice_of(rows[i].in), rows[i].name, out, sizeof(out)), rows[i].out != NULL);
+		assert_int_equal(mime_param(slice_of(rows[i].in), rows[i].name, out, sizeof(out)),
+		    rows[i].out != NULL);
 		assert_string_equal(out, rows[i].out == NULL ? "" : rows[i].out);
 	}
 }
@@ -93,18 +94,27 @@ test_parts(void **state)
 		{ "Subject: x\r\n\r\nhello\r\n", "text/plain ", "hello\n" },
 		{ "\r\nhello", "text/plain ", "hello\n" },
 		{ "", "text/plain ", "" },
-		{ "Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\na=3Db=\r\nc\r\n", "text/html ", "a=bc\n" },
-		{ "Content-Transfer-Encoding: BASE64\r\n\r\naGVs\r\nbG8=\r\n", "text/plain ", "hello" },
-		{ "Content-Type: multipart/mixed; boundary=\"b\"\r\n\r\npreamble\r\n--b\r\n\r\none\r\n--b\r\nContent-Type: image/png\r\n\r\n"
-		  "xxx\r\n--b\r\nContent-Type: text/plain\r\nContent-Disposition: attachment\r\n\r\nhidden\r\n--b--\r\nepilogue\r\n",
+		{ "Content-Type: text/html\r\nContent-Transfer-Encoding: "
+		  "quoted-printable\r\n\r\na=3Db=\r\nc\r\n",
+		    "text/html ", "a=bc\n" },
+		{ "Content-Transfer-Encoding: BASE64\r\n\r\naGVs\r\nbG8=\r\n", "text/plain ",
+		    "hello" },
+		{ "Content-Type: multipart/mixed; "
+		  "boundary=\"b\"\r\n\r\npreamble\r\n--b\r\n\r\none\r\n--b\r\nContent-Type: "
+		  "image/png\r\n\r\n"
+		  "xxx\r\n--b\r\nContent-Type: text/plain\r\nContent-Disposition: "
+		  "attachment\r\n\r\nhidden\r\n--b--\r\nepilogue\r\n",
 		    "multipart/mixed text/plain image/png text/plain ", "one\n" },
-		{ "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: multipart/alternative; boundary=bb\r\n\r\n--bb\r\n\r\n"
+		{ "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: "
+		  "multipart/alternative; boundary=bb\r\n\r\n--bb\r\n\r\n"
 		  "in\r\n--bb--\r\n--b\r\n\r\nout\r\n--b--\r\n",
 		    "multipart/mixed multipart/alternative text/plain text/plain ", "in\nout\n" },
-		{ "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: y\r\n\r\ninner\r\n--b--\r\n",
+		{ "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: "
+		  "message/rfc822\r\n\r\nSubject: y\r\n\r\ninner\r\n--b--\r\n",
 		    "multipart/mixed message/rfc822 text/plain ", "inner\n" },
 		/* an outer boundary closes all inner parts; a header may end at a boundary */
-		{ "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\nx\r\n--b\r\n"
+		{ "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: "
+		  "multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\nx\r\n--b\r\n"
 		  "X: y\r\n--b\r\n\r\nz\r\n",
 		    "multipart/mixed multipart/mixed text/plain text/plain text/plain ", "x\nz\n" },
 	};
@@ -131,7 +141,8 @@ test_ceilings(void **state)
 
 	(void)state;
 	for (int i = 0; i < 200; i++)
-		n += (size_t)sprintf(message + n, "Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n", i, i);
+		n += (size_t)sprintf(message + n,
+		    "Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n", i, i);
 	mime_read((struct slice){ message, n }, &none, &facts);
 	assert_true(facts.cut && facts.depth <= MIME_DEPTH_MAX + 1);
 	n = (size_t)sprintf(message, "Content-Type: multipart/mixed; boundary=b\r\n\r\n");
@@ -163,7 +174,8 @@ test_fields(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_words), cmocka_unit_test(test_params), cmocka_unit_test(test_parts),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_words),
+		cmocka_unit_test(test_params), cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_ceilings), cmocka_unit_test(test_fields) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,7 @@ test_grammar(void **state)
 {
 	static const struct {
 		const char *in;
-		const char *out;	/* NULL: it is malformed */
+		const char *out; /* NULL: it is malformed */
 	} rows[] = {
 		{ "v=spf1 -all", "v=spf1 -all" },
 		{ "v=spf1  ~all  ", "v=spf1 ~all" },
@@ -28,8 +28,10 @@ test_grammar(void **state)
 		{ "v=spf1 ip4:192.0.2.0/24 -all", "v=spf1 +all" },
 		{ "v=spf1 ?ip4:0.0.0.0/0 -all", "v=spf1 ?all" },
 		{ "v=spf1 ip4:198.51.100.7 ip6:::/0 -all", "v=spf1 -all" },
-		{ "v=spf1 include:%{d2}.x.example exp=e.example x=%{c} -all", "v=spf1 +include:%{d2}.x.example -all" },
-		{ "v=spf1 exists:%{ir}.%{l1r+-}._spf.%{d}", "v=spf1 +exists:%{ir}.%{l1r+-}._spf.%{d}.0._term" },
+		{ "v=spf1 include:%{d2}.x.example exp=e.example x=%{c} -all",
+		    "v=spf1 +include:%{d2}.x.example -all" },
+		{ "v=spf1 exists:%{ir}.%{l1r+-}._spf.%{d}",
+		    "v=spf1 +exists:%{ir}.%{l1r+-}._spf.%{d}.0._term" },
 		{ "v=spf1 a:b.example.", "v=spf1 +exists:b.example.0._term" },
 		{ "v=spf1 a:", NULL },
 		{ "v=spf1 a:b", NULL },
@@ -71,7 +73,8 @@ test_grammar(void **state)
 		buf_init(&out, 4096);
 		terms.n = 0;
 		rc = spf_record_translate(slice_of(rows[i].in), &ip, &terms, &out, &why);
-		if (rc != (rows[i].out == NULL ? -1 : 0) || (rc == 0 && strcmp(buf_cstr(&out), rows[i].out) != 0))
+		if (rc != (rows[i].out == NULL ? -1 : 0) ||
+		    (rc == 0 && strcmp(buf_cstr(&out), rows[i].out) != 0))
 			fail_msg("%s: %d %s", rows[i].in, rc, rc == 0 ? buf_cstr(&out) : why);
 		buf_free(&out);
 	}
@@ -92,9 +95,11 @@ static const struct dns_row zone[] = {
 	{ "down.example", RR_TXT, DNS_TEMPORARY, NULL },
 	{ "later.example", RR_TXT, DNS_OK, "v=spf1 a:down.example -all" },
 	{ "down.example", RR_A, DNS_TEMPORARY, NULL },
-	{ "void.example", RR_TXT, DNS_OK, "v=spf1 a:n1.example a:n2.example a:n3.example ip4:192.0.2.1 -all" },
+	{ "void.example", RR_TXT, DNS_OK,
+	    "v=spf1 a:n1.example a:n2.example a:n3.example ip4:192.0.2.1 -all" },
 	{ "eleven.example", RR_TXT, DNS_OK,
-	    "v=spf1 a:p.example a:p.example a:p.example a:p.example a:p.example a:p.example a:p.example a:p.example "
+	    "v=spf1 a:p.example a:p.example a:p.example a:p.example a:p.example a:p.example "
+	    "a:p.example a:p.example "
 	    "a:p.example a:p.example a:p.example ip4:192.0.2.1 -all" },
 	{ "p.example", RR_A, DNS_OK, "203.0.113.1" },
 	{ "included.example", RR_TXT, DNS_OK, "v=spf1 include:plain.example ~all" },
@@ -144,7 +149,11 @@ test_evaluate(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		struct facts facts = { .ip = rows[i].ip, .helo = "h.example", .from = rows[i].sender, .user = "", .rcpt = "",
+		struct facts facts = { .ip = rows[i].ip,
+			.helo = "h.example",
+			.from = rows[i].sender,
+			.user = "",
+			.rcpt = "",
 			.message = SLICE("\r\n") };
 		struct judge *j = judge_new(&facts, conf, NULL);
 		enum spf_result r;
@@ -152,10 +161,12 @@ test_evaluate(void **state)
 		struct ip ip;
 
 		assert_true(ip_parse(rows[i].ip, &ip));
-		while ((r = spf_evaluate(j, &ip, "h.example", rows[i].sender, &why)) == SPF_IS_WAITING)
+		while (
+		    (r = spf_evaluate(j, &ip, "h.example", rows[i].sender, &why)) == SPF_IS_WAITING)
 			answers_give(j, zone);
 		if (r != rows[i].result)
-			fail_msg("%s from %s: %s %s", rows[i].sender, rows[i].ip, spf_result_name(r), why);
+			fail_msg("%s from %s: %s %s", rows[i].sender, rows[i].ip,
+			    spf_result_name(r), why);
 		judge_free(&j);
 	}
 	conf_free(&conf);
@@ -164,7 +175,8 @@ test_evaluate(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_grammar), cmocka_unit_test(test_evaluate) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_grammar),
+		cmocka_unit_test(test_evaluate) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
