@@ -53,8 +53,8 @@ class Book:
         return collections.Counter(a.reply[:9] for a in list(self.attempts.values()) if a.outcome == "no" and a.reply)
 
     def outcome(self, a):
-        """As promise 1 sees it: a 250 that came after a power cut says nothing."""
-        if a.outcome == "yes" and any(start <= a.at <= end for start, end in self.cuts):
+        """As promise 1 sees it: what was said after a power cut says nothing."""
+        if any(start <= a.at <= end for start, end in self.cuts):
             return "open"
         return a.outcome
 
@@ -192,7 +192,8 @@ def message_id(path):
 
 def assert_whole(path):
     size = int(re.search(r",S=(\d+)", path.name).group(1))
-    assert path.stat().st_size == size, f"{path} is not whole"
+    content = path.read_bytes()
+    assert len(content) == size and b"\0" not in content, f"{path} is not whole: {len(content)} bytes"
 
 
 def count_files(server, addresses):
@@ -300,9 +301,9 @@ def kill_tree(server, rng=random):
 
 def leftovers(server):
     """Stage and spool files that nothing needs any more."""
-    stage = server.state / "mail" / ".stage"
-    spool = server.state / "spool"
-    return [p for d in (stage, spool) if d.exists() for p in d.iterdir() if not p.name.startswith(".")]
+    mail = server.state / "mail"
+    folders = [mail / ".stage", server.state / "spool", *mail.glob("*/*/.stage")]
+    return [p for d in folders if d.exists() for p in d.iterdir() if not p.name.startswith(".")]
 
 
 if __name__ == "__main__":
