@@ -2,18 +2,20 @@
  *
  * usage: started by tegamid, with mail_dir as working directory and nothing else it could open.
  *
- * queue hands over messages to stage (MDA_STAGE) and staged files to publish (MDA_PUBLISH); each is answered only when what the answer
- * says survives a power cut (the states and barriers are drawn at the top of mda_batch.c). This file is the event loop's side: it
- * copies frames into items, and gives everything that has arrived to a lane as one batch as soon as the lane's last one is done. So the
- * batches grow with the load, by themselves.
+ * queue hands over messages to stage (MDA_STAGE) and staged files to publish (MDA_PUBLISH); each is
+ *answered only when what the answer says survives a power cut (the states and barriers are drawn at
+ *the top of mda_batch.c). This file is the event loop's side: it copies frames into items, and
+ *gives everything that has arrived to a lane as one batch as soon as the lane's last one is done.
+ *So the batches grow with the load, by themselves.
  *
  *	lane	takes					so that
  *	short	bodies in frames, all publishing	many share one barrier
  *	long	bodies in spool files			a large mail does not delay small ones
  *	usage	MDA_USAGE: how full is a mailbox	counting files delays nobody
  *
- * MDA_UNSTAGE waits until both lanes are idle, and they wait for it. Over the ceilings a request is answered STEP_TEMPORARY at once. When
- * queue's link ends, what waits is dropped (nobody wants the answer) and what runs is finished. */
+ * MDA_UNSTAGE waits until both lanes are idle, and they wait for it. Over the ceilings a request is
+ *answered STEP_TEMPORARY at once. When queue's link ends, what waits is dropped (nobody wants the
+ *answer) and what runs is finished. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -33,17 +35,18 @@
 #define THREADS 3
 #define BATCH_FILES 512
 #define BATCH_BYTES (16u * 1024 * 1024)
-#define BATCH_SPOOLED 8			/* messages */
-#define WAIT_FILES 16384		/* recipients that may wait */
+#define BATCH_SPOOLED 8  /* messages */
+#define WAIT_FILES 16384 /* recipients that may wait */
 #define WAIT_BYTES (64u * 1024 * 1024)
-#define WAIT_SPOOLED 128		/* each holds a descriptor */
+#define WAIT_SPOOLED 128 /* each holds a descriptor */
 #define WAIT_USAGE 4096
-#define WHYS_SHORT 200			/* answers with more recipients than this have short reasons, to fit a frame */
+#define WHYS_SHORT                                                                                 \
+	200 /* answers with more recipients than this have short reasons, to fit a frame */
 
 struct lane {
-	struct job job;			/* first */
+	struct job job; /* first */
 	struct batch batch;
-	struct item *head, **tail;	/* what waits */
+	struct item *head, **tail; /* what waits */
 	unsigned items, files;
 	size_t bytes;
 	bool running;
@@ -67,13 +70,13 @@ static struct {
 	struct event *kick;
 	struct lane lanes[LANES];
 	struct {
-		struct job job;		/* first */
+		struct job job; /* first */
 		struct usage *head, **tail, *taken;
 		unsigned n;
 		bool running;
 	} usage;
 	struct {
-		struct job job;		/* first */
+		struct job job; /* first */
 		struct keep keep, taken;
 		struct reply_to to;
 		uint64_t removed;
@@ -170,7 +173,7 @@ lane_take(struct lane *l)
 		struct item *i = *end;
 
 		if (items > 0 && (files + i->n > BATCH_FILES || bytes + i->len > BATCH_BYTES ||
-			(l->batch.spooled && items == BATCH_SPOOLED)))
+				     (l->batch.spooled && items == BATCH_SPOOLED)))
 			break;
 		files += i->n;
 		bytes += i->len;
@@ -200,7 +203,7 @@ lane_start(struct lane *l)
 		return;
 	lane_take(l);
 	l->running = workers_submit(mda.workers, &l->job) == 0;
-	if (!l->running)	/* cannot be: there are as many threads as jobs */
+	if (!l->running) /* cannot be: there are as many threads as jobs */
 		log_error("no thread for a batch");
 }
 
@@ -225,17 +228,19 @@ lane_done(struct job *job)
 static bool
 lane_full(const struct lane *l, const struct item *item)
 {
-	return l->items > 0 && (l->files + item->n > WAIT_FILES || l->bytes + item->len > WAIT_BYTES ||
-	    (l->batch.spooled && l->items >= WAIT_SPOOLED));
+	return l->items > 0 &&
+	       (l->files + item->n > WAIT_FILES || l->bytes + item->len > WAIT_BYTES ||
+		   (l->batch.spooled && l->items >= WAIT_SPOOLED));
 }
 
 static void
 lane_put(struct lane *l, struct item *item)
 {
-	struct err err = {0};
+	struct err err = { 0 };
 
 	if (mda.stopping || lane_full(l, item)) {
-		err_set(&err, ERR_TEMPORARY, mda.stopping ? "mda is stopping" : "mda has too much to do");
+		err_set(&err, ERR_TEMPORARY,
+		    mda.stopping ? "mda is stopping" : "mda has too much to do");
 		item_refuse(item, &err);
 		answer(item);
 		item_free(item);
@@ -283,7 +288,8 @@ static void
 sweep_run(struct job *job)
 {
 	(void)job;
-	mda.sweep.rc = sweep(mda.root, &mda.stage, &mda.sweep.taken, &mda.sweep.removed, &mda.sweep.err);
+	mda.sweep.rc =
+	    sweep(mda.root, &mda.stage, &mda.sweep.taken, &mda.sweep.removed, &mda.sweep.err);
 }
 
 static void
@@ -296,7 +302,8 @@ sweep_done(struct job *job)
 		log_warning("staged files: %s", mda.sweep.err.text);
 	if (mda.sweep.removed > 0)
 		log_info("%llu staged files of attempts that ended before their mail was delivered "
-		    "are removed", (unsigned long long)mda.sweep.removed);
+			 "are removed",
+		    (unsigned long long)mda.sweep.removed);
 	keep_free(&mda.sweep.taken);
 	mda.sweep.running = false;
 	out = reply_begin(mda.sweep.to, MSG_MDA_UNSTAGED);
@@ -315,7 +322,7 @@ sweep_start(void)
 		return;
 	mda.sweep.wanted = false;
 	mda.sweep.taken = mda.sweep.keep;
-	mda.sweep.keep = (struct keep){0};
+	mda.sweep.keep = (struct keep){ 0 };
 	mda.sweep.running = workers_submit(mda.workers, &mda.sweep.job) == 0;
 }
 
@@ -443,7 +450,7 @@ static int
 lane_open(struct lane *l, bool spooled, unsigned most, struct err *err)
 {
 	lane_clear(l);
-	l->job = (struct job){.run = lane_run, .done = lane_done};
+	l->job = (struct job){ .run = lane_run, .done = lane_done };
 	l->batch.spooled = spooled;
 	l->batch.places = places_new(mda.root, &mda.stage, most);
 	l->batch.work = malloc(BATCH_WORK);
@@ -468,8 +475,8 @@ mda_open(struct err *err)
 	    lane_open(&mda.lanes[LANE_LONG], true, most < 64 ? most : 64, err) == -1)
 		return -1;
 	mda.usage.tail = &mda.usage.head;
-	mda.usage.job = (struct job){.run = usage_run, .done = usage_done};
-	mda.sweep.job = (struct job){.run = sweep_run, .done = sweep_done};
+	mda.usage.job = (struct job){ .run = usage_run, .done = usage_done };
+	mda.sweep.job = (struct job){ .run = sweep_run, .done = sweep_done };
 	return 0;
 }
 
@@ -507,12 +514,12 @@ mda_stop(void)
 }
 
 static const struct msg_handler handlers[] = {
-	{MSG_MDA_STAGE, on_step},
-	{MSG_MDA_PUBLISH, on_step},
-	{MSG_MDA_KEEP, on_keep},
-	{MSG_MDA_UNSTAGE, on_unstage},
-	{MSG_MDA_USAGE, on_usage},
-	{MSG_NONE, NULL},
+	{ MSG_MDA_STAGE, on_step },
+	{ MSG_MDA_PUBLISH, on_step },
+	{ MSG_MDA_KEEP, on_keep },
+	{ MSG_MDA_UNSTAGE, on_unstage },
+	{ MSG_MDA_USAGE, on_usage },
+	{ MSG_NONE, NULL },
 };
 
 int

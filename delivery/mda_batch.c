@@ -2,22 +2,24 @@
  *
  * Where a file is, what makes that durable, and what a crash before it means:
  *
- *	step      what is done                              barrier                        a crash before it
- *	stage     .stage/STEM,S=SIZE made and written       content of the file, and the   queue has no `staged` row: the file is
- *	                                                    names in .stage                swept at the next start, delivered afresh
- *	(queue)   commits `staged`                          queue.db                       the same
- *	publish   rename .stage/F -> new/F                  the names in new and .stage    F is in .stage: renamed again; or F is
- *	                                                                                   not there: it was delivered
- *	(queue)   commits `done`                            queue.db                       asked again, F absent: delivered
+ *	step      what is done                              barrier                        a crash
+ *before it stage     .stage/STEM,S=SIZE made and written       content of the file, and the   queue
+ *has no `staged` row: the file is names in .stage                swept at the next start, delivered
+ *afresh (queue)   commits `staged`                          queue.db                       the same
+ *	publish   rename .stage/F -> new/F                  the names in new and .stage    F is in
+ *.stage: renamed again; or F is not there: it was delivered (queue)   commits `done` queue.db asked
+ *again, F absent: delivered
  *
  *	which barrier                                       when
- *	fsync of each file, its stage folder, its new/      up to BATCH_FEW files, long messages, unknown file systems
- *	one syncfs for each device                          else (ext4, xfs, btrfs); and after a failure, a start or a new folder
+ *	fsync of each file, its stage folder, its new/      up to BATCH_FEW files, long messages,
+ *unknown file systems one syncfs for each device                          else (ext4, xfs, btrfs);
+ *and after a failure, a start or a new folder
  *
- * The descriptor for syncfs is opened before the batch's first write to the device, so it sees every write error since then, and
- * belongs to this batch alone. When a barrier fails nothing is synced again: staged files are removed and all is answered
- * STEP_TEMPORARY; queue stages such mail under a new name later. A name that was published all the same is found absent when
- * queue asks again, and is answered after a barrier of its own. */
+ * The descriptor for syncfs is opened before the batch's first write to the device, so it sees
+ *every write error since then, and belongs to this batch alone. When a barrier fails nothing is
+ *synced again: staged files are removed and all is answered STEP_TEMPORARY; queue stages such mail
+ *under a new name later. A name that was published all the same is found absent when queue asks
+ *again, and is answered after a barrier of its own. */
 #include "delivery/mda_batch.h"
 
 #include <errno.h>
@@ -59,7 +61,7 @@ item_new(struct frame *f)
 
 	if (item == NULL)
 		return NULL;
-	*item = (struct item){.type = f->type, .to = reply_later(f), .fd = -1, .len = len};
+	*item = (struct item){ .type = f->type, .to = reply_later(f), .fd = -1, .len = len };
 	memcpy(item->fields, f->in.at, len);
 	item->n = fields_count(f->in);
 	item->n = f->type == MSG_MDA_STAGE ? (item->n - 5) / 5 : item->n / 5;
@@ -100,7 +102,7 @@ item_refuse(struct item *item, const struct err *err)
 	bool stage = item->type == MSG_MDA_STAGE;
 	struct wire in;
 
-	wire_init(&in, (struct slice){item->fields, item->len});
+	wire_init(&in, (struct slice){ item->fields, item->len });
 	for (int skip = 0; skip < 5 && stage; skip++)
 		wire_bytes(&in);
 	for (unsigned i = 0; i < item->n; i++) {
@@ -156,8 +158,8 @@ place_get(struct run *run, struct slice home, struct slice folder, struct err *e
 
 struct message {
 	struct mda_text text;
-	struct slice converted;	/* of short ones: prefix and body with LF */
-	char *room;		/* its memory, or NULL */
+	struct slice converted; /* of short ones: prefix and body with LF */
+	char *room;             /* its memory, or NULL */
 };
 
 static int
@@ -166,7 +168,8 @@ create(int dir, const char *name)
 	int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
 	int fd = openat(dir, name, flags, 0600);
 
-	/* left behind by an attempt that failed: it gets a new inode, so nothing old is ever synced again */
+	/* left behind by an attempt that failed: it gets a new inode, so nothing old is ever synced
+	 * again */
 	if (fd == -1 && errno == EEXIST && unlinkat(dir, name, 0) == 0)
 		fd = openat(dir, name, flags, 0600);
 	return fd;
@@ -192,7 +195,7 @@ stage_short(struct run *run, const struct message *m, struct place *place, struc
     struct slice head, struct result *r)
 {
 	char *own = run->batch->work;
-	struct lf lf = {false};
+	struct lf lf = { false };
 	size_t len = lf_copy(&lf, own, slice_first(head, MDA_CHUNK));
 	const char *name = r->text + STAGE_ID;
 	int fd;
@@ -205,7 +208,7 @@ stage_short(struct run *run, const struct message *m, struct place *place, struc
 	if (fd == -1)
 		return -1;
 	if (finish(fd, place->device->sync_fd == -1,
-		mda_write(fd, (struct slice){own, len}, m->converted)) == 0)
+		mda_write(fd, (struct slice){ own, len }, m->converted)) == 0)
 		return 0;
 	return -1;
 }
@@ -222,7 +225,7 @@ stage_long(struct run *run, const struct message *m, struct place *place, struct
 	snprintf(r->text, sizeof(r->text), "%s/%.*s", place->stage->id, SLICE_ARG(stem));
 	fd = create(dir, name);
 	if (fd == -1 || finish(fd, place->device->sync_fd == -1,
-		mda_text_long(&m->text, head, fd, run->batch->work, &r->size)) == -1)
+			    mda_text_long(&m->text, head, fd, run->batch->work, &r->size)) == -1)
 		return -1;
 	snprintf(r->text, sizeof(r->text), "%s/%.*s,S=%llu", place->stage->id, SLICE_ARG(stem),
 	    (unsigned long long)r->size);
@@ -233,7 +236,7 @@ static void
 stage_one(struct run *run, const struct message *m, struct wire *in, struct result *r)
 {
 	struct slice home, folder, stem, head;
-	struct err err = {0};
+	struct err err = { 0 };
 
 	r->rcpt = wire_u64(in);
 	home = wire_bytes(in);
@@ -251,7 +254,8 @@ stage_one(struct run *run, const struct message *m, struct wire *in, struct resu
 		return;
 	}
 	r->place->dirty_stage = true;
-	r->staged = (m->room != NULL ? stage_short : stage_long)(run, m, r->place, stem, head, r) == 0;
+	r->staged =
+	    (m->room != NULL ? stage_short : stage_long)(run, m, r->place, stem, head, r) == 0;
 	if (r->staged)
 		return;
 	err_sys(&err, "cannot write mail for %.*s", SLICE_ARG(home));
@@ -264,31 +268,32 @@ message_read(struct message *m, struct wire *in, int fd, struct err *err)
 {
 	struct stat st;
 
-	wire_u64(in);	/* queue id */
-	wire_u64(in);	/* time: it is in the stems */
-	*m = (struct message){.text = {.fd = fd}};
+	wire_u64(in); /* queue id */
+	wire_u64(in); /* time: it is in the stems */
+	*m = (struct message){ .text = { .fd = fd } };
 	m->text.prefix = wire_bytes(in);
 	if (cuts_get(wire_bytes(in), m->text.cuts, &m->text.n_cuts) == -1)
 		return err_set(err, ERR_PERMANENT, "the list of cuts is damaged");
 	m->text.body = wire_bytes(in);
 	if (fd != -1)
-		return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? 0 :
-		    err_set(err, ERR_TEMPORARY, "the body is no regular file");
+		return fstat(fd, &st) == 0 && S_ISREG(st.st_mode)
+			   ? 0
+			   : err_set(err, ERR_TEMPORARY, "the body is no regular file");
 	m->room = malloc(m->text.prefix.len + m->text.body.len + 2);
 	if (m->room == NULL)
 		return err_set(err, ERR_TEMPORARY, "no memory");
-	m->converted = (struct slice){m->room, mda_text_short(&m->text, m->room)};
+	m->converted = (struct slice){ m->room, mda_text_short(&m->text, m->room) };
 	return 0;
 }
 
 static void
 stage_item(struct run *run, struct item *item)
 {
-	struct err err = {0};
+	struct err err = { 0 };
 	struct message m;
 	struct wire in;
 
-	wire_init(&in, (struct slice){item->fields, item->len});
+	wire_init(&in, (struct slice){ item->fields, item->len });
 	if (message_read(&m, &in, item->fd, &err) == -1)
 		item_refuse(item, &err);
 	else
@@ -372,10 +377,10 @@ publish_item(struct run *run, struct item *item)
 {
 	struct wire in;
 
-	wire_init(&in, (struct slice){item->fields, item->len});
+	wire_init(&in, (struct slice){ item->fields, item->len });
 	for (unsigned i = 0; i < item->n; i++) {
 		struct result *r = &item->results[i];
-		struct err err = {0};
+		struct err err = { 0 };
 		struct slice home, folder;
 
 		r->qid = wire_u64(&in);
@@ -472,7 +477,7 @@ take_back(struct item *item, const char *why)
 void
 batch_run(struct batch *b)
 {
-	struct run run = {.batch = b};
+	struct run run = { .batch = b };
 	unsigned files = 0;
 
 	places_begin(b->places, ++b->number);

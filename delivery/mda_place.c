@@ -1,8 +1,9 @@
 /* mda_place - where mail goes: Maildirs, their stage folders, their devices
  *
- * Mail is staged in mail_dir/.stage, and for a home on another device in home/.stage, since rename does not cross devices. Each stage
- * folder has an id, which is part of the names that queue keeps: so a file system that is not mounted is an error, not a stage
- * folder without that file, which would mean "delivered". */
+ * Mail is staged in mail_dir/.stage, and for a home on another device in home/.stage, since rename
+ * does not cross devices. Each stage folder has an id, which is part of the names that queue keeps:
+ * so a file system that is not mounted is an error, not a stage folder without that file, which
+ * would mean "delivered". */
 #include "delivery/mda_place.h"
 
 #include <errno.h>
@@ -120,7 +121,7 @@ struct places {
 	struct device devices[DEVICES_MAX];
 	unsigned n_devices;
 	unsigned batch;
-	struct place **slots;	/* all places, in no order */
+	struct place **slots; /* all places, in no order */
 	unsigned n, most, hand;
 	struct place **hash;
 	unsigned n_hash;
@@ -140,9 +141,9 @@ device_of(struct places *p, int fd, uint64_t dev, struct err *err)
 		return NULL;
 	}
 	d = &p->devices[p->n_devices++];
-	*d = (struct device){.dev = dev, .sync_fd = -1};
+	*d = (struct device){ .dev = dev, .sync_fd = -1 };
 	d->known = fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC ||
-	    fs.f_type == BTRFS_SUPER_MAGIC;
+		   fs.f_type == BTRFS_SUPER_MAGIC;
 	/* who was here before us may have died before its barrier */
 	d->must_syncfs = d->known;
 	return d;
@@ -165,7 +166,7 @@ places_new(int root, const struct stage *common, unsigned most)
 
 	if (p == NULL)
 		return NULL;
-	*p = (struct places){.root = root, .common = common, .most = most, .n_hash = 2 * most};
+	*p = (struct places){ .root = root, .common = common, .most = most, .n_hash = 2 * most };
 	p->slots = calloc(p->most, sizeof(struct place *));
 	p->hash = calloc(p->n_hash, sizeof(struct place *));
 	if (p->slots == NULL || p->hash == NULL || !common_device_find(p))
@@ -249,7 +250,9 @@ slot_take(struct places *p)
 static int
 key_make(struct slice home, struct slice folder, char out[static KEY_MAX])
 {
-	return snprintf(out, KEY_MAX, "%.*s\n%.*s", SLICE_ARG(home), SLICE_ARG(folder)) < KEY_MAX ? 0 : -1;
+	return snprintf(out, KEY_MAX, "%.*s\n%.*s", SLICE_ARG(home), SLICE_ARG(folder)) < KEY_MAX
+		   ? 0
+		   : -1;
 }
 
 /* -- opening one */
@@ -404,7 +407,7 @@ keep(struct places *p, struct place *place, const char *key, struct err *err)
 struct place *
 places_get(struct places *p, struct slice home, struct slice folder, struct err *err)
 {
-	struct want w = {.home = home, .folder = folder};
+	struct want w = { .home = home, .folder = folder };
 	struct place *place;
 	char key[KEY_MAX];
 

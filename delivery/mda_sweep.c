@@ -1,7 +1,8 @@
 /* mda_sweep - remove staged files that no row of the queue names
  *
- * A file whose row says `staged` is mail that somebody got a 250 for, so when in doubt a file stays: after an overflow of the list, for
- * names with a leading dot, and in stage folders without an id. */
+ * A file whose row says `staged` is mail that somebody got a 250 for, so when in doubt a file
+ * stays: after an overflow of the list, for names with a leading dot, and in stage folders without
+ * an id. */
 #include "delivery/mda_sweep.h"
 
 #include <dirent.h>
@@ -43,7 +44,7 @@ keep_free(struct keep *k)
 	for (size_t i = 0; i < k->n; i++)
 		free(k->names[i]);
 	free(k->names);
-	*k = (struct keep){0};
+	*k = (struct keep){ 0 };
 }
 
 static int
@@ -76,7 +77,7 @@ dir_at(int at, const char *name)
 struct sweep {
 	int root;
 	const struct keep *keep;
-	uint64_t dev;		/* mail_dir's */
+	uint64_t dev; /* mail_dir's */
 	uint64_t removed;
 	struct err *err;
 	int rc;
@@ -153,13 +154,13 @@ sweep_homes(struct sweep *s)
 int
 sweep(int root, const struct stage *common, struct keep *k, uint64_t *removed, struct err *err)
 {
-	struct sweep s = {.root = root, .keep = k, .err = err};
+	struct sweep s = { .root = root, .keep = k, .err = err };
 	struct stat st;
 
 	*removed = 0;
 	if (k->overflow)
-		return err_set(err, ERR_TEMPORARY,
-		    "too many staged files to remember: none was removed");
+		return err_set(
+		    err, ERR_TEMPORARY, "too many staged files to remember: none was removed");
 	if (fstat(common->fd, &st) == -1)
 		return err_sys(err, "cannot ask for the stage folder's device");
 	s.dev = st.st_dev;

@@ -1,8 +1,9 @@
 /* mda_text - a message on its way into a file: CRLF becomes LF, cuts are left out
  *
- * Short messages are converted once in memory and written for each recipient with its own head. Long ones are read
- * from their descriptor a chunk at a time (pread, not mmap: a bad sector is then an error of this message, not the death of
- * the process), so memory does not grow with the message. */
+ * Short messages are converted once in memory and written for each recipient with its own head.
+ * Long ones are read from their descriptor a chunk at a time (pread, not mmap: a bad sector is then
+ * an error of this message, not the death of the process), so memory does not grow with the
+ * message. */
 #include "delivery/mda_text.h"
 
 #include <errno.h>
@@ -49,7 +50,7 @@ lf_end(struct lf *lf, char *out)
 size_t
 mda_text_short(const struct mda_text *text, char *out)
 {
-	struct lf lf = {false};
+	struct lf lf = { false };
 	size_t len = lf_copy(&lf, out, text->prefix);
 	uint64_t pos = 0;
 	struct slice piece;
@@ -63,7 +64,8 @@ int
 mda_write(int to, struct slice a, struct slice b)
 {
 	while (a.len + b.len > 0) {
-		struct iovec v[2] = {{(void *)(uintptr_t)a.at, a.len}, {(void *)(uintptr_t)b.at, b.len}};
+		struct iovec v[2] = { { (void *)(uintptr_t)a.at, a.len },
+			{ (void *)(uintptr_t)b.at, b.len } };
 		ssize_t n = writev(to, v, 2);
 
 		if (n == 0)
@@ -81,7 +83,7 @@ mda_write(int to, struct slice a, struct slice b)
 struct out {
 	struct lf lf;
 	int to;
-	char *buf;		/* MDA_CHUNK + 16 */
+	char *buf; /* MDA_CHUNK + 16 */
 	uint64_t size;
 };
 
@@ -92,7 +94,7 @@ out_piece(struct out *o, struct slice in)
 		struct slice part = slice_first(in, MDA_CHUNK);
 		size_t len = lf_copy(&o->lf, o->buf, part);
 
-		if (mda_write(o->to, (struct slice){o->buf, len}, (struct slice){0}) == -1)
+		if (mda_write(o->to, (struct slice){ o->buf, len }, (struct slice){ 0 }) == -1)
 			return -1;
 		o->size += len;
 		in = slice_skip(in, part.len);
@@ -112,7 +114,7 @@ out_range(struct out *o, int fd, uint64_t at, uint64_t end, char *chunk)
 			continue;
 		if (n <= 0)
 			return (int)n;
-		if (out_piece(o, (struct slice){chunk, (size_t)n}) == -1)
+		if (out_piece(o, (struct slice){ chunk, (size_t)n }) == -1)
 			return -1;
 		at += (uint64_t)n;
 	}
@@ -149,7 +151,7 @@ out_body(struct out *o, const struct mda_text *text, char *chunk)
 int
 mda_text_long(const struct mda_text *text, struct slice head, int to, char *work, uint64_t *size)
 {
-	struct out o = {.to = to, .buf = work};
+	struct out o = { .to = to, .buf = work };
 	size_t rest;
 
 	if (out_piece(&o, head) == -1 || out_piece(&o, text->prefix) == -1 ||
@@ -157,5 +159,5 @@ mda_text_long(const struct mda_text *text, struct slice head, int to, char *work
 		return -1;
 	rest = lf_end(&o.lf, o.buf);
 	*size = o.size + rest;
-	return mda_write(to, (struct slice){o.buf, rest}, (struct slice){0});
+	return mda_write(to, (struct slice){ o.buf, rest }, (struct slice){ 0 });
 }

@@ -3,10 +3,12 @@
  * What a Maildir++ looks like on disk, and nothing about when it is made durable:
  *
  *	DOMAIN/LOCALPART/Maildir/{tmp,new,cur}		INBOX
- *	DOMAIN/LOCALPART/Maildir/.Junk/{tmp,new,cur}	a folder, marked by an empty file `maildirfolder`
+ *	DOMAIN/LOCALPART/Maildir/.Junk/{tmp,new,cur}	a folder, marked by an empty file
+ *`maildirfolder`
  *	DOMAIN/LOCALPART/Maildir/subscriptions		one folder a line, as Dovecot keeps it
  *
- * Making is safe against another process that makes the same: what exists already is taken as it is. */
+ * Making is safe against another process that makes the same: what exists already is taken as it
+ *is. */
 #include "storage/maildir.h"
 
 #include <dirent.h>
@@ -61,14 +63,16 @@ maildir_name_ok(struct slice name)
 	return true;
 }
 
-/* The next character of UTF-8 text; false when it is none (RFC 3629: no overlong form, no surrogate). */
+/* The next character of UTF-8 text; false when it is none (RFC 3629: no overlong form, no
+ * surrogate). */
 static bool
 utf8_next(struct slice *s, uint32_t *cp)
 {
 	static const struct {
 		unsigned char mask, lead;
 		uint32_t least;
-	} forms[] = {{0x80, 0x00, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
+	} forms[] = { { 0x80, 0x00, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 },
+		{ 0xf8, 0xf0, 0x10000 } };
 	unsigned char c = (unsigned char)s->at[0];
 
 	for (size_t n = 0; n < COUNT(forms); n++) {
@@ -156,7 +160,7 @@ utf7_put(struct utf7 *u, uint32_t cp)
 int
 maildir_folder_dir(struct slice folder, char *out, size_t size)
 {
-	struct utf7 u = {.out = out, .size = size};
+	struct utf7 u = { .out = out, .size = size };
 	bool begin = true;
 	uint32_t cp;
 
@@ -195,8 +199,9 @@ open_by_parts(int root, const char *path, int flags)
 			fd = -1;
 			errno = ENAMETOOLONG;
 		} else {
-			fd = openat(at, part, O_NOFOLLOW | O_CLOEXEC |
-			    (rest.len > 0 ? O_PATH | O_DIRECTORY : flags), 0600);
+			fd = openat(at, part,
+			    O_NOFOLLOW | O_CLOEXEC | (rest.len > 0 ? O_PATH | O_DIRECTORY : flags),
+			    0600);
 		}
 		saved = errno;
 		if (at != root)
@@ -212,12 +217,13 @@ open_by_parts(int root, const char *path, int flags)
 int
 maildir_open(int root, const char *path, int flags)
 {
-	struct open_how how = {.flags = (unsigned)flags | O_CLOEXEC,
-	    .mode = flags & O_CREAT ? 0600 : 0,
-	    .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+	struct open_how how = { .flags = (unsigned)flags | O_CLOEXEC,
+		.mode = flags & O_CREAT ? 0600 : 0,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS };
 	long fd;
 
-	/* EAGAIN: something was renamed meanwhile, so the kernel could not be sure that we stay below */
+	/* EAGAIN: something was renamed meanwhile, so the kernel could not be sure that we stay
+	 * below */
 	for (int tries = 0; tries < 16; tries++) {
 		fd = syscall(SYS_openat2, root, path, &how, sizeof(how));
 		if (fd != -1 || errno != EAGAIN)
@@ -230,8 +236,8 @@ maildir_open(int root, const char *path, int flags)
 
 /* -- making */
 
-struct way {			/* how far we are below the root */
-	int root, fd;		/* fd: the folder at `path`, or root */
+struct way {          /* how far we are below the root */
+	int root, fd; /* fd: the folder at `path`, or root */
 	char path[MAILDIR_PATH];
 };
 
@@ -243,7 +249,8 @@ way_end(struct way *w)
 	w->fd = -1;
 }
 
-/* One folder deeper, made if it is missing. Opened from the root, since a link may lead sideways below it. */
+/* One folder deeper, made if it is missing. Opened from the root, since a link may lead sideways
+ * below it. */
 static int
 way_on(struct way *w, struct slice name, struct err *err)
 {
@@ -268,7 +275,7 @@ way_on(struct way *w, struct slice name, struct err *err)
 static int
 make_three(int fd, struct err *err)
 {
-	static const char *const names[] = {"tmp", "new", "cur"};
+	static const char *const names[] = { "tmp", "new", "cur" };
 
 	for (size_t i = 0; i < COUNT(names); i++)
 		if (mkdirat(fd, names[i], 0700) == -1 && errno != EEXIST)
@@ -279,7 +286,7 @@ make_three(int fd, struct err *err)
 static bool
 subscribed(char *text, size_t len, struct slice name)
 {
-	struct slice rest = {text, len}, line;
+	struct slice rest = { text, len }, line;
 
 	while (slice_line(&rest, &line))
 		if (slice_eq(line, name))
@@ -287,7 +294,8 @@ subscribed(char *text, size_t len, struct slice name)
 	return false;
 }
 
-/* Readers show only folders named here. A failure costs the user one click, so it is not an error. */
+/* Readers show only folders named here. A failure costs the user one click, so it is not an error.
+ */
 static void
 subscribe(int maildir, const char *dir)
 {
@@ -348,7 +356,7 @@ make_maildir(struct way *w, const char *home, const char *dir, struct err *err)
 int
 maildir_make(int root, const char *home, const char *dir, struct err *err)
 {
-	struct way w = {.root = root, .fd = root};
+	struct way w = { .root = root, .fd = root };
 	int rc = make_maildir(&w, home, dir, err);
 
 	way_end(&w);
@@ -404,7 +412,8 @@ count_files(int at, const char *path, struct maildir_size *size, struct err *err
 	struct dirent *e;
 
 	if (d == NULL)
-		return errno == ENOENT || errno == ENOTDIR ? 0 : err_sys(err, "cannot read %s", path);
+		return errno == ENOENT || errno == ENOTDIR ? 0
+							   : err_sys(err, "cannot read %s", path);
 	while ((e = readdir(d)) != NULL)
 		if (e->d_name[0] != '.')
 			count_file(dirfd(d), e->d_name, size);
@@ -419,7 +428,8 @@ count_folder(int at, const char *name, struct maildir_size *size, struct err *er
 	int rc = 0;
 
 	for (int i = 0; i < 2 && rc == 0; i++)
-		if (snprintf(path, sizeof(path), "%s/%s", name, i == 0 ? "new" : "cur") < (int)sizeof(path))
+		if (snprintf(path, sizeof(path), "%s/%s", name, i == 0 ? "new" : "cur") <
+		    (int)sizeof(path))
 			rc = count_files(at, path, size, err);
 	return rc;
 }
@@ -431,7 +441,7 @@ maildir_count(int fd, struct maildir_size *size, struct err *err)
 	struct dirent *e;
 	int rc;
 
-	*size = (struct maildir_size){0};
+	*size = (struct maildir_size){ 0 };
 	if (d == NULL)
 		return err_sys(err, "cannot read the Maildir");
 	rc = count_folder(fd, ".", size, err);

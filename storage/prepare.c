@@ -181,6 +181,25 @@ own_database(
 	return 0;
 }
 
+/* An empty database in place of one that was there would make every user unknown, and the first
+ * hour's mail bounce. The last of the table is there: so all were made once. */
+static int
+users_are_there(const char *state_dir, struct err *err)
+{
+	static const struct db_schema *const users[] = { &directory_schema, &credentials_schema };
+	const char *last = databases[COUNT(databases) - 1].schema->file;
+
+	for (size_t i = 0; i < COUNT(users); i++)
+		if (access(users[i]->file, F_OK) == -1 && errno == ENOENT &&
+		    access(last, F_OK) == 0)
+			return err_set(err, ERR_USAGE,
+			    "%s/%s is missing, but the other databases are there; put it back from "
+			    "a "
+			    "backup, or remove %s too to begin without users",
+			    state_dir, users[i]->file, last);
+	return 0;
+}
+
 /* -- all of it */
 
 static int
@@ -230,6 +249,8 @@ state_prepare(
 		rc = prepare_mail(conf->mail_dir, owners, err);
 	if (rc == 0 && chdir(conf->state_dir) == -1)
 		rc = err_sys(err, "cannot enter %s", conf->state_dir);
+	if (rc == 0)
+		rc = users_are_there(conf->state_dir, err);
 	if (rc == 0)
 		rc = prepare_state(owners, err);
 	umask(mask);

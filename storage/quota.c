@@ -1,7 +1,8 @@
 /* quota - how full a mailbox is: the file `maildirsize` of Maildir++, shared with Dovecot
  *
- * Nothing here is worth a barrier: after a power cut the figures may be some messages off until the next count. No lock either: lines
- * are appended in one write each, and a new file replaces the old one by rename. */
+ * Nothing here is worth a barrier: after a power cut the figures may be some messages off until the
+ * next count. No lock either: lines are appended in one write each, and a new file replaces the old
+ * one by rename. */
 #include "storage/quota.h"
 
 #include <errno.h>
@@ -14,8 +15,8 @@
 #include <unistd.h>
 
 #define QUOTA_FILE_MAX 5120
-#define QUOTA_STALE (15 * 60)		/* seconds */
-#define QUOTA_FILE_WILD (64 * 1024)	/* nobody counts any more: remove it */
+#define QUOTA_STALE (15 * 60)       /* seconds */
+#define QUOTA_FILE_WILD (64 * 1024) /* nobody counts any more: remove it */
 
 /* "1000000S,50C": each number is for bytes (S) or messages (C). */
 static bool
@@ -89,7 +90,7 @@ read_file(int fd, uint64_t limit, struct maildir_size *size)
 		n = read(file, text, sizeof(text));
 	close(file);
 	good = n > 0 && n <= QUOTA_FILE_MAX &&
-	    quota_parse((struct slice){text, (size_t)n}, &theirs, size);
+	       quota_parse((struct slice){ text, (size_t)n }, &theirs, size);
 	if (!good || limit == 0)
 		return good;
 	return theirs == limit && (size->bytes < limit || time(NULL) - st.st_mtime < QUOTA_STALE);

@@ -1,9 +1,11 @@
-/* mda_bench - how many files a second the mda program stages and publishes, and what CPU each costs it
+/* mda_bench - how many files a second the mda program stages and publishes, and what CPU each costs
+ * it
  *
  *   tests/bench/mda_bench PROGRAM [DIR [messages [at once [body bytes [mailboxes]]]]]
  *
- * Plays supervisor and queue: sends `at once` messages to stage, publishes what is staged, and lets each message that is published make
- * room for the next. Works in a new folder below DIR (default: the working directory), removed at the end. */
+ * Plays supervisor and queue: sends `at once` messages to stage, publishes what is staged, and lets
+ * each message that is published make room for the next. Works in a new folder below DIR (default:
+ * the working directory), removed at the end. */
 #include <event2/event.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -45,7 +47,8 @@ stage_one(void)
 	snprintf(stem, sizeof(stem), "1700000000.M%06uQ%uR0.bench", sent % 1000000, sent);
 	wire_put_u64(b, qid);
 	wire_put_u64(b, 0);
-	wire_put_text(b, "Received: from client (client [192.0.2.1])\r\n\tby mx.example.test (Tegami) with ESMTP;\r\n"
+	wire_put_text(b, "Received: from client (client [192.0.2.1])\r\n\tby mx.example.test "
+			 "(Tegami) with ESMTP;\r\n"
 			 "\tTue, 24 Nov 2026 05:52:28 +0000\r\n");
 	wire_put_text(b, "");
 	wire_put_bytes(b, (struct slice){ body, spool == -1 ? size : 0 });
@@ -159,10 +162,11 @@ on_end(struct link *l)
 	exit(1);
 }
 
-static const struct msg_handler sup_handlers[] = { { MSG_ROLE_READY, on_ready }, { MSG_ROLE_FAILED, on_failed },
+static const struct msg_handler sup_handlers[] = { { MSG_ROLE_READY, on_ready },
+	{ MSG_ROLE_FAILED, on_failed }, { MSG_NONE, NULL } };
+static const struct msg_handler mda_handlers[] = { { MSG_MDA_STAGED, on_staged },
+	{ MSG_MDA_PUBLISHED, on_published }, { MSG_MDA_UNSTAGED, on_unstaged },
 	{ MSG_NONE, NULL } };
-static const struct msg_handler mda_handlers[] = { { MSG_MDA_STAGED, on_staged }, { MSG_MDA_PUBLISHED, on_published },
-	{ MSG_MDA_UNSTAGED, on_unstaged }, { MSG_NONE, NULL } };
 
 static struct link *
 give_link(struct link *sup)
@@ -197,7 +201,8 @@ make_body(void)
 {
 	body = malloc(size + 80);
 	for (unsigned i = 0; i < size; i++)
-		body[i] = "\r\nThis line has some 76 characters, as lines of mail usually have, or so one says"[i % 78];
+		body[i] = "\r\nThis line has some 76 characters, as lines of mail usually have, or "
+			  "so one says"[i % 78];
 	if (size <= BODY_IN_FRAME_MAX)
 		return;
 	spool = open("body", O_RDWR | O_CREAT, 0600);
@@ -216,7 +221,8 @@ main(int argc, char **argv)
 	pid_t pid;
 
 	if (argc < 2 || realpath(argv[1], program) == NULL) {
-		fprintf(stderr, "usage: mda_bench PROGRAM [DIR [messages [at once [body bytes [mailboxes]]]]]\n");
+		fprintf(stderr, "usage: mda_bench PROGRAM [DIR [messages [at once [body bytes "
+				"[mailboxes]]]]]\n");
 		return 2;
 	}
 	snprintf(dir, sizeof(dir), "%s/mda-bench-XXXXXX", argc > 2 ? argv[2] : ".");
@@ -243,9 +249,11 @@ main(int argc, char **argv)
 	kill(pid, SIGKILL);
 	wait4(pid, NULL, 0, &ru);
 	cpu = (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
-	    (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6;
-	printf("%u messages of %u bytes, %u at once, %u mailboxes: %.0f msg/s, %.0f us CPU each in mda, %u refused, %ld KiB "
-	       "resident\n", total, size, at_once, boxes, total / seconds, cpu / total * 1e6, refused, ru.ru_maxrss);
+	      (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6;
+	printf("%u messages of %u bytes, %u at once, %u mailboxes: %.0f msg/s, %.0f us CPU each in "
+	       "mda, %u refused, %ld KiB "
+	       "resident\n",
+	    total, size, at_once, boxes, total / seconds, cpu / total * 1e6, refused, ru.ru_maxrss);
 	snprintf(command, sizeof(command), "rm -rf '%.4000s'", dir);
 	return system(command) == 0 ? 0 : 1;
 }

@@ -42,7 +42,7 @@ static struct stage stage;
 static struct event_base *base;
 static struct link *queue;
 static struct batch batch;
-static bool known;	/* is /tmp on a file system that syncfs serves? */
+static bool known; /* is /tmp on a file system that syncfs serves? */
 
 static const struct msg_handler none[] = { { MSG_NONE, NULL } };
 
@@ -56,7 +56,8 @@ setup(void **state)
 	*state = mkdtemp(dir);
 	root = open(dir, O_RDONLY | O_DIRECTORY);
 	base = event_base_new();
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, s) == -1 || stage_open(&stage, root, STAGE_DIR, true, &err) == -1)
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, s) == -1 ||
+	    stage_open(&stage, root, STAGE_DIR, true, &err) == -1)
 		return -1;
 	queue = link_new(base, s[0], ROLE_MDA, ROLE_QUEUE, 0, none, NULL);
 	batch.places = places_new(root, &stage, 64);
@@ -181,8 +182,8 @@ in_new(unsigned user, const struct result *r)
 {
 	char path[600];
 
-	snprintf(path, sizeof(path), "d.test/u%u/Maildir%s/new/%s", user, user % 2 == 1 ? "/.Junk" : "",
-	    r->text + STAGE_ID);
+	snprintf(path, sizeof(path), "d.test/u%u/Maildir%s/new/%s", user,
+	    user % 2 == 1 ? "/.Junk" : "", r->text + STAGE_ID);
 	return read_file(path) != NULL;
 }
 
@@ -220,7 +221,8 @@ test_stage_and_publish(void **state)
 static void
 test_which_barrier(void **state)
 {
-	struct item *few = stage_item(10, "x\r\n", -1, 3), *many = stage_item(11, "x\r\n", -1, 5), *p;
+	struct item *few = stage_item(10, "x\r\n", -1, 3), *many = stage_item(11, "x\r\n", -1, 5),
+		    *p;
 
 	(void)state;
 	/* new folders: their names are made durable as well */
@@ -229,11 +231,11 @@ test_which_barrier(void **state)
 	assert_int_equal(syncfses, known ? 1 : 0);
 	item_free(p);
 	run(few);
-	assert_int_equal(fsyncs, 3 + 1);	/* each file, the stage folder */
+	assert_int_equal(fsyncs, 3 + 1); /* each file, the stage folder */
 	assert_int_equal(syncfses, 0);
 	p = publish_item(few);
 	run(p);
-	assert_int_equal(fsyncs, 3 + 1);	/* each new/, the stage folder */
+	assert_int_equal(fsyncs, 3 + 1); /* each new/, the stage folder */
 	assert_int_equal(syncfses, 0);
 	item_free(p);
 	run(many);
@@ -282,13 +284,15 @@ test_spooled(void **state)
 	fclose(f);
 }
 
-/* Everything behind a barrier that failed is answered "later": staged files go, names are found absent the next time. */
+/* Everything behind a barrier that failed is answered "later": staged files go, names are found
+ * absent the next time. */
 static void
 test_failed_barrier(void **state)
 {
 	(void)state;
 	for (unsigned n = 2; n <= 8; n += 6) {
-		struct item *s = stage_item(30 + n, "x\r\n", -1, n), *p, *failed = stage_item(50 + n, "x\r\n", -1, n);
+		struct item *s = stage_item(30 + n, "x\r\n", -1, n), *p,
+			    *failed = stage_item(50 + n, "x\r\n", -1, n);
 
 		run(s);
 		assert_true(all_are(s, STEP_OK));
@@ -311,7 +315,8 @@ test_failed_barrier(void **state)
 		assert_true(all_are(p, STEP_OK) && all_are(failed, STEP_OK));
 		assert_true(in_stage(&failed->results[0]));
 		if (known)
-			assert_int_equal(syncfses, 1);	/* even for few: what else is pending nobody knows */
+			assert_int_equal(
+			    syncfses, 1); /* even for few: what else is pending nobody knows */
 		item_free(p);
 		item_free(failed);
 		item_free(s);
@@ -331,7 +336,7 @@ test_wrong_names(void **state)
 		const char *name;
 		enum step_status status;
 	} rows[] = {
-		{ "zzzzzzzz/1.a", STEP_TEMPORARY },	/* another stage folder: not mounted? */
+		{ "zzzzzzzz/1.a", STEP_TEMPORARY }, /* another stage folder: not mounted? */
 		{ "1.a", STEP_PERMANENT },
 		{ "", STEP_PERMANENT },
 		{ "zzzzzzzz/../x", STEP_PERMANENT },

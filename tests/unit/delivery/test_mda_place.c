@@ -62,7 +62,7 @@ test_stage_id(void **state)
 
 static const struct {
 	const char *home, *folder;
-	enum err_kind kind;	/* ERR_NONE: it is found */
+	enum err_kind kind; /* ERR_NONE: it is found */
 } rows[] = {
 	{ "a.test/u", "", ERR_NONE },
 	{ "a.test/u", "Junk", ERR_NONE },
@@ -86,14 +86,16 @@ test_get(void **state)
 	places_begin(p, 1);
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct err err = { 0 };
-		struct place *place = places_get(p, slice_of(rows[i].home), slice_of(rows[i].folder), &err);
+		struct place *place =
+		    places_get(p, slice_of(rows[i].home), slice_of(rows[i].folder), &err);
 
 		assert_int_equal(place == NULL, rows[i].kind != ERR_NONE);
 		assert_int_equal(err.kind, rows[i].kind);
 		if (place == NULL)
 			continue;
 		assert_ptr_equal(place->stage, &stage);
-		assert_ptr_equal(place, places_get(p, slice_of(rows[i].home), slice_of(rows[i].folder), &err));
+		assert_ptr_equal(
+		    place, places_get(p, slice_of(rows[i].home), slice_of(rows[i].folder), &err));
 	}
 	places_free(&p);
 	assert_null(p);

@@ -77,7 +77,7 @@ test_sweep(void **state)
 	keep(&k, stage.id, "z,S=1");
 	keep(&k, stage.id, "a,S=1");
 	keep(&k, stage.id, "gone,S=1");
-	keep(&k, "zzzzzzzz", "other,S=1");	/* of another stage folder */
+	keep(&k, "zzzzzzzz", "other,S=1"); /* of another stage folder */
 	assert_int_equal(sweep(root, &stage, &k, &removed, &err), 0);
 	assert_int_equal(removed, 2);
 	assert_true(there("z,S=1") && there("a,S=1") && there(".id"));

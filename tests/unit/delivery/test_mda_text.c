@@ -68,7 +68,9 @@ static const char body[] = "A: 1\r\nB: 2\r\n\r\nbody\r\n";
 static struct mda_text
 text_of(size_t row, int fd)
 {
-	struct mda_text t = { .prefix = SLICE("P: x\r\n"), .body = SLICE(body), .fd = fd, .n_cuts = cuts[row].n };
+	struct mda_text t = {
+		.prefix = SLICE("P: x\r\n"), .body = SLICE(body), .fd = fd, .n_cuts = cuts[row].n
+	};
 
 	memcpy(t.cuts, cuts[row].cuts, sizeof(cuts[row].cuts));
 	return t;
@@ -135,7 +137,8 @@ static void
 test_large(void **state)
 {
 	size_t n = 5 * MDA_CHUNK + 12345;
-	char *in = malloc(n), *out = malloc(n), *work = malloc(2 * MDA_CHUNK + 64), *want = malloc(n);
+	char *in = malloc(n), *out = malloc(n), *work = malloc(2 * MDA_CHUNK + 64),
+	     *want = malloc(n);
 
 	(void)state;
 	for (size_t shift = 0; shift < 3; shift++) {
@@ -154,7 +157,8 @@ test_large(void **state)
 		}
 		from = file_with(in, n);
 		t.fd = fileno(from);
-		assert_int_equal(mda_text_long(&t, (struct slice){ "", 0 }, fileno(to), work, &size), 0);
+		assert_int_equal(
+		    mda_text_long(&t, (struct slice){ "", 0 }, fileno(to), work, &size), 0);
 		assert_int_equal(size, len);
 		assert_int_equal(file_read(to, out, n), len);
 		assert_memory_equal(out, want, len);

@@ -40,10 +40,24 @@ static const struct {
 	const char *home;
 	bool ok;
 } homes[] = {
-	{ "example.test/alice", true }, { "example.test/al.ice+x", true }, { "ex.test/\xc3\xa9", true },
-	{ "", false }, { "/", false }, { "a", false }, { "a/", false }, { "/a", false }, { "a/b/c", false },
-	{ "../b", false }, { "a/..", false }, { "a/.", false }, { "a/.b", false }, { ".a/b", false },
-	{ "a/b\n", false }, { "a\x7f/b", false }, { "a//b", false }, { "a/b/", false },
+	{ "example.test/alice", true },
+	{ "example.test/al.ice+x", true },
+	{ "ex.test/\xc3\xa9", true },
+	{ "", false },
+	{ "/", false },
+	{ "a", false },
+	{ "a/", false },
+	{ "/a", false },
+	{ "a/b/c", false },
+	{ "../b", false },
+	{ "a/..", false },
+	{ "a/.", false },
+	{ "a/.b", false },
+	{ ".a/b", false },
+	{ "a/b\n", false },
+	{ "a\x7f/b", false },
+	{ "a//b", false },
+	{ "a/b/", false },
 };
 
 static void
@@ -64,8 +78,16 @@ static const struct {
 	const char *name;
 	bool ok;
 } names[] = {
-	{ "1700000000.M1Q0ABCR0.mx.example.test", true }, { "a", true }, { "a,S=12", true }, { "", false },
-	{ ".a", false }, { "a/b", false }, { "a:2,S", false }, { "a b", false }, { "a\n", false }, { "..", false },
+	{ "1700000000.M1Q0ABCR0.mx.example.test", true },
+	{ "a", true },
+	{ "a,S=12", true },
+	{ "", false },
+	{ ".a", false },
+	{ "a/b", false },
+	{ "a:2,S", false },
+	{ "a b", false },
+	{ "a\n", false },
+	{ "..", false },
 	{ "\xc3\xa9", false },
 };
 
@@ -83,13 +105,29 @@ test_names(void **state)
 }
 
 static const struct {
-	const char *folder, *dir;	/* NULL: refused */
+	const char *folder, *dir; /* NULL: refused */
 } folders[] = {
-	{ "", "" }, { "Junk", "/.Junk" }, { "A/B", "/.A.B" }, { "Junk E-Mail", "/.Junk E-Mail" },
-	{ "M\xc3\xbcll", "/.M&APw-ll" }, { "R&D", "/.R&-D" }, { "\xe6\x97\xa5\xe6\x9c\xac", "/.&ZeVnLA-" },
-	{ "\xf0\x9f\x93\xac", "/.&2D3c7A-" }, { "a\xc3\xbc", "/.a&APw-" },
-	{ "..", NULL }, { ".", NULL }, { "a.b", NULL }, { "/a", NULL }, { "a/", NULL }, { "a//b", NULL },
-	{ "~a", NULL }, { "a\n", NULL }, { "\xff", NULL }, { "\xc0\xaf", NULL }, { "\xed\xa0\x80", NULL }, { "\xc3", NULL },
+	{ "", "" },
+	{ "Junk", "/.Junk" },
+	{ "A/B", "/.A.B" },
+	{ "Junk E-Mail", "/.Junk E-Mail" },
+	{ "M\xc3\xbcll", "/.M&APw-ll" },
+	{ "R&D", "/.R&-D" },
+	{ "\xe6\x97\xa5\xe6\x9c\xac", "/.&ZeVnLA-" },
+	{ "\xf0\x9f\x93\xac", "/.&2D3c7A-" },
+	{ "a\xc3\xbc", "/.a&APw-" },
+	{ "..", NULL },
+	{ ".", NULL },
+	{ "a.b", NULL },
+	{ "/a", NULL },
+	{ "a/", NULL },
+	{ "a//b", NULL },
+	{ "~a", NULL },
+	{ "a\n", NULL },
+	{ "\xff", NULL },
+	{ "\xc0\xaf", NULL },
+	{ "\xed\xa0\x80", NULL },
+	{ "\xc3", NULL },
 };
 
 static void
@@ -112,7 +150,8 @@ is_dir(const char *path)
 {
 	struct stat st;
 
-	return fstatat(root, path, &st, 0) == 0 && S_ISDIR(st.st_mode) && (st.st_mode & 07777) == 0700;
+	return fstatat(root, path, &st, 0) == 0 && S_ISDIR(st.st_mode) &&
+	       (st.st_mode & 07777) == 0700;
 }
 
 static void
@@ -156,8 +195,9 @@ test_links(void **state)
 	struct err err = { 0 };
 
 	(void)state;
-	assert_int_equal(mkdirat(root, "l.test", 0700) | mkdirat(root, "l.test/in", 0700) | mkdirat(root, "l.test/out", 0700) |
-	    mkdirat(root, "l.test/box", 0700), 0);
+	assert_int_equal(mkdirat(root, "l.test", 0700) | mkdirat(root, "l.test/in", 0700) |
+			     mkdirat(root, "l.test/out", 0700) | mkdirat(root, "l.test/box", 0700),
+	    0);
 	assert_int_equal(symlinkat("../box", root, "l.test/in/Maildir"), 0);
 	assert_int_equal(symlinkat("/tmp", root, "l.test/out/Maildir"), 0);
 	assert_int_equal(maildir_make(root, "l.test/in", "", &err), 0);
@@ -187,12 +227,12 @@ test_count(void **state)
 
 	(void)state;
 	assert_int_equal(maildir_make(root, "c.test/al", "/.Junk", &err), 0);
-	put("c.test/al/Maildir/new/1.a.h,S=100", 7);	/* the name is believed */
+	put("c.test/al/Maildir/new/1.a.h,S=100", 7); /* the name is believed */
 	put("c.test/al/Maildir/cur/2.a.h,S=20:2,S", 0);
-	put("c.test/al/Maildir/cur/3.a.h:2,", 3);	/* no size in it: asked */
+	put("c.test/al/Maildir/cur/3.a.h:2,", 3); /* no size in it: asked */
 	put("c.test/al/Maildir/cur/4.a.h,S=x", 4);
 	put("c.test/al/Maildir/.Junk/new/5.a.h,S=1000,W=1010", 0);
-	put("c.test/al/Maildir/tmp/6.a.h,S=9999", 0);	/* not mail */
+	put("c.test/al/Maildir/tmp/6.a.h,S=9999", 0); /* not mail */
 	put("c.test/al/Maildir/new/.hidden", 50);
 	fd = maildir_open(root, "c.test/al/Maildir", O_RDONLY | O_DIRECTORY);
 	assert_int_equal(maildir_count(fd, &size, &err), 0);
