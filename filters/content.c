@@ -5,10 +5,12 @@
 
 #include "filters/check.h"
 
+#define LOOKED_AT_MAX (2 * 1024 * 1024) /* bytes of text; nobody reads on */
+
 struct content {
 	struct mime_facts facts;
 	bool program, html, plain, test_string, link_to_address;
-	size_t text;
+	size_t seen, text;
 	char tail[128]; /* of the text so far, for what a piece's end cuts */
 	size_t tail_len;
 };
@@ -94,6 +96,9 @@ on_text(void *arg, const struct mime_part *part, struct slice bytes)
 	size_t head = bytes.len < sizeof(c->tail) ? bytes.len : sizeof(c->tail), keep;
 
 	(void)part;
+	c->seen += bytes.len;
+	if (c->seen > LOOKED_AT_MAX)
+		return;
 	for (size_t i = 0; i < bytes.len; i++)
 		c->text += !isspace((unsigned char)bytes.at[i]);
 	memcpy(seam, c->tail, c->tail_len);

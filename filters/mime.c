@@ -11,6 +11,8 @@
 #include <string.h>
 #include <strings.h>
 
+#define PIECE_MAX 8192
+
 static bool
 is_name_char(char c)
 {
@@ -440,22 +442,20 @@ void
 mime_read(struct slice message, const struct mime_sink *sink, struct mime_facts *facts)
 {
 	struct walk w = { .sink = sink, .facts = facts };
+	bool inside = false;
 
 	*facts = (struct mime_facts){ 0 };
-	/* a line of any length fits: it is handed on in pieces of 8 KiB */
-	buf_init(&w.decoded, 32 * 1024);
+	buf_init(&w.decoded, 4 * PIECE_MAX);
 	part_starts(&w, &message, 0);
 	while (message.len > 0) {
-		struct slice line = whole_line(message);
-		int is = boundary_line(&w, without_line_end(line));
+		/* a line of any length is read in pieces; only its first can be a boundary */
+		struct slice line = whole_line(slice_first(message, PIECE_MAX));
+		int is = inside ? 0 : boundary_line(&w, without_line_end(line));
 
-		if (is == 0 && w.where == IN_TEXT && line.len > 8192)
-			line = slice_first(line, 8192);
+		inside = line.at[line.len - 1] != '\n';
 		message = slice_skip(message, line.len);
-		if (is == 0 && w.where == IN_TEXT) {
+		if (is == 0 && w.where == IN_TEXT)
 			text_line(&w, line);
-			continue;
-		}
 		if (is == 0)
 			continue;
 		flush_text(&w, true);

@@ -11,6 +11,7 @@
 
 #define WORD_MIN 3
 #define WORD_MAX 40
+#define LOOKED_AT_MAX (1024 * 1024)
 
 enum html { HTML_TEXT, HTML_TAG, HTML_ENTITY };
 
@@ -29,6 +30,7 @@ struct cutter {
 	char host[WORD_MAX + 1];
 	size_t host_len;
 	bool in_host;
+	size_t seen; /* bytes of text */
 };
 
 static uint64_t
@@ -219,11 +221,12 @@ on_part(void *arg, const struct mime_part *part)
 {
 	struct cutter *c = arg;
 	struct tokens *out = c->out;
+	size_t seen = c->seen;
 
 	end_word(c);
 	end_host(c);
 	*c = (struct cutter){
-		.out = out, .kind = 'b', .html = strcmp(part->type, "text/html") == 0
+		.out = out, .kind = 'b', .html = strcmp(part->type, "text/html") == 0, .seen = seen
 	};
 	if (part->filename[0] != '\0')
 		add(out, 'n', part->filename, strlen(part->filename));
@@ -232,8 +235,12 @@ on_part(void *arg, const struct mime_part *part)
 static void
 on_text(void *arg, const struct mime_part *part, struct slice bytes)
 {
+	struct cutter *c = arg;
+
 	(void)part;
-	cut(arg, bytes);
+	/* the words of the first part of a long text tell enough */
+	if (c->out->n < SCORE_TOKENS_MAX && (c->seen += bytes.len) < LOOKED_AT_MAX)
+		cut(c, bytes);
 }
 
 static void

@@ -1,5 +1,6 @@
 """filter, scan and signer alone: this file plays their supervisor and every peer."""
 import os
+import re
 import socket
 import sqlite3
 import struct
@@ -113,9 +114,8 @@ def score_db(path):
     """An empty score.db as state_prepare makes it."""
     db = sqlite3.connect(os.path.join(str(path), "score.db"))
     schema = open(os.path.join(os.path.dirname(__file__), "../../storage/score.c")).read()
-    sql = schema[schema.index("steps[] = {"):schema.index("};")]
-    for statement in "".join(part for part in sql.split('"')[1::2]).split(";"):
-        db.execute(statement) if statement.strip() else None
+    sql = schema[schema.index("steps[] = {"):schema.index("};\n", schema.index("steps[] = {"))]
+    db.executescript("".join(re.findall(r'"([^"]*)"', sql)))
     db.execute("PRAGMA user_version=1")
     db.execute("PRAGMA journal_mode=WAL")
     db.commit()
