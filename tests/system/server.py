@@ -9,6 +9,7 @@
 The programs come from $TEGAMI_BUILD (default: ./build). Leaving the block fails when a role died that the test did not
 kill, when a sanitizer spoke, or when tegamid does not stop in good order.
 """
+import ctypes
 import email
 import email.policy
 import json
@@ -17,6 +18,7 @@ import pathlib
 import random
 import re
 import shutil
+import signal
 import signal
 import smtplib
 import socket
@@ -63,6 +65,11 @@ def wait_until(what, check, seconds=10.0):
         if time.monotonic() > end:
             raise AssertionError(f"waited {seconds * PATIENCE:g} s in vain for {what}")
         time.sleep(0.02)
+
+
+def end_with_me():
+    """In the child: SIGTERM when the tests are gone, so that a test run that was killed leaves no server."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def make_certificate(folder, name=HOSTNAME):
@@ -150,7 +157,7 @@ class Server:
         self.log_start = log.tell()
         self.process = subprocess.Popen(
             [BUILD / "tegamid", "-c", self.conf], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            cwd=self.dir, env={**os.environ, **(env or {})})
+            cwd=self.dir, env={**os.environ, **(env or {})}, preexec_fn=end_with_me)
         log.close()
         if wait:
             self.wait_ready()

@@ -43,8 +43,10 @@ service imap-login {{
   }}
 }}
 """)
-        p = subprocess.run(["dovecot", "-c", self.conf], capture_output=True, text=True)
-        assert p.returncode == 0, p.stderr
+        with open(self.dir / "start", "w+") as said:  # no pipe: it would stay open as long as dovecot runs
+            p = subprocess.run(["dovecot", "-c", self.conf], stdout=said, stderr=said)
+            said.seek(0)
+            assert p.returncode == 0, said.read()
         self.pid = int((self.dir / "run" / "master.pid").read_text())
 
     def stop(self):

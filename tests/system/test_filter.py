@@ -34,9 +34,13 @@ def filtering(make_server):
     return make
 
 
+def crlf(data):
+    return data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
 def send(server, data, sender="someone@peer.test", to="alice@example.test"):
     with server.smtp() as s:
-        s.sendmail(sender, [to], data if isinstance(data, bytes) else data.as_bytes())
+        s.sendmail(sender, [to], crlf(data if isinstance(data, bytes) else data.as_bytes()))
 
 
 def results(mail):
@@ -91,7 +95,7 @@ def signed(server, m, selector=b"sel", domain=b"peer.test"):
     text = f"v=DKIM1; k=rsa; p={public}"
     server.dns.zones[f"{selector.decode()}._domainkey.{domain.decode()}"] = {
         "TXT": [" ".join(f'"{text[i:i + 200]}"' for i in range(0, len(text), 200))]}
-    data = m.as_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    data = crlf(m.as_bytes())
     return dkim.sign(data, selector, domain, private, include_headers=[b"from", b"to", b"subject", b"date"]) + data
 
 
@@ -191,7 +195,7 @@ def test_virus_of_a_user_is_refused(scanning):
     server = scanning
     with pytest.raises(smtplib.SMTPResponseException):
         with server.smtp("submissions", "alice@example.test", "alice-secret") as s:
-            s.sendmail("alice@example.test", ["bob@example.test"], with_attachment(zipped(EICAR)).as_bytes())
+            s.sendmail("alice@example.test", ["bob@example.test"], crlf(with_attachment(zipped(EICAR)).as_bytes()))
 
 
 def test_large_clean_message_is_scanned(scanning):
