@@ -21,6 +21,8 @@ import sys
 import threading
 import time
 
+from server import alive, wait_until
+
 MESSAGE_ID = re.compile(rb"^Message-ID: <([^>]*)>", re.M)
 
 
@@ -214,7 +216,7 @@ class Reader:
         self.log = server.dir / f"reader-{time.monotonic_ns()}"
         self.process = subprocess.Popen(
             [sys.executable, __file__, self.log, *(f"{a}={server.home(a)}/Maildir" for a in addresses)],
-            stdin=subprocess.PIPE)
+            stdin=subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
 
     def stop(self):
         """Everything in new/ is taken before it ends. Returns the copies."""
@@ -297,6 +299,13 @@ def kill_tree(server, rng=random):
             pass
     server.process.wait()
     server.process = None
+    # also a role that was just being started again must be gone: all exit within 1 second
+    wait_until("all processes to be gone", lambda: not any(alive(p) for p in pids) and not listens(server.ports["mx"]), 1)
+
+
+def listens(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
 
 
 def leftovers(server):
