@@ -310,7 +310,7 @@ def reload(s, tmp_path):
     s.sup.send("SETUP_GO", 1)
 
 
-def test_scan(scanning):
+def test_scan(scanning, tmp_path):
     s = scanning()
     assert s.ready, (s.why, s.text())
     assert scan(s, with_zip(EICAR)) == [INFECTED, "Eicar-Own.UNOFFICIAL"]
@@ -318,7 +318,7 @@ def test_scan(scanning):
     assert scan(s, with_zip(os.urandom(200000))) == [CLEAN, ""]
     assert scan(s, mail(EICAR)) == [INFECTED, "Eicar-Own.UNOFFICIAL"]
     assert scan(s, with_zip(EICAR)) == [INFECTED, "Eicar-Own.UNOFFICIAL"]
-    assert not [x for x in os.listdir("/proc/%d/cwd" % s.p.pid)], "temporary files stay"
+    assert os.listdir(tmp_path / "tmp" / "worker0") == [], "temporary files stay"
 
 
 def test_scan_without_signatures(scanning, tmp_path):
