@@ -242,7 +242,7 @@ rules_add(scmp_filter_ctx ctx, unsigned may)
 	/* signals only to itself (abort): all roles may share one uid */
 	if (rc == 0)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, CALL(tgkill), 1,
-		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
 	for (size_t i = 0; i < COUNT(groups) && rc == 0; i++) {
 		if ((may & groups[i].may) == 0)
 			continue;

@@ -67,6 +67,7 @@ def test_queue_hold_and_release(stuck):
     assert server.queue()[0]["recipients"][0]["state"] == "held"
     peer.script = {}
     server.cli("queue", "release", row["id"])
+    server.cli("queue", "retry", row["id"])
     peer.wait(1)
 
 
