@@ -47,7 +47,11 @@ service imap-login {{
             p = subprocess.run(["dovecot", "-c", self.conf], stdout=said, stderr=said)
             said.seek(0)
             assert p.returncode == 0, said.read()
-        self.pid = int((self.dir / "run" / "master.pid").read_text())
+        pid = self.dir / "run" / "master.pid"
+        try:
+            self.pid = int(wait_until("dovecot's pid", lambda: pid.exists() and pid.read_text()))
+        except AssertionError:
+            raise AssertionError(f"dovecot did not start: {self.log.read_text()}") from None
 
     def stop(self):
         subprocess.run(["doveadm", "-c", self.conf, "stop"], capture_output=True)

@@ -3,8 +3,12 @@ import base64
 import email.message
 import email.policy
 import io
+import os
+import pathlib
 import re
+import signal
 import smtplib
+import time
 import zipfile
 
 import dkim
@@ -198,13 +202,40 @@ def test_large_clean_message_is_scanned(scanning):
 
 
 def test_no_signatures_means_later(make_server, tmp_path):
-    """A scanner without signatures: 451, never an unscanned 250."""
+    """A scanner without signatures: 451 with the reason in the log, never an unscanned 250."""
     server = make_server({"antivirus.enabled": "true", "antivirus.database": f'"{tmp_path}"'})
-    server.restarts_expected = True
     with pytest.raises(smtplib.SMTPResponseException) as e:
         send(server, message("unscanned"))
     assert e.value.smtp_code == 451 and e.value.smtp_error.startswith(b"4.7.1")
     assert server.mails("alice@example.test") == []
+    assert "antivirus.database" in server.log()
+
+
+def test_scanner_down_means_later(scanning):
+    """While the scanners are away: 451, never an unscanned 250; and when they are back, mail goes on."""
+    server = scanning
+    server.restarts_expected = True
+    signatures = pathlib.Path(server.options["antivirus.database"].strip('"')) / "own.ndb"
+    away = signatures.with_suffix(".away")
+    signatures.rename(away)
+    for pid in server.pids("scan"):
+        os.kill(pid, signal.SIGKILL)
+    with pytest.raises(smtplib.SMTPResponseException) as e:
+        send(server, message("unscanned"))
+    assert e.value.smtp_code == 451 and e.value.smtp_error.startswith(b"4.7.1")
+    assert server.mails("alice@example.test") == []
+    away.rename(signatures)
+
+    def goes_on():
+        try:
+            send(server, message("scanned"))
+            return True
+        except smtplib.SMTPResponseException as e:
+            assert e.smtp_code == 451
+            time.sleep(0.5)
+
+    wait_until("a scanner", goes_on, 40)
+    server.wait_mails("alice@example.test", 1)
 
 
 def test_outgoing_is_signed(make_server):
