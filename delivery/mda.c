@@ -2,20 +2,20 @@
  *
  * usage: started by tegamid, with mail_dir as working directory and nothing else it could open.
  *
- * queue hands over messages to stage (MDA_STAGE) and staged files to publish (MDA_PUBLISH); each is
- *answered only when what the answer says survives a power cut (the states and barriers are drawn at
- *the top of mda_batch.c). This file is the event loop's side: it copies frames into items, and
- *gives everything that has arrived to a lane as one batch as soon as the lane's last one is done.
- *So the batches grow with the load, by themselves.
+ * queue hands over messages to stage (MDA_STAGE) and staged files to publish (MDA_PUBLISH); each
+ * is answered only when what the answer says survives a power cut (the states and barriers are
+ * drawn at the top of mda_batch.c). This file is the event loop's side: it copies frames into
+ * items, and gives everything that has arrived to a lane as one batch as soon as the lane's last
+ * one is done. So the batches grow with the load, by themselves.
  *
  *	lane	takes					so that
  *	short	bodies in frames, all publishing	many share one barrier
  *	long	bodies in spool files			a large mail does not delay small ones
  *	usage	MDA_USAGE: how full is a mailbox	counting files delays nobody
  *
- * MDA_UNSTAGE waits until both lanes are idle, and they wait for it. Over the ceilings a request is
- *answered STEP_TEMPORARY at once. When queue's link ends, what waits is dropped (nobody wants the
- *answer) and what runs is finished. */
+ * MDA_UNSTAGE waits until both lanes are idle, and they wait for it. Over the ceilings a request
+ * is answered STEP_TEMPORARY at once. When queue's link ends, what waits is dropped (nobody
+ * wants the answer) and what runs is finished. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

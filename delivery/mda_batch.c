@@ -2,24 +2,28 @@
  *
  * Where a file is, what makes that durable, and what a crash before it means:
  *
- *	step      what is done                              barrier                        a crash
- *before it stage     .stage/STEM,S=SIZE made and written       content of the file, and the   queue
- *has no `staged` row: the file is names in .stage                swept at the next start, delivered
- *afresh (queue)   commits `staged`                          queue.db                       the same
- *	publish   rename .stage/F -> new/F                  the names in new and .stage    F is in
- *.stage: renamed again; or F is not there: it was delivered (queue)   commits `done` queue.db asked
- *again, F absent: delivered
+ *	step     what is done                  what its barrier makes durable
+ *	stage    .stage/STEM,S=SIZE is written  the file's content, the names in .stage
+ *	(queue)  commits `staged`              the row
+ *	publish  rename .stage/F -> new/F      the names in new and .stage
+ *	(queue)  commits `done`                the row
  *
- *	which barrier                                       when
- *	fsync of each file, its stage folder, its new/      up to BATCH_FEW files, long messages,
- *unknown file systems one syncfs for each device                          else (ext4, xfs, btrfs);
- *and after a failure, a start or a new folder
+ *	a crash before     finds                         and so
+ *	`staged` is there  perhaps a stage file          it is swept at start, delivered afresh
+ *	publish's barrier  `staged`, F in .stage         F is renamed again
+ *	`done` is there    `staged`, F not in .stage     it was delivered
+ *
+ *	barrier                                  when
+ *	fsync of each file, .stage and new/      up to BATCH_FEW files, long messages, and
+ *	                                         always on file systems that we do not know
+ *	one syncfs for each device               else (ext4, xfs, btrfs); and for any number of
+ *	                                         files after a start, a failure, a new folder
  *
  * The descriptor for syncfs is opened before the batch's first write to the device, so it sees
- *every write error since then, and belongs to this batch alone. When a barrier fails nothing is
- *synced again: staged files are removed and all is answered STEP_TEMPORARY; queue stages such mail
- *under a new name later. A name that was published all the same is found absent when queue asks
- *again, and is answered after a barrier of its own. */
+ * every write error since then, and belongs to this batch alone. When a barrier fails nothing is
+ * synced again: staged files are removed and all is answered STEP_TEMPORARY; queue stages such
+ * mail under a new name later. A name that was published all the same is found absent when queue
+ * asks again, and is answered after a barrier of its own. */
 #include "delivery/mda_batch.h"
 
 #include <errno.h>
@@ -168,8 +172,7 @@ create(int dir, const char *name)
 	int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
 	int fd = openat(dir, name, flags, 0600);
 
-	/* left behind by an attempt that failed: it gets a new inode, so nothing old is ever synced
-	 * again */
+	/* left behind by an attempt that failed; a new inode, so nothing old is ever synced again */
 	if (fd == -1 && errno == EEXIST && unlinkat(dir, name, 0) == 0)
 		fd = openat(dir, name, flags, 0600);
 	return fd;

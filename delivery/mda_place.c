@@ -1,9 +1,9 @@
 /* mda_place - where mail goes: Maildirs, their stage folders, their devices
  *
- * Mail is staged in mail_dir/.stage, and for a home on another device in home/.stage, since rename
- * does not cross devices. Each stage folder has an id, which is part of the names that queue keeps:
- * so a file system that is not mounted is an error, not a stage folder without that file, which
- * would mean "delivered". */
+ * Mail is staged in mail_dir/.stage, and for a home on another device in home/.stage, since
+ * rename does not cross devices. Each stage folder has an id, which is part of the names that
+ * queue keeps: so a file system that is not mounted is an error, not a stage folder without that
+ * file, which would mean "delivered". */
 #include "delivery/mda_place.h"
 
 #include <errno.h>

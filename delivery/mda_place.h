@@ -1,8 +1,8 @@
 /* mda_place - where mail goes: Maildirs, their stage folders, their devices
  *
- * One `struct places` belongs to one thread (a lane of mda.c); only the common stage folder, made
- * before any thread, is shared. Open folders are kept for two seconds at most (an administrator may
- * move a home), and at most `most` of them. */
+ * One `struct places` belongs to one thread (a lane of mda.c); only the common stage folder,
+ * made before any thread, is shared. Open folders are kept for two seconds at most (an
+ * administrator may move a home), and at most `most` of them. */
 #ifndef DELIVERY_MDA_PLACE_H
 #define DELIVERY_MDA_PLACE_H
 
@@ -15,8 +15,8 @@ struct stage { /* a folder of files that no reader sees yet */
 	int fd;
 	char id[STAGE_ID]; /* kept in it, in the file ".id": which stage folder this is */
 };
-/* Open (with `make`: make, durably) the stage folder at `path` below root. -1 + err. Close it with
- * stage_close. */
+/* Open (with `make`: make, durably) the stage folder at `path` below root. -1 + err. Close it
+ * with stage_close. */
 int stage_open(struct stage *stage, int root, const char *path, bool make, struct err *err);
 void stage_close(struct stage *stage);
 
@@ -56,8 +56,8 @@ void places_begin(struct places *p, unsigned batch);
 /* Find it, making what is missing. NULL + err: ERR_PERMANENT for names that cannot be, else
  * temporary. Valid until the next places_begin. */
 struct place *places_get(struct places *p, struct slice home, struct slice folder, struct err *err);
-/* It turned out to be gone: find it anew at the next places_get. The pointer stays valid until the
- * next places_begin. */
+/* It turned out to be gone: find it anew at the next places_get. The pointer stays valid until
+ * the next places_begin. */
 void places_stale(struct places *p, struct place *place);
 /* Walk all places / devices of the batch. */
 struct place *places_at(struct places *p, unsigned i);

@@ -1,8 +1,8 @@
 /* mda_sweep - remove staged files that no row of the queue names
  *
  * A file whose row says `staged` is mail that somebody got a 250 for, so when in doubt a file
- * stays: after an overflow of the list, for names with a leading dot, and in stage folders without
- * an id. */
+ * stays: after an overflow of the list, for names with a leading dot, and in stage folders
+ * without an id. */
 #include "delivery/mda_sweep.h"
 
 #include <dirent.h>

@@ -17,8 +17,8 @@ struct keep { /* staged names in use, "STAGE/FILE" */
 void keep_add(struct keep *k, struct slice name);
 void keep_free(struct keep *k);
 
-/* Remove all others, in mail_dir's stage folder and in those of homes on other devices. Sorts `k`.
- * -1 + err: some could not be read or removed (the rest was). */
+/* Remove all others, in mail_dir's stage folder and in those of homes on other devices. Sorts
+ * `k`. -1 + err: some could not be read or removed (the rest was). */
 int sweep(int root, const struct stage *common, struct keep *k, uint64_t *removed, struct err *err);
 
 #endif

@@ -1,8 +1,8 @@
 /* mda_text - a message on its way into a file: CRLF becomes LF, cuts are left out
  *
  * Short messages are converted once in memory and written for each recipient with its own head.
- * Long ones are read from their descriptor a chunk at a time (pread, not mmap: a bad sector is then
- * an error of this message, not the death of the process), so memory does not grow with the
+ * Long ones are read from their descriptor a chunk at a time (pread, not mmap: a bad sector is
+ * then an error of this message, not the death of the process), so memory does not grow with the
  * message. */
 #include "delivery/mda_text.h"
 

@@ -5,18 +5,21 @@
  *
  * One recipient's way, what is on disk meanwhile, and what a restart makes of it:
  *
- *   in memory            row in queue.db     what happened to its file          after a crash
- *   -------------------  ------------------  ---------------------------------
- * --------------------------------------- NEW                  none                none nobody got
- * a 250: nothing to do WAITING, READY       waiting             none tried again at its time
- *   PICKED, STAGING      waiting             perhaps a stage file               MDA_UNSTAGE removes
- * it; staged afresh COMMITTING           waiting or staged   stage file, durable                by
- * the row: as the line above, or below STAGED, PUBLISHING   staged, with name   stage file, or
- * renamed into new/   MDA_PUBLISH: there = rename, gone = delivered SETTLING (done)      staged, or
- * none     in new/ (or moved by its reader)   as the line above, or nothing to do SENDING waiting
- * -                                  sent again: perhaps one extra copy FAILED waiting - tried
- * again, then reported SETTLING (deferred)  waiting             - tried again HELD held none (or
- * staged, with name)        held
+ *	in memory            row, and its file            after a crash
+ *	NEW                  none                         nobody got a 250: nothing to do
+ *	WAITING, READY       waiting                      tried again at its time
+ *	PICKED, STAGING      waiting, perhaps a stage     MDA_UNSTAGE removes it; staged afresh
+ *	                     file
+ *	COMMITTING           waiting or staged, the       by the row: as the line above, or below
+ *	                     stage file is durable
+ *	STAGED, PUBLISHING   staged, with the name; file  MDA_PUBLISH: there = rename,
+ *	                     in .stage or in new/         gone = delivered
+ *	SETTLING (done)      staged or none; in new/, or  as the line above, or nothing to do
+ *	                     moved by its reader
+ *	SENDING              waiting                      sent again: perhaps one extra copy
+ *	FAILED               waiting                      tried again, then reported
+ *	SETTLING (deferred)  waiting                      tried again
+ *	HELD                 held (or staged and held)    held
  *
  * When mda dies alone the same table holds, read for its links: STAGING goes back to READY,
  * PUBLISHING to STAGED. What is COMMITTING or STAGED is named to the new mda before it may remove
@@ -253,22 +256,48 @@ queue_open(struct err *err)
 
 /* -- time */
 
+/* What comes in is written to the journal or the spool, and again to a mailbox; and each of its
+ * steps writes some pages of the journal. */
+#define SPACE_FOR(bytes) (3 * (bytes) + 64 * 1024)
+
+static uint64_t room, used; /* over min_free when we looked last; may have been used since */
+
+static uint64_t
+free_space(const struct statvfs *fs)
+{
+	return (uint64_t)fs->f_bavail * fs->f_frsize;
+}
+
 static void
 look_at_space(void)
 {
 	struct statvfs fs;
-	uint64_t least = (uint64_t)role_conf()->limits.min_free;
-	bool low = false;
+	uint64_t least = (uint64_t)role_conf()->limits.min_free, there = UINT64_MAX;
+	bool low;
 
 	if (fstatvfs(queue.spool_dir, &fs) == 0)
-		low = (uint64_t)fs.f_bavail * fs.f_frsize < least;
-	if (!low && statvfs("queue.db", &fs) == 0)
-		low = (uint64_t)fs.f_bavail * fs.f_frsize < least;
+		there = free_space(&fs);
+	if (statvfs("queue.db", &fs) == 0 && free_space(&fs) < there)
+		there = free_space(&fs);
+	low = there < least;
+	room = low ? 0 : there - least;
+	used = 0;
 	if (low && !queue.no_space)
 		log_error("free disk space is below limits.min_free: no mail is taken");
 	if (!low && queue.no_space)
 		log_info("there is disk space again: mail is taken");
 	queue.no_space = low;
+}
+
+bool
+queue_has_space(uint64_t bytes)
+{
+	used += SPACE_FOR(bytes);
+	if (used > room && !queue.no_space) {
+		look_at_space();
+		used = SPACE_FOR(bytes);
+	}
+	return !queue.no_space && used <= room;
 }
 
 static void

@@ -32,6 +32,8 @@ struct queue {
 extern struct queue queue;
 
 struct schedule queue_schedule(void);
+/* May so many bytes more come in without going below limits.min_free? They are counted as used. */
+bool queue_has_space(uint64_t bytes);
 
 /* -- queue_flow: from a committed message to what became of each recipient */
 

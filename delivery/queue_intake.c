@@ -296,6 +296,10 @@ put_commit(struct put *p)
 	const char *why;
 	enum put_status status = intake_open(&why);
 
+	if (status == PUT_OK && !queue_has_space(e->body.len + e->prefix.len)) {
+		status = PUT_FULL;
+		why = "free disk space is below limits.min_free";
+	}
 	if (status != PUT_OK) {
 		put_refuse(p, status, why);
 		return;

@@ -374,7 +374,7 @@ take_chunk(struct upload *u, struct slice bytes)
 		err_set(&err, ERR_TEMPORARY, "more was sent than there was credit for");
 	else if (memory + bytes.len > MEMORY_MAX || (c = chunk_new(bytes)) == NULL)
 		err_set(&err, ERR_TEMPORARY, "too many large messages at once");
-	else if (queue.no_space)
+	else if (!queue_has_space(bytes.len))
 		err_set(&err, ERR_FULL, "free disk space is below limits.min_free");
 	else {
 		*u->last = c;

@@ -3,12 +3,11 @@
  * What a Maildir++ looks like on disk, and nothing about when it is made durable:
  *
  *	DOMAIN/LOCALPART/Maildir/{tmp,new,cur}		INBOX
- *	DOMAIN/LOCALPART/Maildir/.Junk/{tmp,new,cur}	a folder, marked by an empty file
- *`maildirfolder`
+ *	DOMAIN/LOCALPART/Maildir/.Junk/{tmp,new,cur}	a folder, marked by an empty file `maildirfolder`
  *	DOMAIN/LOCALPART/Maildir/subscriptions		one folder a line, as Dovecot keeps it
  *
  * Making is safe against another process that makes the same: what exists already is taken as it
- *is. */
+ * is. */
 #include "storage/maildir.h"
 
 #include <dirent.h>
@@ -222,8 +221,7 @@ maildir_open(int root, const char *path, int flags)
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS };
 	long fd;
 
-	/* EAGAIN: something was renamed meanwhile, so the kernel could not be sure that we stay
-	 * below */
+	/* EAGAIN: something was renamed meanwhile, so the kernel could not be sure that we stay below */
 	for (int tries = 0; tries < 16; tries++) {
 		fd = syscall(SYS_openat2, root, path, &how, sizeof(how));
 		if (fd != -1 || errno != EAGAIN)
@@ -294,8 +292,8 @@ subscribed(char *text, size_t len, struct slice name)
 	return false;
 }
 
-/* Readers show only folders named here. A failure costs the user one click, so it is not an error.
- */
+/* Readers show only folders named here. A failure costs the user one click, so it is not an
+ * error. */
 static void
 subscribe(int maildir, const char *dir)
 {

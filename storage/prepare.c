@@ -4,8 +4,8 @@
  * changes nothing that is right already; after it, no role has to create a file in state_dir
  * itself, which none of them could.
  *
- * Every entry is opened without following a symbolic link, and owner and mode are set through that
- * descriptor, so that what root changes is what it looked at. */
+ * Every entry is opened without following a symbolic link, and owner and mode are set through
+ * that descriptor, so that what root changes is what it looked at. */
 #include "storage/prepare.h"
 
 #include <errno.h>
@@ -97,8 +97,8 @@ make_all(const char *path, mode_t mode, bool *made, struct err *err)
 	return 0;
 }
 
-/* `follow`: the administrator named it, so it may be a symbolic link. `keep_mode`: only when it is
- * new. */
+/* `follow`: the administrator named it, so it may be a symbolic link. `keep_mode`: only when it
+ * is new. */
 static int
 own_folder(const char *path, struct prepare_owner owner, mode_t mode, bool follow, bool keep_mode,
     struct err *err)
@@ -159,8 +159,8 @@ own_file(const char *name, struct prepare_owner owner, mode_t mode, struct err *
 	return rc;
 }
 
-/* The database and its two companions. Closed again before owners change: closing a descriptor of
- * an open database would drop SQLite's locks on it. */
+/* The database and its two companions. Closed again before owners change: closing a descriptor
+ * of an open database would drop SQLite's locks on it. */
 static int
 own_database(
     const struct db_schema *schema, struct prepare_owner owner, mode_t mode, struct err *err)

@@ -1,8 +1,8 @@
 /* quota - how full a mailbox is: the file `maildirsize` of Maildir++, shared with Dovecot
  *
- * Nothing here is worth a barrier: after a power cut the figures may be some messages off until the
- * next count. No lock either: lines are appended in one write each, and a new file replaces the old
- * one by rename. */
+ * Nothing here is worth a barrier: after a power cut the figures may be some messages off until
+ * the next count. No lock either: lines are appended in one write each, and a new file replaces
+ * the old one by rename. */
 #include "storage/quota.h"
 
 #include <errno.h>

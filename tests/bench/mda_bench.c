@@ -1,11 +1,11 @@
-/* mda_bench - how many files a second the mda program stages and publishes, and what CPU each costs
- * it
+/* mda_bench - how many files a second the mda program stages and publishes, and what CPU each
+ * costs it
  *
  *   tests/bench/mda_bench PROGRAM [DIR [messages [at once [body bytes [mailboxes]]]]]
  *
- * Plays supervisor and queue: sends `at once` messages to stage, publishes what is staged, and lets
- * each message that is published make room for the next. Works in a new folder below DIR (default:
- * the working directory), removed at the end. */
+ * Plays supervisor and queue: sends `at once` messages to stage, publishes what is staged, and
+ * lets each message that is published make room for the next. Works in a new folder below DIR
+ * (default: the working directory), removed at the end. */
 #include <event2/event.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -1,4 +1,5 @@
 """Small file systems of our own, to fill up and to cut the power of. Needs root and loop mounts; skips with the reason when there are none."""
+import errno
 import fcntl
 import os
 import struct
@@ -76,11 +77,10 @@ class Disk:
     def fill(self, leave=0):
         """A file that takes all room but `leave` bytes."""
         filler = self.folder / "filler"
-        with open(filler, "ab") as f:
-            while self.free() > leave:
-                try:
+        try:
+            with open(filler, "ab", buffering=0) as f:
+                while self.free() > leave:
                     f.write(bytes(min(1 << 20, max(4096, self.free() - leave))))
-                    f.flush()
-                except OSError:
-                    break
+        except OSError as e:
+            assert e.errno == errno.ENOSPC
         return filler
