@@ -393,6 +393,19 @@ may_become(const struct conf *old, const struct conf *new, struct err *err)
 	return setup_check_files(new, err);
 }
 
+/* The open listeners point into the texts of the configuration they were opened by; `new` has the same ones (may_become). */
+static void
+keep_listeners(struct conf *old, struct conf *new)
+{
+	struct conf_listen *listen = new->listen;
+	size_t n = new->n_listen;
+
+	new->listen = old->listen;
+	new->n_listen = old->n_listen;
+	old->listen = listen;
+	old->n_listen = n;
+}
+
 int
 supervisor_reload(struct err *err)
 {
@@ -404,6 +417,7 @@ supervisor_reload(struct err *err)
 		return -1;
 	}
 	service_notify("RELOADING=1");
+	keep_listeners(old, new);
 	supervisor.conf = new;
 	supervisor.reload_waits = 0;
 	supervisor.reload_refused[0] = '\0';
@@ -416,7 +430,7 @@ supervisor_reload(struct err *err)
 		setup_go(c, true);
 		supervisor.reload_waits++;
 	}
-	/* listeners point into the old one's texts, so it lives as long as they do: it is small, and reloads are rare */
+	conf_free(&old);
 	return 0;
 }
 
