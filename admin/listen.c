@@ -24,7 +24,7 @@ static struct listening {
 	int fd;
 	unsigned number;	/* of the smtpd it is for; ALL: for each */
 	enum listener_kind kind;
-	const char *name, *address;
+	char *name, *address;	/* copies: the configuration may be replaced */
 } listening[LISTENING_MAX];
 static unsigned n_listening;
 
@@ -37,7 +37,8 @@ keep(int fd, unsigned number, const struct conf_listen *l, const char *address, 
 		close(fd);
 		return err_set(err, ERR_USAGE, "more than %d listening sockets", LISTENING_MAX);
 	}
-	listening[n_listening++] = (struct listening){ fd, number, (enum listener_kind)l->kind, l->name, address };
+	listening[n_listening++] = (struct listening){ fd, number, (enum listener_kind)l->kind,
+		slice_dup(slice_of(l->name)), slice_dup(slice_of(address)) };
 	return 0;
 }
 

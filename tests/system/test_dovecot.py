@@ -48,8 +48,14 @@ service imap-login {{
             said.seek(0)
             assert p.returncode == 0, said.read()
         pid = self.dir / "run" / "master.pid"
+
+        def written():  # it is there, gone, and there again while dovecot goes into the background
+            try:
+                return pid.read_text().strip()
+            except FileNotFoundError:
+                return None
         try:
-            self.pid = int(wait_until("dovecot's pid", lambda: pid.exists() and pid.read_text()))
+            self.pid = int(wait_until("dovecot's pid", written))
         except AssertionError:
             raise AssertionError(f"dovecot did not start: {self.log.read_text()}") from None
 
