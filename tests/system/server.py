@@ -41,14 +41,20 @@ QUIET = {  # no filter, so that a test of something else waits for none
 }
 
 
+GIVEN = set()  # ports that free_port gave away, listened on or not yet
+
+
 def free_port():
-    """A port of 127.0.0.1 that nobody listens on, TCP and UDP."""
+    """A port of 127.0.0.1 that nobody listens on, TCP and UDP; never the same twice."""
     for _ in range(1000):
         port = random.randint(20000, 29999)
+        if port in GIVEN:
+            continue
         try:
             for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
                 with socket.socket(socket.AF_INET, kind) as s:
                     s.bind(("127.0.0.1", port))
+            GIVEN.add(port)
             return port
         except OSError:
             continue
