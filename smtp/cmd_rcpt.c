@@ -9,6 +9,7 @@
 #include "base/role.h"
 #include "conf/conf.h"
 #include "smtp/command.h"
+#include "smtp/known.h"
 #include "smtp/proto/line.h"
 #include "smtp/proto/params.h"
 #include "smtp/proto/path.h"
@@ -116,8 +117,11 @@ rcpt_is(void *arg, struct frame *answer)
 	if (answer == NULL)
 		session_reply(
 		    s, 451, "4.3.0", "The directory cannot be asked now; please try again later");
-	else
+	else {
+		known_keep(q->to,
+		    (struct slice){ answer->in.at, (size_t)(answer->in.end - answer->in.at) });
 		decide(s, q->to, &answer->in);
+	}
 	session_run(s);
 }
 
@@ -140,6 +144,18 @@ ask(struct session *s, const char *to)
 		    s, 451, "4.3.0", "The directory cannot be asked now; please try again later");
 }
 
+/* As if the directory had just said it again. */
+static void
+decide_known(struct session *s, const char *to, struct wire *fields)
+{
+	const char *kept = pool_text(s->tx->pool, slice_of(to));
+
+	if (kept == NULL)
+		session_no_memory(s);
+	else
+		decide(s, kept, fields);
+}
+
 void
 cmd_rcpt(struct session *s, struct slice args)
 {
@@ -147,6 +163,7 @@ cmd_rcpt(struct session *s, struct slice args)
 	enum path_status path;
 	struct params params;
 	struct slice culprit;
+	struct wire known;
 	struct path to;
 
 	if (!line_take(&args, SLICE("TO:"))) {
@@ -171,5 +188,8 @@ cmd_rcpt(struct session *s, struct slice args)
 		    "Too many recipients for one message; send the rest in another");
 		return;
 	}
-	ask(s, to.text);
+	if (known_find(to.text, &known))
+		decide_known(s, to.text, &known);
+	else
+		ask(s, to.text);
 }

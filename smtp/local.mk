@@ -31,6 +31,7 @@ smtp_smtpd_SOURCES = \
 	smtp/data.c \
 	smtp/deliver.c \
 	smtp/head.h smtp/head.c \
+	smtp/known.h smtp/known.c \
 	smtp/listener.h smtp/listener.c \
 	smtp/received.c \
 	smtp/session.h smtp/session.c \
@@ -43,7 +44,7 @@ smtp_smtpd_LDADD = smtp/proto/libproto.a base/libtls.a $(ROLE_LIBS) $(OPENSSL_LI
 # unit tests
 check_PROGRAMS += tests/unit/smtp/test_path tests/unit/smtp/test_line tests/unit/smtp/test_params tests/unit/smtp/test_dot \
 	tests/unit/smtp/test_reply tests/unit/smtp/test_base64 tests/unit/smtp/test_head tests/unit/smtp/test_clients \
-	tests/unit/smtp/test_command tests/unit/smtp/test_channel
+	tests/unit/smtp/test_command tests/unit/smtp/test_channel tests/unit/smtp/test_known
 PROTO_TEST_LIBS = smtp/proto/libproto.a base/libbase.a $(UNIT_LIBS)
 tests_unit_smtp_test_path_SOURCES = tests/unit/smtp/test_path.c
 tests_unit_smtp_test_path_LDADD = $(PROTO_TEST_LIBS)
@@ -83,3 +84,5 @@ tests_fuzz_smtp_dot_SOURCES = tests/fuzz/smtp_dot.c $(SMTP_FUZZ_SOURCES)
 tests_fuzz_smtp_dot_CFLAGS = $(SMTP_FUZZ_FLAGS)
 tests_fuzz_smtp_reply_SOURCES = tests/fuzz/smtp_reply.c $(SMTP_FUZZ_SOURCES)
 tests_fuzz_smtp_reply_CFLAGS = $(SMTP_FUZZ_FLAGS)
+tests_unit_smtp_test_known_SOURCES = tests/unit/smtp/test_known.c smtp/known.h smtp/known.c
+tests_unit_smtp_test_known_LDADD = base/libbase.a $(UNIT_LIBS)

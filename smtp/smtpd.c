@@ -12,6 +12,7 @@
 #include "base/tls.h"
 #include "conf/conf.h"
 #include "smtp/clients.h"
+#include "smtp/known.h"
 #include "smtp/listener.h"
 #include "smtp/session.h"
 #include "smtp/spool.h"
@@ -83,6 +84,7 @@ smtpd_reload(struct err *err)
 
 	if (fresh == NULL)
 		return -1;
+	known_forget_all();
 	tls_server_free(&tls);
 	tls = fresh;
 	return 0;
@@ -110,8 +112,24 @@ smtpd_stop(void)
 		role_exit(0);
 }
 
+static void
+on_dir_changed(struct frame *f)
+{
+	(void)f;
+	known_forget_all();
+}
+
+/* Whoever answered may be gone, and what comes after may answer otherwise. */
+static void
+on_link(struct link *l)
+{
+	if (link_peer(l) == ROLE_DIRECTORY)
+		known_forget_all();
+}
+
 static const struct msg_handler handlers[] = {
 	{ MSG_SPOOL_CREDIT, spool_on_credit },
+	{ MSG_DIR_CHANGED, on_dir_changed },
 	{ MSG_NONE, NULL },
 };
 
@@ -120,6 +138,8 @@ static const struct role_ops smtpd = {
 	.handlers = handlers,
 	.open = smtpd_open,
 	.start = smtpd_start,
+	.link_up = on_link,
+	.link_down = on_link,
 	.reload = smtpd_reload,
 	.stop = smtpd_stop,
 	.listener = listener_add,

@@ -174,9 +174,22 @@ on_sender(struct frame *f)
 	pool_free(&pool);
 }
 
+/* Said before the change, not after: a question that an smtpd asks from then on is read when the change is done. */
+static void
+tell_change(void)
+{
+	struct link *l;
+
+	for (unsigned i = 0; (l = role_link_at(ROLE_SMTPD, i)) != NULL; i++) {
+		frame_begin(MSG_DIR_CHANGED, 0);
+		link_send(l, -1);
+	}
+}
+
 static void
 on_admin(struct frame *f)
 {
+	tell_change();
 	admin_serve(f, directory_admin_verbs, directory);
 }
 

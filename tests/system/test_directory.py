@@ -40,6 +40,20 @@ def test_users(server):
     assert accepts(server, "carol@example.test") == (550, accepts(server, "carol@example.test")[1])
 
 
+def test_a_change_counts_at_once(server):
+    """Front ends remember who exists; a change must reach all of them."""
+    server.add_user("dora@example.test", "dora-secret")
+    for _ in range(3):
+        for _ in range(8):  # each front end is asked
+            assert accepts(server, "dora@example.test")[0] == 250
+        server.cli("user", "disable", "dora@example.test")
+        for _ in range(8):
+            assert accepts(server, "dora@example.test")[0] == 550
+        server.cli("user", "enable", "dora@example.test")
+    server.cli("user", "remove", "dora@example.test")
+    assert accepts(server, "dora@example.test")[0] == 550
+
+
 def test_aliases(server):
     server.cli("alias", "add", "all@example.test", "alice@example.test", "bob@example.test")
     server.cli("alias", "add", "again@example.test", "all@example.test", "alice@example.test")
