@@ -61,7 +61,7 @@ enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 	X(MDA_USAGE,      R(DIRECTORY),   R(MDA),          "tu",     FD_NO)   /* home, quota bytes (what maildirsize says) */           \
 	X(MDA_USAGE_IS,   R(MDA),         R(DIRECTORY),    "uuu",    FD_NO)   /* 1 known, bytes, messages */                            \
 	/* -- auth */                                                                                                                   \
-	X(AUTH_START,     R(SMTPD),       R(AUTH),         "uttub",  FD_NO)   /* session, mechanism, client ip, 1 if an initial response, it */ \
+	X(AUTH_START,     R(SMTPD),       R(AUTH),         "uttbbub", FD_NO)  /* session, mechanism, client ip, its TLS as tls-exporter and tls-server-end-point see it, 1 if an initial response, it */ \
 	X(AUTH_STEP,      R(SMTPD),       R(AUTH),         "ub",     FD_NO)   /* session, client's response (decoded) */                \
 	X(AUTH_ABORT,     R(SMTPD),       R(AUTH),         "u",      FD_NO)   /* session; no answer */                                  \
 	X(AUTH_IS,        R(AUTH),        R(SMTPD),        "ubtbt",  FD_NO)   /* enum auth_status, challenge, user, ticket (16 bytes), why */ \

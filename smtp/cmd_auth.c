@@ -7,10 +7,12 @@
 #include <string.h>
 
 #include "base/role.h"
+#include "base/tls_binding.h"
 #include "smtp/command.h"
 #include "smtp/proto/base64.h"
 #include "smtp/proto/line.h"
 
+#define MECHANISMS "SCRAM-SHA-256-PLUS, SCRAM-SHA-256, PLAIN and LOGIN"
 #define RESPONSE_MAX 12288 /* a line of base64, RFC 4954 4 */
 
 static uint64_t last_id;
@@ -113,7 +115,7 @@ auth_is(void *arg, struct frame *answer)
 		    s, 535, "5.7.8", "%s", why[0] != '\0' ? why : "User name or password is wrong");
 		break;
 	case AUTH_NO_MECHANISM:
-		session_bad(s, 504, "5.5.4", "That mechanism is not offered; PLAIN and LOGIN are");
+		session_bad(s, 504, "5.5.4", "That mechanism is not offered; " MECHANISMS " are");
 		break;
 	default:
 		session_reply(s, 454, "4.7.0", "%s",
@@ -138,6 +140,24 @@ may_start(struct session *s)
 	return false;
 }
 
+/* How both ends can name this TLS connection, for the mechanisms that want to; it costs some hashing,
+ * so for others it is left out. */
+static void
+put_bindings(struct buf *out, struct session *s, const char *mechanism)
+{
+	unsigned char exporter[TLS_BINDING_MAX], end_point[TLS_BINDING_MAX];
+	size_t exporter_len = 0, end_point_len = 0;
+	SSL *ssl = channel_ssl(s->channel);
+
+	if (ssl != NULL && slice_ends_nocase(slice_of(mechanism), SLICE("-PLUS"))) {
+		exporter_len = tls_binding_exporter(ssl, exporter);
+		end_point_len = tls_binding_end_point(ssl, end_point);
+	}
+	wire_put_bytes(out, (struct slice){ (char *)exporter, exporter_len });
+	wire_put_bytes(out, (struct slice){ (char *)end_point, end_point_len });
+	explicit_bzero(exporter, sizeof(exporter));
+}
+
 void
 cmd_auth(struct session *s, struct slice args)
 {
@@ -148,8 +168,13 @@ cmd_auth(struct session *s, struct slice args)
 	if (!may_start(s))
 		return;
 	line_split(args, &word, &initial);
-	if (word.len == 0 || !slice_copy(word, mechanism, sizeof(mechanism))) {
-		session_bad(s, 501, "5.5.4", "Say AUTH PLAIN or AUTH LOGIN");
+	if (word.len == 0) {
+		session_bad(
+		    s, 501, "5.5.4", "Say AUTH and a mechanism; " MECHANISMS " are offered");
+		return;
+	}
+	if (!slice_copy(word, mechanism, sizeof(mechanism))) {
+		session_bad(s, 504, "5.5.4", "That mechanism is not offered; " MECHANISMS " are");
 		return;
 	}
 	for (char *p = mechanism; *p != '\0'; p++)
@@ -164,6 +189,7 @@ cmd_auth(struct session *s, struct slice args)
 	wire_put_u64(b, s->auth_id);
 	wire_put_text(b, mechanism);
 	wire_put_text(b, s->ip);
+	put_bindings(b, s, mechanism);
 	wire_put_u64(b, initial.len > 0);
 	wire_put_bytes(b, response);
 	session_enter(s, SESSION_AUTH);

@@ -80,7 +80,7 @@ cmd_ehlo(struct session *s, struct slice args)
 		offer(&out, "STARTTLS");
 	if (s->tls && s->user == NULL &&
 	    (s->kind == LISTEN_SUBMISSION || s->kind == LISTEN_SUBMISSIONS))
-		offer(&out, "AUTH PLAIN LOGIN");
+		offer(&out, "AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN");
 	if (s->proxy)
 		offer(&out, "XCLIENT NAME ADDR PORT HELO");
 	buf_text(&out, "250 ENHANCEDSTATUSCODES\r\n");

@@ -28,7 +28,7 @@ const struct command commands[] = {
 	{ "EXPN", cmd_expn, ANY, HIDDEN, "" },
 	{ "HELP", cmd_help, ANY, 0, "HELP" },
 	{ "STARTTLS", cmd_starttls, ANY, NO_ARGUMENTS | ENDS_PIPELINE, "STARTTLS" },
-	{ "AUTH", cmd_auth, IN(IDLE), ENDS_PIPELINE, "AUTH PLAIN|LOGIN [initial response]" },
+	{ "AUTH", cmd_auth, IN(IDLE), ENDS_PIPELINE, "AUTH mechanism [initial response]" },
 	{ "XCLIENT", cmd_xclient, READY, ENDS_PIPELINE | HIDDEN,
 	    "XCLIENT ADDR=... NAME=... HELO=... PORT=..." },
 	/* a browser that was made to speak to us (cross-protocol attack): never go on reading */

@@ -3,6 +3,9 @@
  *
  * An exchange is found by the smtpd process (its link) and that one's number for the session. While
  * a password is being checked the exchange stays, so that an abort is seen: then no ticket is made.
+ * A SCRAM proof costs a few hashes (it is PBKDF2 that is slow, and the client does that), so it is
+ * judged at once, with what is kept at that moment.
+ *
  * There is a ceiling on exchanges and on checks; above it the answer is AUTH_TEMPORARY. A guess
  * that the limiter refuses costs no hashing. */
 #include "storage/auth.h"
@@ -175,6 +178,14 @@ check_run(struct job *job)
 	l->slot = password_check(l->set, l->password);
 }
 
+static const char *
+way_in(const struct login *l, bool scram)
+{
+	if (l->slot == 0)
+		return "logged in with the main password";
+	return scram ? "logged in with an app password (SCRAM)" : "logged in with an app password";
+}
+
 static void
 login_good(struct login *l)
 {
@@ -188,8 +199,7 @@ login_good(struct login *l)
 		return;
 	}
 	auth_used(l->user, l->slot, clock_now());
-	event(EVENT_AUTH_OK, l,
-	    l->slot == 0 ? "logged in with the main password" : "logged in with an app password");
+	event(EVENT_AUTH_OK, l, way_in(l, l->exchange != NULL));
 	answer(l->to, AUTH_OK, (struct slice){ NULL, 0 }, l->user,
 	    (struct slice){ (char *)ticket, TICKET_SIZE }, "");
 	OPENSSL_cleanse(ticket, sizeof(ticket));
@@ -249,34 +259,128 @@ end_no(struct login *l, enum auth_status status, const char *why)
 	login_free(l);
 }
 
+/* Does the limiter allow one more guess? It counts then; if not, that was the answer. */
+static bool
+may_guess(struct login *l)
+{
+	struct err err;
+	unsigned wait;
+
+	if (auth_limit_admit(auth.limit, l->ip, l->user, clock_mono(), &wait))
+		return true;
+	event(EVENT_AUTH_FAILED, l, "too many failed logins from this network: not checked");
+	err_set(&err, ERR_TEMPORARY,
+	    "too many failed logins from your network; try again in %u minutes", wait / 60 + 1);
+	end_no(l, AUTH_TEMPORARY, err.text);
+	return false;
+}
+
+/* A guess that was admitted cannot be checked: it is no guess, and the client may come again. */
+static void
+not_checked(struct login *l, const struct err *err)
+{
+	auth_limit_forgive(auth.limit, l->ip, l->user, clock_mono(), false);
+	log_warning("login not checked: %s", err->text);
+	end_no(l, AUTH_TEMPORARY, err->text);
+}
+
 static void
 login_check(struct login *l)
 {
 	const char *password = exchange_password(l->exchange);
 	struct err err;
-	unsigned wait;
 
 	login_name(l, exchange_user(l->exchange));
-	if (strlen(password) > PASSWORD_MAX) {
+	if (strlen(password) > PASSWORD_MAX)
 		end_no(l, AUTH_BAD, "wrong user or password");
+	else if (!may_guess(l))
 		return;
+	else if (check_start(l, password, &err) == -1)
+		not_checked(l, &err);
+	else
+		exchange_free(&l->exchange);
+}
+
+/* -- SCRAM */
+
+/* The salt that the account's app passwords have; one that has none, or is none, has one too. */
+static int
+salt_of(struct login *l, struct verifier *salt, struct err *err)
+{
+	const char *name = l->user[0] != '\0' ? l->user : exchange_user(l->exchange);
+	struct password_set set;
+	bool found = false;
+	int i, rc = credentials_find(auth.credentials, l->user, "smtp", clock_now(), &set, err);
+
+	credentials_salt(auth.credentials, name, salt);
+	for (i = 0; i < PASSWORD_APPS_MAX && rc != -1 && !found; i++) {
+		struct verifier kept;
+
+		found = verifier_read(set.apps[i], &kept);
+		if (found)
+			*salt = kept;
 	}
-	if (!auth_limit_admit(auth.limit, l->ip, l->user, clock_mono(), &wait)) {
-		event(
-		    EVENT_AUTH_FAILED, l, "too many failed logins from this network: not checked");
-		err_set(&err, ERR_TEMPORARY,
-		    "too many failed logins from your network; try again in %u minutes",
-		    wait / 60 + 1);
+	OPENSSL_cleanse(&set, sizeof(set));
+	return rc == -1 ? -1 : 0;
+}
+
+static void
+login_named(struct login *l, struct buf *challenge)
+{
+	struct verifier salt;
+	struct err err;
+
+	login_name(l, exchange_user(l->exchange));
+	if (salt_of(l, &salt, &err) == -1)
 		end_no(l, AUTH_TEMPORARY, err.text);
+	else if (exchange_salt(l->exchange, &salt, challenge) != EXCHANGE_MORE)
+		end_no(l, AUTH_TEMPORARY, "there are no random numbers");
+	else
+		answer(l->to, AUTH_CONTINUE, buf_all(challenge), "", (struct slice){ NULL, 0 }, "");
+	OPENSSL_cleanse(&salt, sizeof(salt));
+}
+
+/* For the administrator: the client never learns what kind of password there is. */
+static const char *
+why_not(const struct password_set *set)
+{
+	for (int i = 0; i < PASSWORD_APPS_MAX; i++)
+		if (set->apps[i][0] != '\0')
+			return "wrong user or password";
+	return set->main[0] != '\0'
+		   ? "wrong user or password (the program used SCRAM, for which only "
+		     "app passwords can serve; there is none)"
+		   : "wrong user or password";
+}
+
+static void
+login_prove(struct login *l, struct buf *challenge)
+{
+	struct password_set set;
+	struct err err;
+
+	if (!may_guess(l))
+		return;
+	if (credentials_find(auth.credentials, l->user, "smtp", clock_now(), &set, &err) == -1) {
+		not_checked(l, &err);
 		return;
 	}
-	if (check_start(l, password, &err) == -1) {
-		auth_limit_forgive(auth.limit, l->ip, l->user, clock_mono(), false);
-		log_warning("login not checked: %s", err.text);
-		end_no(l, AUTH_TEMPORARY, err.text);
-		return;
+	l->slot = exchange_prove(l->exchange, &set, challenge);
+	if (l->slot == -1) {
+		event(EVENT_AUTH_FAILED, l, why_not(&set));
+		end_no(l, AUTH_BAD, "wrong user or password");
+	} else {
+		answer(l->to, AUTH_CONTINUE, buf_all(challenge), "", (struct slice){ NULL, 0 }, "");
 	}
-	exchange_free(&l->exchange);
+	OPENSSL_cleanse(&set, sizeof(set));
+}
+
+static void
+login_proved(struct login *l)
+{
+	login_good(l);
+	login_unlink(l);
+	login_free(l);
 }
 
 /* -- frames */
@@ -286,12 +390,26 @@ go_on(struct login *l, enum exchange_state state, struct buf *challenge)
 {
 	static const struct slice none;
 
-	if (state == EXCHANGE_MORE)
+	switch (state) {
+	case EXCHANGE_MORE:
 		answer(l->to, AUTH_CONTINUE, buf_all(challenge), "", none, "");
-	else if (state == EXCHANGE_ASKED)
+		break;
+	case EXCHANGE_NAMED:
+		login_named(l, challenge);
+		break;
+	case EXCHANGE_ASKED:
 		login_check(l);
-	else
+		break;
+	case EXCHANGE_PROOF:
+		login_prove(l, challenge);
+		break;
+	case EXCHANGE_DONE:
+		login_proved(l);
+		break;
+	default:
 		end_no(l, AUTH_BAD, "the response is not of the form that the mechanism wants");
+		break;
+	}
 }
 
 static struct login *
@@ -299,6 +417,7 @@ login_new(struct frame *f, uint64_t session, struct pool *pool, struct err *err)
 {
 	struct login *l = n_logins < LOGINS_MAX ? calloc(1, sizeof(*l)) : NULL;
 	const char *mechanism = wire_text(&f->in, pool);
+	struct scram_bindings bindings;
 
 	if (l == NULL) {
 		err_set(err, ERR_TEMPORARY, "too many logins at once; try again soon");
@@ -309,7 +428,9 @@ login_new(struct frame *f, uint64_t session, struct pool *pool, struct err *err)
 	l->started = clock_mono();
 	l->to = reply_later(f);
 	wire_text_to(&f->in, l->ip, sizeof(l->ip));
-	l->exchange = exchange_new(mechanism, err);
+	bindings.exporter = wire_bytes(&f->in);
+	bindings.end_point = wire_bytes(&f->in);
+	l->exchange = exchange_new(mechanism, &bindings, err);
 	if (l->exchange == NULL) {
 		login_free(l);
 		return NULL;

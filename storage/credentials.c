@@ -7,12 +7,17 @@
  * otherwise those of db.c. */
 #include "storage/credentials.h"
 
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "storage/address.h"
+
+#define SECRET_SIZE 32
 
 static const struct db_migration steps[] = {
 	{ "CREATE TABLE accounts ("
@@ -36,6 +41,9 @@ static const struct db_migration steps[] = {
 	    " FROM accounts a JOIN passwords p ON p.account = a.id"
 	    " WHERE a.enabled = 1 AND (p.expires = 0 OR p.expires / 1000000 > CAST(strftime('%s', "
 	    "'now') AS INTEGER));" },
+	{ /* what salts are made from */
+	    "CREATE TABLE salt_secret (secret BLOB NOT NULL) STRICT;"
+	    "INSERT INTO salt_secret VALUES (randomblob(32));" },
 };
 
 const struct db_schema credentials_schema = { "credentials.db", steps, COUNT(steps), 0 };
@@ -43,6 +51,7 @@ const struct db_schema credentials_schema = { "credentials.db", steps, COUNT(ste
 struct credentials {
 	sqlite3 *db;
 	sqlite3_stmt *find, *used;
+	unsigned char secret[SECRET_SIZE];
 };
 
 static const char find_sql[] = "SELECT p.slot, p.hash FROM accounts a JOIN passwords p ON "
@@ -51,6 +60,25 @@ static const char find_sql[] = "SELECT p.slot, p.hash FROM accounts a JOIN passw
 			       "instr(p.scope, ',' || ?3 || ',') > 0)";
 static const char used_sql[] = "UPDATE passwords SET last_used = ?3 WHERE slot = ?2 AND account = "
 			       "(SELECT id FROM accounts WHERE address = ?1)";
+
+static int
+secret_read(struct credentials *c, struct err *err)
+{
+	sqlite3_stmt *s = db_prepare(c->db, "SELECT secret FROM salt_secret", err);
+	struct slice secret = { NULL, 0 };
+	int got = -1;
+
+	if (s != NULL && (got = db_step(c->db, s, err)) == 1)
+		secret = db_blob(s, 0);
+	if (secret.len == SECRET_SIZE)
+		memcpy(c->secret, secret.at, SECRET_SIZE);
+	db_done(&s);
+	if (got == -1)
+		return -1;
+	return secret.len == SECRET_SIZE
+		   ? 0
+		   : err_set(err, ERR_PERMANENT, "credentials.db: the secret of its salts is gone");
+}
 
 struct credentials *
 credentials_open(enum db_mode mode, struct err *err)
@@ -66,7 +94,7 @@ credentials_open(enum db_mode mode, struct err *err)
 		c->find = db_prepare(c->db, find_sql, err);
 		c->used = db_prepare(c->db, used_sql, err);
 	}
-	if (c->find == NULL || c->used == NULL)
+	if (c->find == NULL || c->used == NULL || secret_read(c, err) == -1)
 		credentials_close(&c);
 	return c;
 }
@@ -77,6 +105,7 @@ credentials_close(struct credentials **c)
 	if (*c == NULL)
 		return;
 	db_close(&(*c)->db); /* and its statements */
+	OPENSSL_cleanse((*c)->secret, SECRET_SIZE);
 	free(*c);
 	*c = NULL;
 }
@@ -109,6 +138,20 @@ credentials_find(struct credentials *c, const char *address, const char *scope, 
 		found = 1;
 	}
 	return got == -1 ? -1 : found;
+}
+
+void
+credentials_salt(const struct credentials *c, const char *address, struct verifier *v)
+{
+	unsigned char sum[EVP_MAX_MD_SIZE] = { 0 };
+	unsigned len = 0;
+
+	memset(v, 0, sizeof(*v));
+	HMAC(EVP_sha256(), c->secret, SECRET_SIZE, (const unsigned char *)address, strlen(address),
+	    sum, &len);
+	memcpy(v->salt, sum, VERIFIER_SALT);
+	v->salt_len = VERIFIER_SALT;
+	v->iterations = VERIFIER_ITERATIONS;
 }
 
 int
@@ -354,18 +397,22 @@ credentials_app_add(struct credentials *c, const char *text, const char *label,
     const char *scope_text, int64_t expires, int *slot, char password[static PASSWORD_APP_SIZE],
     struct err *err)
 {
-	char scope[64], like[PASSWORD_HASH_SIZE], hash[PASSWORD_HASH_SIZE];
+	char scope[64], like[PASSWORD_HASH_SIZE], hash[PASSWORD_HASH_SIZE], address[ADDRESS_SIZE];
+	struct verifier salt;
 	int64_t id = 0;
 	int rc;
 
 	if (label[0] == '\0' || strlen(label) > CREDENTIALS_LABEL_MAX)
 		return err_set(err, ERR_USAGE, "a label has 1 to %d bytes", CREDENTIALS_LABEL_MAX);
-	if (account_id(c, text, &id, err) == -1 || scope_read(scope_text, scope, err) == -1 ||
-	    password_app_make(password, err) == -1 || db_exec(c->db, "BEGIN IMMEDIATE", err) == -1)
+	if (account_name(text, address, err) == -1 || account_id(c, address, &id, err) == -1 ||
+	    scope_read(scope_text, scope, err) == -1 || password_app_make(password, err) == -1 ||
+	    db_exec(c->db, "BEGIN IMMEDIATE", err) == -1)
 		return -1;
 	rc = slot_free(c, id, label, slot, like, err);
+	if (rc == 0 && !verifier_read(like, &salt))
+		credentials_salt(c, address, &salt);
 	if (rc == 0)
-		rc = password_app_hash(password, like[0] != '\0' ? like : NULL, hash, err);
+		rc = password_app_hash(password, &salt, hash, err);
 	if (rc == 0)
 		rc = app_insert(c, id, *slot, hash, label, scope, expires, err);
 	return finish(c, rc, err);

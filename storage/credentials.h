@@ -26,6 +26,10 @@ sqlite3 *credentials_db(struct credentials *c);
  * (address.h). */
 int credentials_find(struct credentials *c, const char *address, const char *scope, int64_t now,
     struct password_set *set, struct err *err);
+/* The salt and iterations of the app passwords of `address`. They follow from the name and a secret of
+ * this file, so that every name has some, always the same ones: they tell nobody whether the account
+ * exists. (An account whose first app password was made before it was so keeps its random salt.) */
+void credentials_salt(const struct credentials *c, const char *address, struct verifier *v);
 /* Remember that a slot was used. */
 int credentials_used(
     struct credentials *c, const char *address, int slot, int64_t now, struct err *err);

@@ -16,7 +16,7 @@ STORAGE_LIBS = storage/libstorage.a $(DB_LIBS) $(IDN2_LIBS)
 
 # Who may log in with what.
 noinst_LIBRARIES += storage/libcredentials.a
-storage_libcredentials_a_SOURCES = storage/password.h storage/password.c \
+storage_libcredentials_a_SOURCES = storage/password.h storage/password.c storage/verifier.h storage/verifier.c \
 	storage/credentials.h storage/credentials.c storage/credentials_admin.h storage/credentials_admin.c
 storage_libcredentials_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS) $(CRYPT_CFLAGS) $(OPENSSL_CFLAGS)
 CREDENTIALS_LIBS = storage/libcredentials.a $(STORAGE_LIBS) $(CRYPT_LIBS) -lcrypto
@@ -55,7 +55,7 @@ storage_auth_LDADD = storage/libauth.a $(CREDENTIALS_LIBS) $(GSASL_LIBS) $(ROLE_
 # The parts of `auth` that stand alone.
 noinst_LIBRARIES += storage/libauth.a
 storage_libauth_a_SOURCES = storage/auth_limit.h storage/auth_limit.c storage/auth_ticket.h storage/auth_ticket.c \
-	storage/auth_exchange.h storage/auth_exchange.c
+	storage/auth_exchange.h storage/auth_exchange.c storage/auth_scram.h storage/auth_scram.c
 storage_libauth_a_CPPFLAGS = $(AM_CPPFLAGS) $(GSASL_CFLAGS) $(OPENSSL_CFLAGS)
 
 # Unit tests.
@@ -65,7 +65,7 @@ STORAGE_TEST_LIBS = tests/unit/storage/libscratch.a
 check_PROGRAMS += tests/unit/storage/test_db tests/unit/storage/test_address \
 	tests/unit/storage/test_directory \
 	tests/unit/storage/test_password tests/unit/storage/test_credentials tests/unit/storage/test_auth_limit \
-	tests/unit/storage/test_auth_ticket tests/unit/storage/test_auth_exchange tests/unit/storage/test_prepare
+	tests/unit/storage/test_auth_ticket tests/unit/storage/test_auth_exchange tests/unit/storage/test_auth_scram tests/unit/storage/test_prepare
 tests_unit_storage_test_db_SOURCES = tests/unit/storage/test_db.c
 tests_unit_storage_test_db_LDADD = $(STORAGE_TEST_LIBS) $(DB_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_storage_test_address_SOURCES = tests/unit/storage/test_address.c
@@ -81,7 +81,11 @@ tests_unit_storage_test_auth_limit_LDADD = storage/libauth.a -lcrypto $(BASE_LIB
 tests_unit_storage_test_auth_ticket_SOURCES = tests/unit/storage/test_auth_ticket.c
 tests_unit_storage_test_auth_ticket_LDADD = storage/libauth.a -lcrypto $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_storage_test_auth_exchange_SOURCES = tests/unit/storage/test_auth_exchange.c
-tests_unit_storage_test_auth_exchange_LDADD = storage/libauth.a $(GSASL_LIBS) -lcrypto $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_storage_test_auth_exchange_LDADD = storage/libauth.a storage/libcredentials.a $(GSASL_LIBS) $(CRYPT_LIBS) -lcrypto \
+	$(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_storage_test_auth_scram_SOURCES = tests/unit/storage/test_auth_scram.c
+tests_unit_storage_test_auth_scram_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
+tests_unit_storage_test_auth_scram_LDADD = storage/libauth.a storage/libcredentials.a $(CRYPT_LIBS) -lcrypto $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_storage_test_prepare_SOURCES = tests/unit/storage/test_prepare.c
 tests_unit_storage_test_prepare_CPPFLAGS = $(AM_CPPFLAGS) -DTOP_SRCDIR='"$(top_srcdir)"'
 tests_unit_storage_test_prepare_LDADD = $(STORAGE_TEST_LIBS) $(PREPARE_LIBS) $(BASE_LIBS) $(UNIT_LIBS)

@@ -10,28 +10,18 @@
 
 #include <crypt.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/rand.h>
-#include <openssl/sha.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#define KEY_LEN 32
-#define SALT_LEN 16
-#define SALT_MAX 64
-#define ITERATIONS 4096 /* RFC 7677's least; the passwords are random */
-#define ITERATIONS_MAX 1000000
-
 static const char alphabet[] = "abcdefghijkmnpqrstuvwxyz23456789"; /* 32, none that look alike */
 
 /* Schemes of crypt(3) under Dovecot's names. */
 static const char *const crypt_schemes[] = { "{CRYPT}", "{SHA512-CRYPT}", "{SHA256-CRYPT}",
 	"{BLF-CRYPT}", "{MD5-CRYPT}" };
-#define SCRAM_SCHEME "{SCRAM-SHA-256}"
 
 int
 password_acceptable(const char *password, struct err *err)
@@ -105,88 +95,19 @@ crypt_check(const char *stored, const char *password)
 	data = calloc(1, sizeof(*data));
 	if (data == NULL)
 		return false;
-	got = crypt_r(password, want != NULL ? want : nobody, data);
-	if (want != NULL && got != NULL && got[0] != '*' && strlen(got) == strlen(want))
+	if (want != NULL)
+		got = crypt_r(password, want, data);
+	if (got != NULL && got[0] != '*' && strlen(got) == strlen(want))
 		right = CRYPTO_memcmp(got, want, strlen(want)) == 0;
+	/* nobody there, or a hash from elsewhere that was too quick: fail as slowly as all others */
+	if (!right && (want == NULL || strncmp(want, "$y$", 3) != 0))
+		crypt_r(password, nobody, data);
 	OPENSSL_cleanse(data, sizeof(*data));
 	free(data);
 	return right;
 }
 
-/* -- SCRAM verifiers */
-
-struct verifier {
-	int iterations;
-	unsigned char salt[SALT_MAX];
-	size_t salt_len;
-	unsigned char stored[KEY_LEN], server[KEY_LEN];
-};
-
-/* Decode base 64; the length, or -1. */
-static int
-base64_read(struct slice text, unsigned char *out, size_t size)
-{
-	unsigned char space[SALT_MAX * 2];
-	int n;
-
-	if (text.len == 0 || text.len % 4 != 0 || text.len / 4 * 3 > sizeof(space))
-		return -1;
-	n = EVP_DecodeBlock(space, (const unsigned char *)text.at, (int)text.len);
-	if (n < 0)
-		return -1;
-	n -= text.at[text.len - 1] == '=';
-	n -= text.at[text.len - 2] == '=';
-	if ((size_t)n > size)
-		return -1;
-	memcpy(out, space, (size_t)n);
-	return n;
-}
-
-static bool
-verifier_read(const char *hash, struct verifier *v)
-{
-	struct slice rest = slice_of(hash);
-	uint64_t iterations;
-	int salt_len;
-
-	if (!slice_starts_nocase(rest, SLICE(SCRAM_SCHEME)))
-		return false;
-	rest = slice_skip(rest, sizeof(SCRAM_SCHEME) - 1);
-	if (!slice_to_u64(slice_cut(&rest, ','), &iterations) || iterations < 1 ||
-	    iterations > ITERATIONS_MAX)
-		return false;
-	v->iterations = (int)iterations;
-	salt_len = base64_read(slice_cut(&rest, ','), v->salt, sizeof(v->salt));
-	v->salt_len = (size_t)salt_len;
-	return salt_len > 0 && base64_read(slice_cut(&rest, ','), v->stored, KEY_LEN) == KEY_LEN &&
-	       base64_read(rest, v->server, KEY_LEN) == KEY_LEN;
-}
-
-/* StoredKey and ServerKey of a password, RFC 5802 3. */
-static bool
-verifier_keys(struct verifier *v, const char *password)
-{
-	unsigned char salted[KEY_LEN], client[KEY_LEN];
-	unsigned len = KEY_LEN;
-	bool ok = PKCS5_PBKDF2_HMAC(password, -1, v->salt, (int)v->salt_len, v->iterations,
-		      EVP_sha256(), KEY_LEN, salted) == 1 &&
-		  HMAC(EVP_sha256(), salted, KEY_LEN, (const unsigned char *)"Client Key", 10,
-		      client, &len) != NULL &&
-		  HMAC(EVP_sha256(), salted, KEY_LEN, (const unsigned char *)"Server Key", 10,
-		      v->server, &len) != NULL &&
-		  SHA256(client, KEY_LEN, v->stored) != NULL;
-
-	OPENSSL_cleanse(salted, sizeof(salted));
-	OPENSSL_cleanse(client, sizeof(client));
-	return ok;
-}
-
-static bool
-same_salt(const struct verifier *a, const struct verifier *b)
-{
-	return a->iterations == b->iterations && a->salt_len == b->salt_len &&
-	       memcmp(a->salt, b->salt, a->salt_len) == 0;
-}
+/* -- app passwords */
 
 /* Which app's hash fits; -1 none. */
 static int
@@ -198,23 +119,21 @@ apps_check(const struct password_set *set, const char *password)
 	for (i = 0; i < PASSWORD_APPS_MAX; i++) {
 		if (!verifier_read(set->apps[i], &kept))
 			continue;
-		if (!same_salt(&kept, &typed)) {
+		if (!verifier_same_salt(&kept, &typed)) {
 			typed = kept;
 			if (!verifier_keys(&typed, password))
 				return -1;
 		}
-		if (CRYPTO_memcmp(kept.stored, typed.stored, KEY_LEN) == 0)
+		if (CRYPTO_memcmp(kept.stored, typed.stored, VERIFIER_KEY) == 0)
 			slot = i + 1;
 	}
 	if (typed.iterations == 0) { /* no app password: the same work for nothing */
-		typed.iterations = ITERATIONS;
-		typed.salt_len = SALT_LEN;
+		typed.iterations = VERIFIER_ITERATIONS;
+		typed.salt_len = VERIFIER_SALT;
 		verifier_keys(&typed, password);
 	}
 	return slot;
 }
-
-/* -- app passwords */
 
 bool
 password_app_form(const char *password)
@@ -243,25 +162,14 @@ password_app_make(char out[static PASSWORD_APP_SIZE], struct err *err)
 }
 
 int
-password_app_hash(
-    const char *password, const char *like, char out[static PASSWORD_HASH_SIZE], struct err *err)
+password_app_hash(const char *password, const struct verifier *salt,
+    char out[static PASSWORD_HASH_SIZE], struct err *err)
 {
-	unsigned char salt[SALT_MAX * 2], stored[64], server[64];
-	struct verifier v;
+	struct verifier v = *salt;
 
-	if (like == NULL || !verifier_read(like, &v)) {
-		v.iterations = ITERATIONS;
-		v.salt_len = SALT_LEN;
-		if (RAND_bytes(v.salt, SALT_LEN) != 1)
-			return err_set(err, ERR_TEMPORARY, "there are no random numbers");
-	}
 	if (!verifier_keys(&v, password))
 		return err_set(err, ERR_TEMPORARY, "cannot hash the app password");
-	EVP_EncodeBlock(salt, v.salt, (int)v.salt_len);
-	EVP_EncodeBlock(stored, v.stored, KEY_LEN);
-	EVP_EncodeBlock(server, v.server, KEY_LEN);
-	snprintf(out, PASSWORD_HASH_SIZE, SCRAM_SCHEME "%d,%s,%s,%s", v.iterations, salt, stored,
-	    server);
+	verifier_text(&v, out);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #define STORAGE_PASSWORD_H
 
 #include "base/err.h"
+#include "storage/verifier.h"
 
 #define PASSWORD_MAX 256       /* bytes of a password */
 #define PASSWORD_HASH_SIZE 512 /* a hash with its {SCHEME} and the NUL */
@@ -22,10 +23,10 @@ int password_hash(const char *password, char out[static PASSWORD_HASH_SIZE], str
 int password_hash_known(const char *hash, struct err *err);
 /* A new app password. */
 int password_app_make(char out[static PASSWORD_APP_SIZE], struct err *err);
-/* Its hash. `like` is another app hash of the same account, whose salt is taken so that one check
- * serves all; or NULL. */
-int password_app_hash(
-    const char *password, const char *like, char out[static PASSWORD_HASH_SIZE], struct err *err);
+/* Its hash, with the salt and iterations of `salt`: the same for all of an account, so that one check
+ * serves all. */
+int password_app_hash(const char *password, const struct verifier *salt,
+    char out[static PASSWORD_HASH_SIZE], struct err *err);
 /* Does it look like an app password? */
 bool password_app_form(const char *password);
 

@@ -146,7 +146,7 @@ class Smtpd:
 
     def on_auth_start(self, peer, f):
         self.auths.append(f.f)
-        session, mechanism, ip, has, initial = f.f
+        session, mechanism, ip, exporter, end_point, has, initial = f.f
         if mechanism not in ("PLAIN", "LOGIN"):
             peer.send("AUTH_IS", AUTH_NO_MECHANISM, b"", "", b"", "", id=f.id)
         elif mechanism == "LOGIN" and not has:

@@ -361,7 +361,7 @@ def test_submission(start):
     c.cmd("AUTH PLAIN AGFsaWNlAHNlY3JldA==", "538 5.7.11")
     c.tls()
     c.cmd("MAIL FROM:<alice@example.test>", "503 5.5.1")
-    assert "AUTH PLAIN LOGIN" in c.ehlo() and "STARTTLS" not in c.ehlo()
+    assert "AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN" in c.ehlo() and "STARTTLS" not in c.ehlo()
     c.cmd("MAIL FROM:<alice@example.test>", "530 5.7.0")
     c.login()
     assert "AUTH" not in c.ehlo()
@@ -387,12 +387,15 @@ def test_submission(start):
 def test_auth_ways(start):
     s = start()
     c = s.connect("subs")
-    assert "AUTH PLAIN LOGIN" in c.ehlo()
+    assert "AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN" in c.ehlo()
     c.cmd("AUTH", "501 5.5.4")
     c.cmd("AUTH PLAIN !!!", "501 5.5.2")
     c.cmd("AUTH CRAM-MD5", "504 5.5.4")
     c.cmd("AUTH PLAIN =", "535 5.7.8")
-    assert s.auths[-1][3:] == [1, b""]
+    assert s.auths[-1][3:] == [b"", b"", 1, b""]
+    c.cmd("AUTH scram-sha-256-plus YQ==", "504 5.5.4")  # this auth knows it not; but it was told of the connection
+    assert [len(x) for x in s.auths[-1][3:5]] == [32, 32]
+    c.cmd("AUTH X-A-MECHANISM-OF-A-LONG-NAME YQ==", "504 5.5.4")
     c.cmd("auth plain", "334 ")
     c.cmd("*", "501 5.7.0")
     wait_for(lambda: len(s.aborted) == 1)

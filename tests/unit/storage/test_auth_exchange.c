@@ -15,6 +15,8 @@
 	}
 #define USER "alice@example.test"
 
+static const struct scram_bindings no_bindings;
+
 static const struct row {
 	const char *mechanism;
 	bool initial;
@@ -29,6 +31,12 @@ static const struct row {
 	{ "PLAIN", true, { S("bob@example.test\0" USER "\0secret") }, { NULL }, EXCHANGE_BAD },
 	{ "PLAIN", true, { S("\0" USER "\0") }, { NULL }, EXCHANGE_BAD },
 	{ "PLAIN", true, { S("\0\0secret") }, { NULL }, EXCHANGE_BAD },
+	{ "PLAIN", true, { S("") }, { NULL }, EXCHANGE_BAD }, /* "=" */
+	{ "LOGIN", true, { S("") }, { NULL }, EXCHANGE_BAD },
+	{ "SCRAM-SHA-256", true, { S("") }, { NULL }, EXCHANGE_BAD },
+	{ "SCRAM-SHA-256", false, { S("n,,n=" USER ",r=abc") }, { "" }, EXCHANGE_NAMED },
+	{ "scram-sha-256", true, { S("n,,n=" USER ",r=abc") }, { NULL }, EXCHANGE_NAMED },
+	{ "SCRAM-SHA-256-PLUS", true, { S("n,,n=" USER ",r=abc") }, { NULL }, EXCHANGE_BAD },
 	{ "PLAIN", true, { S("\0" USER) }, { NULL }, EXCHANGE_BAD },
 	{ "PLAIN", true, { S(USER) }, { NULL }, EXCHANGE_BAD },
 	{ "PLAIN", true, { S("\0" USER "\0secret\0more") }, { NULL }, EXCHANGE_BAD },
@@ -46,7 +54,7 @@ play(const struct row *r)
 {
 	struct buf out;
 	struct err err;
-	struct exchange *x = exchange_new(r->mechanism, &err);
+	struct exchange *x = exchange_new(r->mechanism, &no_bindings, &err);
 	enum exchange_state state;
 	unsigned i = 0;
 
@@ -90,7 +98,7 @@ test_not_offered(void **state)
 
 	(void)state;
 	for (i = 0; i < COUNT(names); i++) {
-		assert_null(exchange_new(names[i], &err));
+		assert_null(exchange_new(names[i], &no_bindings, &err));
 		assert_int_equal(err.kind, ERR_USAGE);
 	}
 }
@@ -101,7 +109,7 @@ test_too_long(void **state)
 	char input[EXCHANGE_INPUT_MAX + 1];
 	struct buf out;
 	struct err err;
-	struct exchange *x = exchange_new("PLAIN", &err);
+	struct exchange *x = exchange_new("PLAIN", &no_bindings, &err);
 
 	(void)state;
 	memset(input, 'x', sizeof(input));
