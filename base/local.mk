@@ -14,6 +14,7 @@ base_libbase_a_SOURCES = \
 	base/qid.h base/qid.c \
 	base/sandbox.h base/sandbox.c \
 	base/slice.h base/slice.c \
+	base/tickets.h base/tickets.c \
 	base/wire.h base/wire.c \
 	base/worker.h base/worker.c
 base_libbase_a_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS)

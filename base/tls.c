@@ -5,7 +5,9 @@
  */
 #include "base/tls.h"
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -13,6 +15,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
+
+#include "base/tickets.h"
 
 #define CIPHERS_1_2 "ECDHE+AESGCM:ECDHE+CHACHA20"
 #define NAMES_MAX 512
@@ -23,11 +28,12 @@ struct named {
 };
 
 struct tls_server {
-	SSL_CTX *ctx; /* the default certificate's */
-	bool loaded;
+	SSL_CTX *ctx; /* the default certificate's, or NULL */
 	struct named *named;
 	size_t n;
 };
+
+static EVP_CIPHER *ticket_cipher; /* fetched once: it costs as much as a handshake's mathematics */
 
 void
 tls_setup(void)
@@ -36,6 +42,8 @@ tls_setup(void)
 
 	OPENSSL_init_ssl(OPENSSL_INIT_LOAD_SSL_STRINGS | OPENSSL_INIT_LOAD_CRYPTO_STRINGS, NULL);
 	RAND_bytes(&byte, 1);
+	if (ticket_cipher == NULL)
+		ticket_cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
 }
 
 static int
@@ -71,13 +79,87 @@ context_new(const SSL_METHOD *method)
 	return ctx;
 }
 
+/* -- what a server has: tickets, ALPN */
+
+static int
+ticket_mac(EVP_MAC_CTX *mac, struct ticket_key *key)
+{
+	char digest[] = "SHA256";
+	const OSSL_PARAM params[] = {
+		OSSL_PARAM_octet_string(OSSL_MAC_PARAM_KEY, key->mac, sizeof(key->mac)),
+		OSSL_PARAM_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, sizeof(digest) - 1),
+		OSSL_PARAM_END,
+	};
+
+	return EVP_MAC_CTX_set_params(mac, params);
+}
+
+/* The first is in use, a ticket of the one before is taken and replaced; others are as good as
+ * none. */
+static int
+on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+    EVP_MAC_CTX *mac, int seal)
+{
+	struct ticket_key key;
+	int rc = 0;
+
+	(void)ssl;
+	if (seal) {
+		if (tickets_get(0, &key) && RAND_bytes(iv, EVP_MAX_IV_LENGTH) == 1 &&
+		    EVP_EncryptInit_ex2(cipher, ticket_cipher, key.cipher, iv, NULL) == 1 &&
+		    ticket_mac(mac, &key) == 1) {
+			memcpy(name, key.name, sizeof(key.name));
+			rc = 1;
+		}
+		explicit_bzero(&key, sizeof(key));
+		return rc;
+	}
+	for (unsigned i = 0; rc == 0 && tickets_get(i, &key); i++)
+		if (memcmp(name, key.name, sizeof(key.name)) == 0)
+			rc = EVP_DecryptInit_ex2(cipher, ticket_cipher, key.cipher, iv, NULL) == 1 &&
+				     ticket_mac(mac, &key) == 1
+				 ? (i == 0 ? 1 : 2)
+				 : -1;
+	explicit_bzero(&key, sizeof(key));
+	return rc;
+}
+
+/* RFC 7301: whoever asks for protocols and not for this one means another server (a browser that
+ * was led here, say). */
+static int
+on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
+    unsigned in_len, void *arg)
+{
+	static const char wanted[] = "smtp";
+
+	(void)ssl;
+	(void)arg;
+	for (unsigned i = 0; i < in_len && in[i] < in_len - i; i += 1u + in[i]) {
+		if (in[i] != sizeof(wanted) - 1 || memcmp(in + i + 1, wanted, in[i]) != 0)
+			continue;
+		*out = in + i + 1;
+		*out_len = in[i];
+		return SSL_TLSEXT_ERR_OK;
+	}
+	return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
 static SSL_CTX *
 server_context(void)
 {
+	struct ticket_key key;
 	SSL_CTX *ctx = context_new(TLS_server_method());
 
-	if (ctx != NULL)
-		SSL_CTX_set_num_tickets(ctx, 1);
+	if (ctx == NULL)
+		return NULL;
+	SSL_CTX_set_num_tickets(ctx, 1);
+	SSL_CTX_set_timeout(ctx, TICKETS_LIFE_S);
+	SSL_CTX_set_max_early_data(ctx, 0);
+	SSL_CTX_set_recv_max_early_data(ctx, 0);
+	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
+	if (ticket_cipher != NULL && tickets_get(0, &key))
+		SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket);
+	explicit_bzero(&key, sizeof(key));
 	return ctx;
 }
 
@@ -164,31 +246,43 @@ load(SSL_CTX *ctx, int certificate_fd, int key_fd, struct err *err)
 
 /* -- which certificate */
 
+/* "*.x" serves one label below x (RFC 6125 6.4.3). */
 static bool
-name_matches(const char *pattern, const char *name)
+wildcard_matches(const char *pattern, const char *name)
 {
 	const char *dot = strchr(name, '.');
 
-	if (pattern[0] == '*' && pattern[1] == '.')
-		return dot != NULL && slice_eq_nocase(slice_of(pattern + 1), slice_of(dot));
-	return slice_eq_nocase(slice_of(pattern), slice_of(name));
+	return pattern[0] == '*' && pattern[1] == '.' && dot != NULL && dot > name &&
+	       slice_eq_nocase(slice_of(pattern + 1), slice_of(dot));
+}
+
+/* The exact name counts more than one with a star; NULL: none of ours. */
+static SSL_CTX *
+context_of(const struct tls_server *t, const char *name)
+{
+	SSL_CTX *found = NULL;
+
+	for (size_t i = 0; i < t->n; i++) {
+		if (slice_eq_nocase(slice_of(t->named[i].name), slice_of(name)))
+			return t->named[i].ctx;
+		if (found == NULL && wildcard_matches(t->named[i].name, name))
+			found = t->named[i].ctx;
+	}
+	return found;
 }
 
 static int
 on_name(SSL *ssl, int *alert, void *arg)
 {
-	const struct tls_server *t = arg;
 	const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+	SSL_CTX *ctx;
 
 	(void)alert;
 	if (name == NULL)
 		return SSL_TLSEXT_ERR_NOACK;
-	for (size_t i = 0; i < t->n; i++) {
-		if (name_matches(t->named[i].name, name)) {
-			SSL_set_SSL_CTX(ssl, t->named[i].ctx);
-			return SSL_TLSEXT_ERR_OK;
-		}
-	}
+	/* a name that we do not know gets the default certificate: the client decides */
+	if ((ctx = context_of(arg, name)) != NULL)
+		SSL_set_SSL_CTX(ssl, ctx);
 	return SSL_TLSEXT_ERR_OK;
 }
 
@@ -197,34 +291,37 @@ tls_server_new(struct err *err)
 {
 	struct tls_server *t = calloc(1, sizeof(*t));
 
-	if (t == NULL || (t->ctx = server_context()) == NULL) {
-		free(t);
-		fail(err, "TLS");
-		return NULL;
-	}
-	SSL_CTX_set_tlsext_servername_callback(t->ctx, on_name);
-	SSL_CTX_set_tlsext_servername_arg(t->ctx, t);
+	if (t == NULL)
+		err_set(err, ERR_TEMPORARY, "memory is gone");
 	return t;
 }
 
-int
-tls_server_add(
-    struct tls_server *t, const char *name, int certificate_fd, int key_fd, struct err *err)
+static SSL_CTX *
+loaded_context(int certificate_fd, int key_fd, struct err *err)
+{
+	SSL_CTX *ctx = server_context();
+
+	if (ctx == NULL) {
+		fail(err, "TLS");
+	} else if (load(ctx, certificate_fd, key_fd, err) == -1) {
+		SSL_CTX_free(ctx);
+		ctx = NULL;
+	}
+	return ctx;
+}
+
+/* Takes the context over. */
+static int
+put(struct tls_server *t, const char *name, SSL_CTX *ctx, struct err *err)
 {
 	struct named *more;
-	SSL_CTX *ctx;
 
 	if (name[0] == '\0') {
-		t->loaded = load(t->ctx, certificate_fd, key_fd, err) == 0;
-		return t->loaded ? 0 : -1;
-	}
-	if (t->n == NAMES_MAX)
-		return err_set(err, ERR_USAGE, "more than %d certificates", NAMES_MAX);
-	if ((ctx = server_context()) == NULL)
-		return fail(err, "TLS");
-	if (load(ctx, certificate_fd, key_fd, err) == -1) {
-		SSL_CTX_free(ctx);
-		return err_context(err, "sni \"%s\"", name);
+		SSL_CTX_free(t->ctx);
+		t->ctx = ctx;
+		SSL_CTX_set_tlsext_servername_callback(t->ctx, on_name);
+		SSL_CTX_set_tlsext_servername_arg(t->ctx, t);
+		return 0;
 	}
 	more = reallocarray(t->named, t->n + 1, sizeof(*more));
 	if (more != NULL)
@@ -237,10 +334,86 @@ tls_server_add(
 	return 0;
 }
 
+int
+tls_server_add(
+    struct tls_server *t, const char *name, int certificate_fd, int key_fd, struct err *err)
+{
+	SSL_CTX *ctx;
+
+	if (t->n == NAMES_MAX)
+		return err_set(err, ERR_USAGE, "more than %d certificates", NAMES_MAX);
+	ctx = loaded_context(certificate_fd, key_fd, err);
+	if (ctx == NULL)
+		return name[0] != '\0' ? err_context(err, "sni \"%s\"", name) : -1;
+	return put(t, name, ctx, err);
+}
+
+/* -- renewal */
+
+static SSL_CTX *
+context_named(const struct tls_server *t, const char *name)
+{
+	if (name[0] == '\0')
+		return t->ctx;
+	for (size_t i = 0; i < t->n; i++)
+		if (strcmp(t->named[i].name, name) == 0)
+			return t->named[i].ctx;
+	return NULL;
+}
+
+/* A context of its own with the same certificate: the other one's call-backs belong to its server.
+ */
+static SSL_CTX *
+context_copy(SSL_CTX *from)
+{
+	STACK_OF(X509) *chain = NULL;
+	SSL_CTX *ctx = server_context();
+
+	if (ctx != NULL &&
+	    (SSL_CTX_get0_chain_certs(from, &chain) != 1 ||
+		SSL_CTX_use_cert_and_key(ctx, SSL_CTX_get0_certificate(from),
+		    SSL_CTX_get0_privatekey(from), chain, 1) != 1)) {
+		SSL_CTX_free(ctx);
+		ctx = NULL;
+	}
+	return ctx;
+}
+
+int
+tls_server_renew(struct tls_server *t, const struct tls_server *old, const char *name,
+    int certificate_fd, int key_fd, struct err *err)
+{
+	SSL_CTX *was = context_named(old, name), *ctx;
+	struct err why = { 0 };
+
+	if (was == NULL || tls_server_add(t, name, certificate_fd, key_fd, &why) == 0) {
+		if (was == NULL)
+			return tls_server_add(t, name, certificate_fd, key_fd, err);
+		return X509_cmp(SSL_CTX_get0_certificate(was),
+			   SSL_CTX_get0_certificate(context_named(t, name))) != 0;
+	}
+	ctx = context_copy(was);
+	if (ctx == NULL || put(t, name, ctx, &why) == -1)
+		return err_set(err, ERR_TEMPORARY, "%s", why.text);
+	return err_set(err, ERR_PERMANENT, "%s", why.text);
+}
+
+bool
+tls_server_until(const struct tls_server *t, const char *name, char day[static 16])
+{
+	SSL_CTX *ctx = context_named(t, name);
+	struct tm tm;
+
+	if (ctx == NULL || SSL_CTX_get0_certificate(ctx) == NULL ||
+	    ASN1_TIME_to_tm(X509_get0_notAfter(SSL_CTX_get0_certificate(ctx)), &tm) != 1)
+		return false;
+	return strftime(day, 16, "%Y-%m-%d", &tm) > 0;
+}
+
 SSL_CTX *
 tls_server_ctx(const struct tls_server *t)
 {
-	return t != NULL && t->loaded ? t->ctx : NULL;
+	return t != NULL ? t->ctx : NULL;
 }
 
 void
@@ -256,7 +429,8 @@ tls_server_free(struct tls_server **tp)
 		SSL_CTX_free(t->named[i].ctx);
 	}
 	/* handshakes under way hold the context, not us */
-	SSL_CTX_set_tlsext_servername_callback(t->ctx, NULL);
+	if (t->ctx != NULL)
+		SSL_CTX_set_tlsext_servername_callback(t->ctx, NULL);
 	SSL_CTX_free(t->ctx);
 	free(t->named);
 	free(t);

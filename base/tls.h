@@ -1,11 +1,13 @@
 /* tls - contexts for TLS 1.2 and 1.3 with authenticated ciphers only (RFC 9325)
  *
- * No renegotiation, no compression; idle connections give their buffers back. Keys come as open descriptors, so a process
- * needs no right to any file. */
+ * No renegotiation, no compression, no early data; idle connections give their buffers back. A server takes the protocol "smtp"
+ * (RFC 7301) or none; its tickets are sealed with the keys of tickets.h when there are any, else with its own. Keys come as open
+ * descriptors, so a process needs no right to any file. */
 #ifndef BASE_TLS_H
 #define BASE_TLS_H
 
 #include <openssl/ssl.h>
+#include <stdbool.h>
 
 #include "base/err.h"
 
@@ -15,11 +17,17 @@ struct tls_server;		/* one certificate by default, others by the name that the c
 
 /* Load OpenSSL's tables and random state; before confinement. */
 void tls_setup(void);
-/* NULL + err when OpenSSL cannot make it. It has no certificate yet. */
+/* NULL + err without memory. It has no certificate yet. */
 struct tls_server *tls_server_new(struct err *err);
 /* Add a certificate chain and its key, both PEM, from regular files; `name` is "" for the default one, else the SNI name ("*.x" serves
  * one label below x). The descriptors stay the caller's. -1 + err: unreadable, not PEM, or they do not belong together. */
 int tls_server_add(struct tls_server *t, const char *name, int certificate_fd, int key_fd, struct err *err);
+/* The same for certificates that may have changed on the disk: when the pair is bad, the one that `old` has stays in use, and -1 + err
+ * says why. 1: it is another certificate than before; 0: the same one. */
+int tls_server_renew(struct tls_server *t, const struct tls_server *old, const char *name, int certificate_fd, int key_fd,
+    struct err *err);
+/* The day on which a certificate ends, as 2027-01-31; false when there is none of that name. */
+bool tls_server_until(const struct tls_server *t, const char *name, char day[static 16]);
 /* For SSL_new and channel_start_tls; NULL without a default certificate. Valid as long as `t`; an SSL made from it lives on. */
 SSL_CTX *tls_server_ctx(const struct tls_server *t);
 /* Sets *t to NULL. Accepts NULL. */

@@ -25,6 +25,6 @@ cmd_starttls(struct session *s, struct slice args)
 		log_warning("%s: %zu bytes sent behind STARTTLS in plain text were thrown away",
 		    s->ip, ahead);
 	session_enter(s, SESSION_TLS);
-	if (channel_start_tls(s->channel, smtpd_tls(), true, NULL) == -1)
+	if (session_start_tls(s) == -1)
 		session_close(s);
 }

@@ -33,6 +33,7 @@
 #define REPLY_TEXT_MAX 500
 #define BUSY_MS (10 * 60 * 1000) /* for another process to answer */
 #define CLOSE_MS (10 * 1000)
+#define HANDSHAKE_MS (30 * 1000) /* all of it, however it drips in */
 #define LINGER_MS 2000
 #define LINGER_BYTES (4 * 1024 * 1024)
 
@@ -232,6 +233,8 @@ patience(const struct session *s)
 		return s->lingering ? LINGER_MS : CLOSE_MS;
 	if (s->token != 0 || s->state == SESSION_END)
 		return BUSY_MS;
+	if (s->state == SESSION_NEW || s->state == SESSION_TLS)
+		return HANDSHAKE_MS;
 	return s->state == SESSION_DATA ? conf->limits.data_timeout : conf->limits.idle_timeout;
 }
 
@@ -411,6 +414,22 @@ session_greet(struct session *s)
 	session_enter(s, SESSION_GREETED);
 }
 
+/* A session of TLS that was begun at one kind of listener is not resumed at another (RFC 9325 3.4):
+ * what a client may do there is not the same. */
+int
+session_start_tls(struct session *s)
+{
+	static const char *const scopes[] = { [LISTEN_MX] = "mx",
+		[LISTEN_SUBMISSION] = "submission",
+		[LISTEN_SUBMISSIONS] = "submissions",
+		[LISTEN_LMTP] = "lmtp",
+		[LISTEN_LOCAL] = "local" };
+
+	if (smtpd_tls() == NULL)
+		return -1;
+	return channel_start_tls(s->channel, smtpd_tls(), true, scopes[s->kind]);
+}
+
 static void
 link_in(struct session *s)
 {
@@ -460,8 +479,7 @@ session_start(int fd, const struct peer *peer, uint32_t client)
 	link_in(s);
 	if (peer->kind != LISTEN_SUBMISSIONS)
 		session_greet(s);
-	else if (smtpd_tls() == NULL ||
-		 channel_start_tls(s->channel, smtpd_tls(), true, NULL) == -1)
+	else if (session_start_tls(s) == -1)
 		session_close(s);
 	settle(s);
 }

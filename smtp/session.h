@@ -127,6 +127,8 @@ void session_run(struct session *s);
 /* Forget all that was said in plain text or by the proxy before. */
 void session_forget(struct session *s);
 void session_greet(struct session *s);
+/* Begin the handshake; -1: it cannot be. */
+int session_start_tls(struct session *s);
 /* Write into history that mail was refused. `to` may be NULL. */
 void session_refused(const struct session *s, const char *to, const char *text);
 /* May it send to anywhere? */

@@ -545,6 +545,9 @@ channel_start_tls(struct channel *c, SSL_CTX *ctx, bool server, const char *name
 	if (SSL_set_fd(c->ssl, c->fd) != 1)
 		return -1;
 	if (server) {
+		if (name != NULL && SSL_set_session_id_context(c->ssl, (const unsigned char *)name,
+					(unsigned)strlen(name)) != 1)
+			return -1;
 		SSL_set_accept_state(c->ssl);
 	} else {
 		SSL_set_connect_state(c->ssl);

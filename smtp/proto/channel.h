@@ -52,8 +52,9 @@ void channel_pause(struct channel *c);           /* read no more */
 void channel_resume(struct channel *c);          /* again; INPUT comes if some is there */
 /* Absolute deadline `ms` from now; 0: none. One per channel. */
 void channel_deadline(struct channel *c, int64_t ms);
-/* Start TLS on it (after pending output has left). server: accept; client: connect with SNI `name`
- * (may be NULL). */
+/* Start TLS on it (after pending output has left). client: connect with SNI `name` (may be NULL).
+ * server: accept, and resume only sessions that were begun with the same `name` (at most 32 bytes;
+ * NULL: any). */
 int channel_start_tls(struct channel *c, SSL_CTX *ctx, bool server, const char *name);
 SSL *channel_ssl(const struct channel *c); /* NULL in plain text */
 int channel_fd(const struct channel *c);
