@@ -81,7 +81,8 @@ check_server(struct check *c)
 	for (size_t i = 0; i < roles.n; i++) {
 		const char *state = row_text(&roles.at[i], "state");
 
-		if (strcmp(state, "running") == 0 || strcmp(state, "ready") == 0)
+		if (strcmp(state, "running") == 0 || strcmp(state, "ready") == 0 ||
+		    strcmp(state, "leaving") == 0)
 			continue;
 		bad++;
 		add(c, "server", ERROR, "read the log; a process that keeps dying says why there",
@@ -267,12 +268,15 @@ check_one_cert(struct check *c, const char *name, const char *certificate, const
 {
 	struct err err = { .kind = ERR_NONE };
 	bool may_read_key = access(key, R_OK) == 0 || errno != EACCES;
+	char host[300];
 	struct cert_look look;
 	struct stat st;
 	char until[20];
 	time_t t;
 
-	if (cert_look(certificate, may_read_key ? key : NULL, name, &look, &err) == -1) {
+	/* of "*.x" any name below x will do */
+	snprintf(host, sizeof(host), "%s%.255s", name[0] == '*' ? "any" : "", name + (name[0] == '*'));
+	if (cert_look(certificate, may_read_key ? key : NULL, host, &look, &err) == -1) {
 		add(c, "certificates", ERROR, "correct `tls`, or put the files in their place",
 		    "%s", err.text);
 		return;
@@ -283,7 +287,7 @@ check_one_cert(struct check *c, const char *name, const char *certificate, const
 		add(c, "certificates", ERROR, "give the key that belongs to the certificate",
 		    "%s does not fit %s", key, certificate);
 	else if (look.until < time(NULL))
-		add(c, "certificates", ERROR, "renew it, then `tegami reload`",
+		add(c, "certificates", ERROR, "renew it; tegamid takes the new files by itself",
 		    "the one for %s ended on %s", name, until);
 	else if (!look.started)
 		add(c, "certificates", ERROR, "look at the clock, or wait",
@@ -292,12 +296,11 @@ check_one_cert(struct check *c, const char *name, const char *certificate, const
 		add(c, "certificates", ERROR, "get one for this name", "%s is not for %s",
 		    certificate, name);
 	else if (look.until < time(NULL) + CERT_SOON)
-		add(c, "certificates", WARNING, "renew it, then `tegami reload`",
+		add(c, "certificates", WARNING, "renew it; tegamid takes the new files by itself",
 		    "the one for %s ends on %s", name, until);
 	else if (look.self_signed)
 		add(c, "certificates", WARNING,
-		    "fine between servers; for mail programs get one from a CA (Let's Encrypt), "
-		    "then `tegami reload`",
+		    "fine between servers; for mail programs get one from a CA (Let's Encrypt)",
 		    "the one for %s is self-signed (until %s)", name, until);
 	else
 		add(c, "certificates", OK, "", "the one for %s is valid until %s", name, until);

@@ -1,14 +1,18 @@
 /* listen - the listening sockets, opened by the supervisor and never read by it
  *
  * Each smtpd gets a socket of its own per address (SO_REUSEPORT), so the kernel spreads the connections. The supervisor keeps them
- * all: connections that arrive while an smtpd is being replaced wait in the backlog. */
+ * all: connections that arrive while an smtpd is being replaced wait in the backlog, or the old and the new one both accept. A
+ * reload carries the sockets of an address over, opens new ones first, and closes what nobody wants any more last. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -22,24 +26,45 @@
 
 static struct listening {
 	int fd;
-	unsigned number;	/* of the smtpd it is for; ALL: for each */
+	unsigned seat;		/* of the smtpd it is for; ALL: for each */
 	enum listener_kind kind;
 	char *name, *address;	/* copies: the configuration may be replaced */
+	bool old, fresh;	/* while smtpd is replaced: the ones of the old configuration only, of the new one only */
 } listening[LISTENING_MAX];
 static unsigned n_listening;
 
 #define ALL 9999u
 
 static int
-keep(int fd, unsigned number, const struct conf_listen *l, const char *address, struct err *err)
+keep(int fd, unsigned seat, const struct conf_listen *l, const char *address, struct err *err)
 {
+	struct listening *at = &listening[n_listening];
+
 	if (n_listening == LISTENING_MAX) {
 		close(fd);
 		return err_set(err, ERR_USAGE, "more than %d listening sockets", LISTENING_MAX);
 	}
-	listening[n_listening++] = (struct listening){ fd, number, (enum listener_kind)l->kind,
-		slice_dup(slice_of(l->name)), slice_dup(slice_of(address)) };
-	return 0;
+	*at = (struct listening){ fd, seat, (enum listener_kind)l->kind, slice_dup(slice_of(l->name)),
+		slice_dup(slice_of(address)), false, true };
+	if (fd >= 0 && at->name != NULL && at->address != NULL) {
+		n_listening++;
+		return 0;
+	}
+	free(at->name);
+	free(at->address);
+	if (fd < 0)
+		return err_sys(err, "listen \"%s\": %s", l->name, address);
+	close(fd);
+	return err_set(err, ERR_TEMPORARY, "no memory for a listener");
+}
+
+static void
+drop(struct listening *l)
+{
+	close(l->fd);
+	free(l->name);
+	free(l->address);
+	*l = listening[--n_listening];
 }
 
 static bool
@@ -101,6 +126,20 @@ without_ipv6(struct sockaddr_storage *sa, socklen_t *len)
 	*len = sizeof(struct sockaddr_in);
 }
 
+static bool
+have_port(const char *address)
+{
+	char host[256];
+	uint16_t port, ours;
+
+	if (!conf_host_port(address, 25, host, &port))
+		return false;
+	for (unsigned i = 0; i < n_listening; i++)
+		if (listening[i].address[0] != '/' && conf_host_port(listening[i].address, 25, host, &ours) && ours == port)
+			return true;
+	return false;
+}
+
 static int
 listen_inet(const struct conf_listen *l, const char *address, unsigned smtpds, struct err *err)
 {
@@ -111,8 +150,8 @@ listen_inet(const struct conf_listen *l, const char *address, unsigned smtpds, s
 	if (!address_of(address, &sa, &len))
 		return err_set(err, ERR_USAGE, "listen \"%s\": %s is no address; write it as 192.0.2.1:25, [2001:db8::1]:25 or :25",
 		    l->name, address);
-	/* first without SO_REUSEPORT, which would let two servers share a port unnoticed */
-	fd = bound(&sa, len, false);
+	/* first without SO_REUSEPORT, which would let two servers share a port unnoticed; where we are already nobody else can be */
+	fd = bound(&sa, len, have_port(address));
 	if (fd < 0 && errno == EAFNOSUPPORT && sa.ss_family == AF_INET6) {
 		without_ipv6(&sa, &len);
 		fd = bound(&sa, len, false);
@@ -181,23 +220,94 @@ control_open(struct err *err)
 	return 0;
 }
 
+/* The sockets of this address go on under the new configuration; false when there are none. */
+static bool
+carry_on(const struct conf_listen *l, const char *address, unsigned before, struct err *err)
+{
+	bool found = false;
+
+	for (unsigned i = 0; i < before; i++) {
+		struct listening *o = &listening[i];
+
+		/* a path's mode goes by its kind */
+		if (strcmp(o->address, address) != 0 || (address[0] == '/' && o->kind != (enum listener_kind)l->kind))
+			continue;
+		found = true;
+		if (keep(fcntl(o->fd, F_DUPFD_CLOEXEC, 0), o->seat, l, address, err) == -1)
+			return true;
+	}
+	return found;
+}
+
+int
+listen_change(const struct conf *conf, unsigned smtpds, struct err *err)
+{
+	unsigned before = n_listening;
+	struct err why = { 0 };
+
+	for (unsigned i = 0; i < before; i++)
+		listening[i].old = true;
+	for (size_t i = 0; i < conf->n_listen && why.kind == ERR_NONE; i++)
+		for (size_t k = 0; k < conf->listen[i].address.n && why.kind == ERR_NONE; k++) {
+			const char *address = conf->listen[i].address.at[k];
+
+			if (!carry_on(&conf->listen[i], address, before, &why))
+				listen_one(&conf->listen[i], address, smtpds, &why);
+		}
+	if (why.kind == ERR_NONE)
+		return 0;
+	listen_settle(false);
+	return err_set(err, why.kind, "%s", why.text);
+}
+
+static bool
+is_new(const char *address)
+{
+	for (unsigned i = 0; i < n_listening; i++)
+		if (listening[i].fresh && strcmp(listening[i].address, address) == 0)
+			return true;
+	return false;
+}
+
+/* A socket's name goes with its last listener. */
+static void
+forget_path(const struct listening *l)
+{
+	if (l->address[0] == '/' && !is_new(l->address))
+		unlink(l->address);
+}
+
+void
+listen_settle(bool changed)
+{
+	for (unsigned i = n_listening; i-- > 0;) {
+		struct listening *l = &listening[i];
+
+		if (changed && l->old)
+			forget_path(l);
+		if (changed ? l->old : l->fresh)
+			drop(l);
+	}
+	for (unsigned i = 0; i < n_listening; i++)
+		listening[i].old = listening[i].fresh = false;
+}
+
 int
 listen_open(const struct conf *conf, unsigned smtpds, struct err *err)
 {
-	for (size_t i = 0; i < conf->n_listen; i++)
-		for (size_t k = 0; k < conf->listen[i].address.n; k++)
-			if (listen_one(&conf->listen[i], conf->listen[i].address.at[k], smtpds, err) == -1)
-				return -1;
+	if (listen_change(conf, smtpds, err) == -1)
+		return -1;
+	listen_settle(true);
 	return control_open(err);
 }
 
 void
-listen_send(struct link *l, unsigned number)
+listen_send(struct link *l, unsigned seat, bool fresh)
 {
 	for (unsigned i = 0; i < n_listening; i++) {
 		struct buf *out;
 
-		if (listening[i].number != number && listening[i].number != ALL)
+		if ((listening[i].seat != seat && listening[i].seat != ALL) || (fresh ? listening[i].old : listening[i].fresh))
 			continue;
 		out = frame_begin(MSG_SETUP_LISTENER, 0);
 		wire_put_u64(out, listening[i].kind);

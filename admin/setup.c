@@ -95,6 +95,7 @@ send_certificates(struct child *c)
 		send_path(c, SETUP_FILE_TLS_KEY, conf->sni[i].name, conf->sni[i].key, O_RDONLY);
 	}
 	send_fd(c, SETUP_FILE_CLIENTS, "", supervisor.clients);
+	send_fd(c, SETUP_FILE_TICKETS, "", supervisor.tickets);
 }
 
 /* keys/DOMAIN.SELECTOR.pem -> "DOMAIN SELECTOR"; false for any other name. */
@@ -201,6 +202,12 @@ void
 setup_send(struct child *c)
 {
 	send_options(c);
+	setup_send_files(c);
+}
+
+void
+setup_send_files(struct child *c)
+{
 	if (files_of[c->role] != NULL && !(c->told_go && stays(c->role)))
 		files_of[c->role](c);
 }
@@ -211,7 +218,7 @@ setup_go(struct child *c, bool reload)
 	struct buf *out;
 
 	if (c->role == ROLE_SMTPD && !reload)
-		listen_send(c->link, c->number);
+		listen_send(c->link, c->seat, c->fresh);
 	out = frame_begin(MSG_SETUP_GO, 0);
 	wire_put_u64(out, reload);
 	link_send(c->link, -1);

@@ -37,22 +37,49 @@ build_dir(char *dir, size_t size)
 	return access(probe, X_OK) == 0;
 }
 
+static char programs[PATH_MAX];	/* the folder; "" before it was looked for */
+static bool in_place;
+
+static int
+program_open(enum role role, struct err *err)
+{
+	char path[PATH_MAX + 64];
+	int fd;
+
+	if (in_place)
+		snprintf(path, sizeof path, "%s/%s", programs, processes[role].program);
+	else
+		snprintf(path, sizeof path, "%s/%s", ROLEDIR, processes[role].name);
+	fd = open(path, O_PATH | O_CLOEXEC);
+	return fd >= 0 ? fd : err_sys(err, "cannot find the program %s (is the installation whole?)", path);
+}
+
 int
 spawn_open_programs(struct err *err)
 {
-	char dir[PATH_MAX], path[PATH_MAX + 64];
-	bool in_place = build_dir(dir, sizeof dir);
-
+	in_place = build_dir(programs, sizeof programs);
 	for (unsigned i = ROLE_TEGAMID + 1; i < ROLE_COUNT; i++) {
-		if (in_place)
-			snprintf(path, sizeof path, "%s/%s", dir, processes[i].program);
-		else
-			snprintf(path, sizeof path, "%s/%s", ROLEDIR, processes[i].name);
-		supervisor.programs[i] = open(path, O_PATH | O_CLOEXEC);
+		supervisor.programs[i] = program_open((enum role)i, err);
 		if (supervisor.programs[i] < 0)
-			return err_sys(err, "cannot find the program %s (is the installation whole?)", path);
+			return -1;
 	}
 	return 0;
+}
+
+int
+spawn_new_program(enum role role)
+{
+	struct stat had, has;
+	int fd = program_open(role, NULL);
+
+	if (fd < 0)
+		return -1;
+	if (fstat(supervisor.programs[role], &had) == 0 && fstat(fd, &has) == 0 &&
+	    (had.st_dev != has.st_dev || had.st_ino != has.st_ino || had.st_mtim.tv_sec != has.st_mtim.tv_sec ||
+	    had.st_mtim.tv_nsec != has.st_mtim.tv_nsec))
+		return fd;
+	close(fd);
+	return -1;
 }
 
 static int
@@ -67,7 +94,7 @@ folder_of(enum role role)
 
 /* The few variables that a role may see. */
 static void
-environment(char *env[static 16], char number[static 32], unsigned n)
+environment(char *env[static 16], char number[static 32], char table[static 32], unsigned n)
 {
 	static const char *const passed[] = { "LD_PRELOAD", "TZ", "ASAN_OPTIONS", "UBSAN_OPTIONS",
 		"LSAN_OPTIONS", "MALLOC_ARENA_MAX" };
@@ -75,7 +102,9 @@ environment(char *env[static 16], char number[static 32], unsigned n)
 	size_t k = 0;
 
 	snprintf(number, 32, "TEGAMI_NUMBER=%u", n);
+	snprintf(table, 32, "TEGAMI_TABLE=%x", (unsigned)msg_table_id());
 	env[k++] = number;
+	env[k++] = table;
 	for (size_t i = 0; i < COUNT(passed); i++) {
 		const char *value = getenv(passed[i]);
 
@@ -91,7 +120,7 @@ __attribute__((noreturn)) static void
 child_run(enum role role, unsigned number, int sock)
 {
 	const struct prepare_owner *owner = &supervisor.owners[role];
-	char text[32], *env[16], *argv[2] = { (char *)(uintptr_t)processes[role].name, NULL };
+	char text[32], table[32], *env[16], *argv[2] = { (char *)(uintptr_t)processes[role].name, NULL };
 	struct err err = { 0 };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	sigset_t none;
@@ -99,7 +128,7 @@ child_run(enum role role, unsigned number, int sock)
 	log_name(processes[role].name);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	environment(env, text, number);
+	environment(env, text, table, number);
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || fchdir(folder_of(role)) == -1) {
 		log_error("cannot prepare its descriptors: %s", strerror(errno));
 		_exit(1);

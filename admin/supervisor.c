@@ -26,9 +26,8 @@
 #define YOUNG (10 * CLOCK_SECOND)	/* dying earlier than this makes the pause grow */
 #define PATIENCE_MS 500			/* for a process to end after its link did */
 
-struct supervisor supervisor = { .control_socket = -1, .clients = -1 };
+struct supervisor supervisor = { .control_socket = -1, .clients = -1, .tickets = -1 };
 
-static void child_start(struct child *c);
 static void stop_next(void);
 
 static void
@@ -64,7 +63,8 @@ all_ready_but(enum role a, enum role b)
 	for (unsigned i = 0; i < supervisor.n_children; i++) {
 		const struct child *c = &supervisor.children[i];
 
-		if (c->role != a && c->role != b && c->state != CHILD_READY)
+		if (c->role != a && c->role != b && c->state != CHILD_READY && c->state != CHILD_LEAVING &&
+		    c->state != CHILD_UNUSED)
 			return false;
 	}
 	return true;
@@ -96,9 +96,24 @@ go_when_possible(void)
 
 /* ---- frames from the roles ---- */
 
+/* The file may have changed again while the roles read it. */
+static void
+on_again(evutil_socket_t fd, short what, void *arg)
+{
+	struct err err = { 0 };
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	supervisor.reload_again = false;
+	if (!supervisor.stopping && supervisor.reload_waits == 0)
+		supervisor_reload(&err);
+}
+
 static void
 reload_answer(const char *name, const char *refused)
 {
+	static const struct timeval at_once = { 0, 0 };
 	struct err err = { 0 };
 
 	if (refused != NULL && supervisor.reload_refused[0] == '\0')
@@ -109,13 +124,15 @@ reload_answer(const char *name, const char *refused)
 	service_notify("READY=1");
 	if (supervisor.reload_refused[0] != '\0') {
 		log_error("reload: %s", supervisor.reload_refused);
-		err_set(&err, ERR_USAGE, "%s", supervisor.reload_refused);
+		err_set(&err, ERR_PERMANENT, "%s", supervisor.reload_refused);
 	} else {
 		log_info("reloaded %s", supervisor.conf_file);
 	}
 	if (supervisor.reload_asker.link_serial != 0)
 		admin_reply_end(supervisor.reload_asker, err.kind != ERR_NONE ? &err : NULL);
 	supervisor.reload_asker.link_serial = 0;
+	if (supervisor.reload_again)
+		event_base_once(supervisor.base, -1, EV_TIMEOUT, on_again, NULL, &at_once);
 }
 
 static void
@@ -123,11 +140,21 @@ on_ready(struct frame *f)
 {
 	struct child *c = child_of_link(f->link);
 
-	if (c->state == CHILD_READY) {
+	if (c->renewing > 0) {
+		c->renewing--;
+		watch_notes(f);
+		return;
+	}
+	if (c->state == CHILD_STARTING) {
+		c->state = CHILD_READY;
+		if (c->fresh)
+			replace_ready();
+	}
+	if (c->asked) {
+		c->asked = false;
 		reload_answer(child_name(c), NULL);
 		return;
 	}
-	c->state = CHILD_READY;
 	go_when_possible();
 	announce();
 }
@@ -139,10 +166,17 @@ on_failed(struct frame *f)
 	char why[400];
 
 	wire_text_to(&f->in, why, sizeof why);
-	if (c->state == CHILD_READY) {
-		reload_answer(child_name(c), why);
+	if (c->renewing > 0) {
+		c->renewing--;
+		log_error("%s", why);
 		return;
 	}
+	if (c->asked) {
+		c->asked = false;
+		reload_answer(child_name(c), why);
+	}
+	if (c->state == CHILD_READY || c->state == CHILD_LEAVING)
+		return;
 	log_error("%s cannot start: %s", child_name(c), why);
 	c->state = CHILD_FAILED;
 }
@@ -150,7 +184,7 @@ on_failed(struct frame *f)
 static void
 list_roles(struct reply_to to)
 {
-	static const char *const states[] = { "down", "starting", "ready", "failed" };
+	static const char *const states[] = { "down", "starting", "ready", "failed", "leaving" };
 	char pid[24], restarts[24], number[24];
 
 	snprintf(pid, sizeof pid, "%d", (int)getpid());
@@ -159,6 +193,8 @@ list_roles(struct reply_to to)
 	for (unsigned i = 0; i < supervisor.n_children; i++) {
 		const struct child *c = &supervisor.children[i];
 
+		if (c->state == CHILD_UNUSED)
+			continue;
 		snprintf(pid, sizeof pid, "%d", (int)c->pid);
 		snprintf(restarts, sizeof restarts, "%u", c->restarts);
 		snprintf(number, sizeof number, "%u", c->number);
@@ -221,7 +257,7 @@ on_child_timer(evutil_socket_t fd, short what, void *arg)
 	if (c->pid > 0)
 		kill(c->pid, SIGKILL);
 	else if (!supervisor.stopping)
-		child_start(c);
+		supervisor_child_start(c);
 }
 
 static void
@@ -234,8 +270,8 @@ pause_then_start(struct child *c)
 	timer_set(c->timer, c->pause_ms);
 }
 
-static void
-child_start(struct child *c)
+void
+supervisor_child_start(struct child *c)
 {
 	struct err err = { 0 };
 	int fd = spawn_role(c->role, c->number, &c->pid, &err);
@@ -265,26 +301,34 @@ child_start(struct child *c)
 static void
 log_death(const struct child *c, int status)
 {
+	bool again = !supervisor.stopping && !c->fresh && c->state != CHILD_LEAVING;
+
 	if (WIFSIGNALED(status))
 		log_error("%s (pid %d) died of signal %d (%s)%s", child_name(c), (int)c->pid, WTERMSIG(status),
-		    strsignal(WTERMSIG(status)), supervisor.stopping ? "" : "; it is started again");
-	else if (!supervisor.stopping)
-		log_error("%s (pid %d) ended with status %d; it is started again", child_name(c), (int)c->pid,
-		    WEXITSTATUS(status));
+		    strsignal(WTERMSIG(status)), again ? "; it is started again" : "");
+	else if (!supervisor.stopping && (c->state != CHILD_LEAVING || WEXITSTATUS(status) != 0))
+		log_error("%s (pid %d) ended with status %d%s", child_name(c), (int)c->pid, WEXITSTATUS(status),
+		    again ? "; it is started again" : "");
 }
 
 static void
 child_ended(struct child *c, int status)
 {
-	bool was_ready = c->state == CHILD_READY;
+	bool leaving = c->state == CHILD_LEAVING, fresh = c->fresh;
 
 	log_death(c, status);
-	if (was_ready && supervisor.reload_waits > 0)
-		reload_answer(child_name(c), "it died");
+	c->renewing = 0;
+	if (c->fresh && !supervisor.stopping)
+		replace_failed();
+	if (c->asked)
+		reload_answer(child_name(c), fresh ? replace_why(status) : "it died");
+	c->asked = false;
 	c->pid = 0;
-	c->state = CHILD_DOWN;
 	link_free(&c->link);
 	event_del(c->timer);
+	c->state = leaving || fresh ? CHILD_UNUSED : CHILD_DOWN;
+	if ((leaving || fresh) && !supervisor.stopping)
+		return;
 	if (supervisor.stopping) {
 		stop_next();
 		return;
@@ -315,6 +359,29 @@ on_sigchld(evutil_socket_t sig, short what, void *arg)
 
 /* ---- start ---- */
 
+struct child *
+supervisor_child(enum role role, struct err *err)
+{
+	struct child *c = supervisor.children;
+	struct event *timer;
+
+	while (c < supervisor.children + supervisor.n_children && c->state != CHILD_UNUSED)
+		c++;
+	if (c == supervisor.children + CHILDREN_MAX) {
+		err_set(err, ERR_USAGE, "more than %d processes", CHILDREN_MAX);
+		return NULL;
+	}
+	timer = c->timer != NULL ? c->timer : event_new(supervisor.base, -1, 0, on_child_timer, c);
+	if (timer == NULL) {
+		err_set(err, ERR_TEMPORARY, "no memory for timers");
+		return NULL;
+	}
+	*c = (struct child){ .role = role, .timer = timer, .state = CHILD_UNUSED };
+	if (c == supervisor.children + supervisor.n_children)
+		supervisor.n_children++;
+	return c;
+}
+
 static int
 children_make(struct err *err)
 {
@@ -326,15 +393,12 @@ children_make(struct err *err)
 		if (role == ROLE_SCAN && supervisor.conf->antivirus.workers > 0)
 			n = (unsigned)supervisor.conf->antivirus.workers;
 		for (unsigned i = 0; i < n; i++) {
-			struct child *c = &supervisor.children[supervisor.n_children];
+			struct child *c = supervisor_child((enum role)role, err);
 
-			if (supervisor.n_children == CHILDREN_MAX)
-				return err_set(err, ERR_USAGE, "more than %d processes", CHILDREN_MAX);
-			*c = (struct child){ .role = (enum role)role, .number = i };
-			c->timer = event_new(supervisor.base, -1, 0, on_child_timer, c);
-			if (c->timer == NULL)
-				return err_set(err, ERR_TEMPORARY, "no memory for timers");
-			supervisor.n_children++;
+			if (c == NULL)
+				return -1;
+			c->number = c->seat = i;
+			c->state = CHILD_DOWN;
 		}
 	}
 	return 0;
@@ -347,10 +411,10 @@ supervisor_start(struct err *err)
 
 	if (chld == NULL || event_add(chld, NULL) == -1)
 		return err_set(err, ERR_TEMPORARY, "no memory for signals");
-	if (children_make(err) == -1)
+	if (children_make(err) == -1 || watch_start(err) == -1)
 		return -1;
 	for (unsigned i = 0; i < supervisor.n_children; i++)
-		child_start(&supervisor.children[i]);
+		supervisor_child_start(&supervisor.children[i]);
 	go_when_possible();
 	return 0;
 }
@@ -363,73 +427,54 @@ same_text(const char *a, const char *b)
 	return strcmp(a != NULL ? a : "", b != NULL ? b : "") == 0;
 }
 
-static bool
-same_listeners(const struct conf *a, const struct conf *b)
-{
-	if (a->n_listen != b->n_listen)
-		return false;
-	for (size_t i = 0; i < a->n_listen; i++) {
-		const struct conf_listen *x = &a->listen[i], *y = &b->listen[i];
-
-		if (x->kind != y->kind || !same_text(x->name, y->name) || x->address.n != y->address.n)
-			return false;
-		for (size_t k = 0; k < x->address.n; k++)
-			if (!same_text(x->address.at[k], y->address.at[k]))
-				return false;
-	}
-	return true;
-}
-
 static int
 may_become(const struct conf *old, const struct conf *new, struct err *err)
 {
 	const char *what = !same_text(old->state_dir, new->state_dir) ? "state_dir" :
-	    !same_text(old->mail_dir, new->mail_dir) ? "mail_dir" :
-	    !same_text(old->hostname, new->hostname) ? "hostname" :
-	    !same_listeners(old, new) ? "a listener" : NULL;
+	    !same_text(old->mail_dir, new->mail_dir) ? "mail_dir" : NULL;
 
 	if (what != NULL)
 		return err_set(err, ERR_USAGE, "%s changed; that takes effect only after a stop and a start of tegamid", what);
 	return setup_check_files(new, err);
 }
 
-/* The open listeners point into the texts of the configuration they were opened by; `new` has the same ones (may_become). */
 static void
-keep_listeners(struct conf *old, struct conf *new)
+hand_out(bool replaced)
 {
-	struct conf_listen *listen = new->listen;
-	size_t n = new->n_listen;
+	for (unsigned i = 0; i < supervisor.n_children; i++) {
+		struct child *c = &supervisor.children[i];
 
-	new->listen = old->listen;
-	new->n_listen = old->n_listen;
-	old->listen = listen;
-	old->n_listen = n;
+		if (c->state != CHILD_READY || (replaced && c->role == ROLE_SMTPD))
+			continue;
+		setup_send(c);
+		setup_go(c, true);
+		c->asked = true;
+		supervisor.reload_waits++;
+	}
 }
 
 int
 supervisor_reload(struct err *err)
 {
 	struct conf *new = conf_read(supervisor.conf_file, err), *old = supervisor.conf;
+	int replaced = -1;
 
-	if (new == NULL || may_become(old, new, err) == -1) {
+	if (replace_under_way())
+		err_set(err, ERR_TEMPORARY, "a reload is under way; try again in a moment");
+	else if (new != NULL && may_become(old, new, err) == 0)
+		replaced = replace_prepare(old, new, err);
+	if (replaced == -1) {
 		log_error("reload: %s; the old configuration stays in force", err->text);
 		conf_free(&new);
 		return -1;
 	}
 	service_notify("RELOADING=1");
-	keep_listeners(old, new);
 	supervisor.conf = new;
-	supervisor.reload_waits = 0;
 	supervisor.reload_refused[0] = '\0';
-	for (unsigned i = 0; i < supervisor.n_children; i++) {
-		struct child *c = &supervisor.children[i];
-
-		if (c->state != CHILD_READY)
-			continue;
-		setup_send(c);
-		setup_go(c, true);
-		supervisor.reload_waits++;
-	}
+	watch_forget();
+	hand_out(replaced == 1);
+	if (replaced == 1)
+		supervisor.reload_waits += replace_start();
 	conf_free(&old);
 	return 0;
 }

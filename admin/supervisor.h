@@ -15,11 +15,22 @@
 
 #define CHILDREN_MAX 128
 
-enum child_state { CHILD_DOWN, CHILD_STARTING, CHILD_READY, CHILD_FAILED };
+enum child_state {
+	CHILD_DOWN,
+	CHILD_STARTING,
+	CHILD_READY,
+	CHILD_FAILED,
+	CHILD_LEAVING,	/* another has its seat; it ends when its sessions have */
+	CHILD_UNUSED	/* a free place in the table */
+};
 
 struct child {			/* one process of a role, over all its lives */
 	enum role role;
-	unsigned number;	/* of its kind */
+	unsigned number;	/* of its kind; no two processes that run have the same */
+	unsigned seat;		/* of its kind: whose listeners it has */
+	bool fresh;		/* it will take the place of the one that has its seat: replace.c */
+	bool asked;		/* its answer to a reload is awaited */
+	unsigned renewing;	/* answers about renewed certificates that it owes */
 	pid_t pid;		/* 0: not running */
 	struct link *link;
 	enum child_state state;
@@ -47,6 +58,10 @@ struct supervisor {
 	struct event *stop_timer;
 	struct reply_to reload_asker;	/* whom to tell how the reload went; 0: nobody */
 	unsigned reload_waits;
+	bool reload_again;		/* a SIGHUP came meanwhile */
+	bool notes_told;		/* what renewed certificates brought was logged */
+	int tickets;			/* smtpd's keys of session tickets, read-only */
+	unsigned smtpds;		/* seats */
 	char reload_refused[400];
 };
 
@@ -58,16 +73,43 @@ int supervisor_start(struct err *err);
 void supervisor_stop(void);
 /* Read the file again and hand it out; -1 + err: the old configuration stays. */
 int supervisor_reload(struct err *err);
+/* A free place in the table, state CHILD_UNUSED, with its timer; NULL + err when it is full. */
+struct child *supervisor_child(enum role role, struct err *err);
+void supervisor_child_start(struct child *c);
+
+/* -- replace.c: new processes of smtpd for old ones */
+/* 1: they have to be replaced, and everything for it is ready; 0: no need; -1 + err: it cannot be, and nothing changed. */
+int replace_prepare(const struct conf *old, const struct conf *new, struct err *err);
+/* Start the new ones; returns how many there are. Each ends in replace_ready or replace_failed. */
+unsigned replace_start(void);
+bool replace_under_way(void);
+/* One of the new ones is ready. */
+void replace_ready(void);
+/* One of the new ones ended before all were ready: all of them go. */
+void replace_failed(void);
+/* What to tell of the exit status of one that never was ready. */
+const char *replace_why(int status);
+
+/* -- watch.c: certificates that change on the disk; the keys of session tickets */
+int watch_start(struct err *err);
+/* What lies there now is about to be handed out. */
+void watch_forget(void);
+/* Log what smtpd says of renewed certificates, unless another one said it. */
+void watch_notes(struct frame *f);
 
 /* -- spawn.c */
 /* Open the programs of all roles: in the build directory when tegamid runs there, else ROLEDIR. */
 int spawn_open_programs(struct err *err);
+/* The role's program when another one lies there than the one in use; else -1. */
+int spawn_new_program(enum role role);
 /* Fork, become the role's user, run its program with one end of a socketpair on descriptor 3. Returns the other end, or -1. */
 int spawn_role(enum role role, unsigned number, pid_t *pid, struct err *err);
 
 /* -- setup.c: what a role is given over its link */
 /* Options, files and listeners. */
 void setup_send(struct child *c);
+/* Only the files. */
+void setup_send_files(struct child *c);
 void setup_go(struct child *c, bool reload);
 /* A socketpair between two running roles whose rows name each other. */
 void setup_link(struct child *a, struct child *b);
@@ -77,8 +119,12 @@ int setup_check_files(const struct conf *conf, struct err *err);
 /* -- listen.c */
 /* Bind all listeners of the configuration (a socket per smtpd and address) and the control socket. */
 int listen_open(const struct conf *conf, unsigned smtpds, struct err *err);
-/* Hand the sockets of one smtpd over its link. */
-void listen_send(struct link *l, unsigned number);
+/* Open what the new configuration wants besides what is open, and keep both; -1 + err: nothing changed. */
+int listen_change(const struct conf *conf, unsigned smtpds, struct err *err);
+/* Close what only the old configuration wanted, or (`changed` false) only the new one. */
+void listen_settle(bool changed);
+/* Hand the sockets of one smtpd over its link; `fresh`: those of the new configuration. */
+void listen_send(struct link *l, unsigned seat, bool fresh);
 
 /* -- privilege.c */
 /* Keep only what a supervisor needs: SETUID, SETGID, KILL, NET_BIND_SERVICE, DAC_READ_SEARCH. No-op when not root. */

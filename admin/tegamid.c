@@ -19,6 +19,7 @@
 
 #include "admin/supervisor.h"
 #include "base/log.h"
+#include "base/tickets.h"
 
 static const char usage[] =
     "usage: tegamid [-c FILE] [-t]\n"
@@ -88,7 +89,11 @@ acquire(struct err *err)
 	    folder_open("tmp/scan", &supervisor.scan_dir, err) == -1 || clients_make(err) == -1)
 		return -1;
 	descriptors_raise();
-	return listen_open(conf, process_count(ROLE_SMTPD, cores > 0 ? (unsigned)cores : 1), err);
+	supervisor.tickets = tickets_make(err);
+	if (supervisor.tickets < 0)
+		return -1;
+	supervisor.smtpds = process_count(ROLE_SMTPD, cores > 0 ? (unsigned)cores : 1);
+	return listen_open(conf, supervisor.smtpds, err);
 }
 
 static void
@@ -100,7 +105,9 @@ on_signal(evutil_socket_t sig, short what, void *arg)
 	(void)arg;
 	if (sig != SIGHUP)
 		supervisor_stop();
-	else if (supervisor.reload_waits == 0)
+	else if (supervisor.reload_waits > 0 || !supervisor.announced)
+		supervisor.reload_again = true;
+	else
 		supervisor_reload(&err);
 }
 

@@ -56,6 +56,24 @@ msg_is_partial(enum msg type)
 	return type == MSG_ADMIN_ROW;
 }
 
+static uint32_t
+hash_on(uint32_t hash, const char *text)
+{
+	for (; *text != '\0'; text++)
+		hash = (hash ^ (unsigned char)*text) * 16777619u;
+	return (hash ^ '\n') * 16777619u;
+}
+
+uint32_t
+msg_table_id(void)
+{
+	uint32_t hash = 2166136261u + ROLE_COUNT;
+
+	for (unsigned i = 0; i < MSG_COUNT; i++)
+		hash = hash_on(hash_on(hash, msg_rows[i].name), msg_rows[i].fields);
+	return hash;
+}
+
 static bool
 field_ok(struct wire *w, char kind)
 {

@@ -44,7 +44,8 @@ enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 	X(SETUP_FILE,     R(TEGAMID),     R_ROLES,         "ut",     FD_MUST) /* enum setup_file, name (domain, selector...) */         \
 	X(SETUP_GO,       R(TEGAMID),     R_ROLES,         "u",      FD_NO)   /* 0 start, 1 this was a reload */                        \
 	X(SETUP_STOP,     R(TEGAMID),     R_ROLES,         "",       FD_NO)   /* finish what is under way, then exit */                 \
-	X(ROLE_READY,     R_ROLES,        R(TEGAMID),      "",       FD_NO)                                                             \
+	X(SETUP_DRAIN,    R(TEGAMID),     R(SMTPD),        "",       FD_NO)   /* another takes over: accept no more, let sessions end, then exit */ \
+	X(ROLE_READY,     R_ROLES,        R(TEGAMID),      "(ut)",   FD_NO)   /* (log level, line)*: what renewed files brought; said once when several say it */ \
 	X(ROLE_FAILED,    R_ROLES,        R(TEGAMID),      "t",      FD_NO)   /* why it cannot start or take the reload */              \
 	/* -- made and read by link.c itself: a request that was not taken (its descriptor got lost, the receiver is full); the asker's \
 	 * answer_fn gets NULL */                                                                                                      \
@@ -121,6 +122,9 @@ extern const struct msg_row msg_rows[MSG_COUNT];
 /* Is it one part of an answer, with more to come under the same request id? */
 bool msg_is_partial(enum msg type);
 
+/* A number that differs when the table does: two programs with the same one understand each other. */
+uint32_t msg_table_id(void);
+
 /* Do the fields have the shape of their row? */
 bool msg_shape_ok(enum msg type, struct slice fields);
 
@@ -139,6 +143,7 @@ enum setup_file {		/* SETUP_FILE */
 	SETUP_FILE_TRUST_ANCHOR,
 	SETUP_FILE_HOSTS,
 	SETUP_FILE_CA_BUNDLE,
+	SETUP_FILE_TICKETS,	/* smtpd: shared memory, read-only: base/tickets.h */
 	SETUP_FILE_CLIENTS	/* smtpd: shared memory (memfd, CLIENTS_BYTES; smtp/clients.c lays it out), the same for all of them */
 };
 

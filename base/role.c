@@ -379,6 +379,13 @@ tell(enum msg type, const struct err *err)
 }
 
 static void
+tell_notes(const struct buf *notes)
+{
+	buf_slice(frame_begin(MSG_ROLE_READY, 0), buf_all(notes));
+	link_send(supervisor, -1);
+}
+
+static void
 conf_use(void)
 {
 	log_set_level(role_conf_ops.level(conf));
@@ -404,6 +411,25 @@ files_merge(struct files *old, struct files *new)
 	old->n = 0;
 }
 
+/* Files came without a configuration. */
+static void
+take_files(void)
+{
+	struct files old = files;
+	struct buf notes;
+	struct err err = { 0 };
+
+	files_merge(&old, &next_files);
+	files = next_files;
+	next_files.n = 0;
+	buf_init(&notes, FRAME_MAX - FRAME_HEADER);
+	if (ops->renew != NULL && ops->renew(&notes, &err) == -1)
+		tell(MSG_ROLE_FAILED, &err);
+	else
+		tell_notes(&notes);
+	buf_free(&notes);
+}
+
 static void
 take_reload(void)
 {
@@ -412,7 +438,7 @@ take_reload(void)
 	struct err err = { 0 };
 
 	if (next_conf == NULL) {
-		tell(MSG_ROLE_READY, NULL);
+		take_files();
 		return;
 	}
 	conf = next_conf;
@@ -485,6 +511,14 @@ on_setup_stop(struct frame *f)
 }
 
 static void
+on_setup_drain(struct frame *f)
+{
+	(void)f;
+	if (ops->drain != NULL && !stopping)
+		ops->drain();
+}
+
+static void
 on_supervisor_end(struct link *l)
 {
 	(void)l;
@@ -499,6 +533,7 @@ static const struct msg_handler setup_handlers[] = {
 	{ MSG_SETUP_FILE, on_setup_file },
 	{ MSG_SETUP_GO, on_setup_go },
 	{ MSG_SETUP_STOP, on_setup_stop },
+	{ MSG_SETUP_DRAIN, on_setup_drain },
 	{ MSG_NONE, NULL },
 };
 
@@ -529,6 +564,15 @@ loop_new(void)
 	return b;
 }
 
+/* A program that was replaced on the disk may be newer than the tegamid that runs it. */
+static bool
+other_version(void)
+{
+	const char *table = getenv("TEGAMI_TABLE");
+
+	return table != NULL && strtoul(table, NULL, 16) != msg_table_id();
+}
+
 int
 role_main(const struct role_ops *role_ops)
 {
@@ -541,6 +585,8 @@ role_main(const struct role_ops *role_ops)
 	number = getenv("TEGAMI_NUMBER") != NULL ? (unsigned)atoi(getenv("TEGAMI_NUMBER")) : 0;
 	snprintf(who, sizeof who, "%s", role_name(ops->role));
 	log_name(who);
+	if (other_version())
+		return ROLE_OTHER_VERSION;
 	base = loop_new();
 	supervisor = base != NULL ? link_new(base, FD_SUPERVISOR, ops->role, ROLE_TEGAMID, 0, setup_handlers,
 	    on_supervisor_end) : NULL;

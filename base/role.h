@@ -17,6 +17,7 @@
 #include "base/log.h"
 
 #define FD_SUPERVISOR 3
+#define ROLE_OTHER_VERSION 4	/* exit status: the program and tegamid do not have the same table of messages */
 
 struct conf;			/* conf/conf.h */
 
@@ -28,6 +29,8 @@ struct role_ops {
 	void (*link_up)(struct link *l);	/* a peer is there (also at start, before `open`) */
 	void (*link_down)(struct link *l);	/* answers waiting were told already */
 	int (*reload)(struct err *err);		/* role_conf() is the new one; -1: it refuses (and logs why); old one again */
+	int (*renew)(struct buf *notes, struct err *err); /* new files with the old configuration; `notes`: (log level, line)* for the log */
+	void (*drain)(void);			/* another process takes over: finish, then role_exit() */
 	void (*stop)(void);			/* finish what is under way, then role_exit(); NULL: exit at once */
 	void (*listener)(int fd, enum listener_kind kind, const char *name, const char *address);
 };

@@ -231,17 +231,27 @@ pem_load(SSL_CTX *ctx, int fd, int (*take)(SSL_CTX *, BIO *))
 	return rc;
 }
 
+static bool
+is_mismatch(unsigned long code)
+{
+	int reason = ERR_GET_REASON(code);
+
+	return ERR_GET_LIB(code) == ERR_LIB_X509 &&
+	       (reason == X509_R_KEY_VALUES_MISMATCH || reason == X509_R_KEY_TYPE_MISMATCH);
+}
+
 static int
 load(SSL_CTX *ctx, int certificate_fd, int key_fd, struct err *err)
 {
 	ERR_clear_error();
 	if (pem_load(ctx, certificate_fd, chain_read) == -1)
 		return fail(err, "the certificate cannot be read");
-	if (pem_load(ctx, key_fd, key_read) == -1)
+	if (pem_load(ctx, key_fd, key_read) == -1 && !is_mismatch(ERR_peek_last_error()))
 		return fail(err, "the private key cannot be read");
-	if (SSL_CTX_check_private_key(ctx) != 1)
-		return fail(err, "certificate and private key do not belong together");
-	return 0;
+	if (SSL_CTX_check_private_key(ctx) == 1)
+		return 0;
+	ERR_clear_error();
+	return err_set(err, ERR_PERMANENT, "certificate and private key do not belong together");
 }
 
 /* -- which certificate */
@@ -386,16 +396,23 @@ tls_server_renew(struct tls_server *t, const struct tls_server *old, const char 
 	SSL_CTX *was = context_named(old, name), *ctx;
 	struct err why = { 0 };
 
-	if (was == NULL || tls_server_add(t, name, certificate_fd, key_fd, &why) == 0) {
-		if (was == NULL)
-			return tls_server_add(t, name, certificate_fd, key_fd, err);
+	if (was == NULL)
+		return tls_server_add(t, name, certificate_fd, key_fd, err);
+	ctx = loaded_context(certificate_fd, key_fd, &why);
+	if (ctx != NULL && put(t, name, ctx, err) == 0)
 		return X509_cmp(SSL_CTX_get0_certificate(was),
 			   SSL_CTX_get0_certificate(context_named(t, name))) != 0;
-	}
-	ctx = context_copy(was);
-	if (ctx == NULL || put(t, name, ctx, &why) == -1)
-		return err_set(err, ERR_TEMPORARY, "%s", why.text);
-	return err_set(err, ERR_PERMANENT, "%s", why.text);
+	if (ctx == NULL && (ctx = context_copy(was)) != NULL && put(t, name, ctx, err) == 0)
+		return err_set(err, why.kind, "%s", why.text);
+	return err_set(err, ERR_TEMPORARY, "memory is gone");
+}
+
+const char *
+tls_server_name(const struct tls_server *t, size_t i)
+{
+	if (t->ctx != NULL && i-- == 0)
+		return "";
+	return i < t->n ? t->named[i].name : NULL;
 }
 
 bool

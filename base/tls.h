@@ -26,6 +26,8 @@ int tls_server_add(struct tls_server *t, const char *name, int certificate_fd, i
  * says why. 1: it is another certificate than before; 0: the same one. */
 int tls_server_renew(struct tls_server *t, const struct tls_server *old, const char *name, int certificate_fd, int key_fd,
     struct err *err);
+/* The i-th name that there is a certificate for ("" the default one), NULL past the last. */
+const char *tls_server_name(const struct tls_server *t, size_t i);
 /* The day on which a certificate ends, as 2027-01-31; false when there is none of that name. */
 bool tls_server_until(const struct tls_server *t, const char *name, char day[static 16]);
 /* For SSL_new and channel_start_tls; NULL without a default certificate. Valid as long as `t`; an SSL made from it lives on. */

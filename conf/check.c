@@ -35,11 +35,27 @@ needs(struct reading *r)
 		problem(r, place_line(r, "tls.certificate"), "tls has a certificate but no key; add: key = \"/path/key.pem\"");
 }
 
+static bool
+domain_ok(const char *name)
+{
+	char *field = NULL;
+	const struct conf_row row = { .path = "route", .type = CONF_HOSTNAME, .fallback = "x" };
+	bool ok = conf_value_set(&field, &row, slice_of(name), false, NULL) == 0;
+
+	free(field);
+	return ok;
+}
+
 static void
 sni(struct reading *r)
 {
 	for (size_t i = 0; i < r->conf->n_sni; i++) {
 		const struct conf_sni *s = &r->conf->sni[i];
+		bool wild = strncmp(s->name, "*.", 2) == 0;
+
+		if (!domain_ok(s->name + (wild ? 2 : 0)))
+			problem(r, place_line(r, "sni.%s", s->name),
+			    "sni \"%s\" is no host name; write it as \"mail.example.org\" or \"*.example.org\"", s->name);
 
 		if (!*s->certificate || !*s->key)
 			problem(r, place_line(r, "sni.%s", s->name), "sni \"%s\" needs both certificate and key; add the %s",
@@ -142,17 +158,6 @@ listeners(struct reading *r)
 
 /* -- the rest */
 
-static bool
-domain_ok(const char *name)
-{
-	char *field = NULL;
-	const struct conf_row row = { .path = "route", .type = CONF_HOSTNAME, .fallback = "x" };
-	bool ok = strcmp(name, "*") == 0 || conf_value_set(&field, &row, slice_of(name), false, NULL) == 0;
-
-	free(field);
-	return ok;
-}
-
 static void
 routes(struct reading *r)
 {
@@ -160,7 +165,7 @@ routes(struct reading *r)
 		const struct conf_route *t = &r->conf->route[i];
 		unsigned line = place_line(r, "route.%s", t->name);
 
-		if (!domain_ok(t->name))
+		if (strcmp(t->name, "*") != 0 && !domain_ok(t->name))
 			problem(r, line, "route \"%s\" is for no domain; give a domain name or \"*\"", t->name);
 		if (!*t->host)
 			problem(r, line, "route \"%s\" has no host; add: host = \"192.0.2.1:25\"", t->name);

@@ -17,6 +17,7 @@ struct conf_strings {
 struct conf_listen {		/* listen "NAME" { kind = ... address = {...} } */
 	char *name;
 	int64_t kind;		/* enum listener_kind */
+	bool proxy_protocol;
 	struct conf_strings address;	/* "HOST:PORT", "[IPV6]:PORT", ":PORT" (all), or a path for kind = local, lmtp */
 };
 

@@ -50,8 +50,9 @@ static const char *const level_names[] = {
 
 const struct conf_group conf_groups[GROUP_COUNT] = {
 	[GROUP_SNI] = { "sni", offsetof(struct conf, sni), offsetof(struct conf, n_sni),
-	    sizeof(struct conf_sni), 256, CONF_HOSTNAME, "NAME",
-	    "A further certificate, shown to clients that ask for this host name." },
+	    sizeof(struct conf_sni), 256, CONF_TEXT, "NAME",
+	    "A further certificate, shown to clients that ask for this host name; \"*.example.org\" serves every name one label "
+	    "below, unless that has a section of its own. Who asks for a name without one gets tls.certificate." },
 	[GROUP_LISTEN] = { "listen", offsetof(struct conf, listen), offsetof(struct conf, n_listen),
 	    sizeof(struct conf_listen), 64, CONF_TEXT, "NAME",
 	    "A listener. Without any: mx on port 25, submission on 587, submissions on 465. A local one for "
@@ -86,7 +87,8 @@ const struct conf_row conf_rows[] = {
 	    "The folder of mailboxes; a user's home is mail_dir/DOMAIN/LOCALPART. When not given: state_dir/mail." },
 
 	{ "tls.certificate", 0, CONF_PATH, false, ONE(tls.certificate), none, 0, 0, ANY, 0,
-	    "A PEM file: the certificate of hostname, then those of its issuers." },
+	    "A PEM file: the certificate of hostname, then those of its issuers. A renewed one is taken within seconds, without a "
+	    "reload, as soon as it fits the key; so are those of sni sections." },
 	{ "tls.key", 0, CONF_PATH, false, ONE(tls.key), none, 0, 0, ANY, 0,
 	    "A PEM file: the certificate's private key. Only root need be able to read it." },
 	{ "sni.*.certificate", GROUP_SNI, CONF_PATH, false, IN(conf_sni, certificate), none, 0, 0, ANY, 0,
@@ -101,6 +103,11 @@ const struct conf_row conf_rows[] = {
 	{ "listen.*.address", GROUP_LISTEN, CONF_LISTEN, true, offsetof(struct conf_listen, address.at),
 	    offsetof(struct conf_listen, address.n), none, 0, 0, ANY, R(SMTPD),
 	    "Where: \"IP:PORT\", \"[IPV6]:PORT\", \":PORT\" for all addresses, or the path of a socket for lmtp and local." },
+
+	{ "listen.*.proxy_protocol", GROUP_LISTEN, CONF_BOOL, false, IN(conf_listen, proxy_protocol), "false", 0, 0, ANY,
+	    R(SMTPD),
+	    "Clients in trusted_proxies begin with a PROXY header (version 1 or 2) that names the true client, before the greeting "
+	    "and before TLS; without one within 10 seconds the connection ends. All others are clients themselves." },
 
 	{ "resolver.servers", 0, CONF_HOST_PORT, true, TEXTS(resolver.servers), none, 0, 0, ANY, R(RESOLVER),
 	    "DNS servers to ask, as IP or IP:PORT. Without any the resolver finds answers itself, from the root down." },

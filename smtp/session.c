@@ -39,6 +39,7 @@
 
 static struct session *sessions;
 static unsigned n_sessions;
+static bool draining; /* another process has our place */
 
 static void settle(struct session *s);
 
@@ -311,14 +312,24 @@ end_of_linger(struct session *s)
 	return false;
 }
 
+/* The states that are ended now: those that nothing is lost in, and in a hurry those before a body.
+ */
+static unsigned
+interrupted(void)
+{
+	if (role_stopping())
+		return IN(GREETED) | IN(IDLE) | IN(MAIL) | IN(RCPT);
+	return draining ? IN(GREETED) | IN(IDLE) : 0;
+}
+
 /* After all steps: the session waits, or is over. May free it. */
 static void
 settle(struct session *s)
 {
-	if (role_stopping() && s->token == 0 &&
-	    (IN(GREETED) | IN(IDLE) | IN(MAIL) | IN(RCPT)) & 1u << s->state) {
-		session_reply(
-		    s, 421, "4.3.2", "This server is going down; please try again in a moment");
+	if (s->token == 0 && interrupted() & 1u << s->state) {
+		session_reply(s, 421, "4.3.2",
+		    role_stopping() ? "This server is going down; please try again in a moment"
+				    : "This server was renewed; please connect again");
 		session_close(s);
 	}
 	if (s->eof && !blocked(s) && s->state != SESSION_CLOSING)
@@ -501,6 +512,13 @@ unsigned
 session_count(void)
 {
 	return n_sessions;
+}
+
+void
+session_drain_all(void)
+{
+	draining = true;
+	session_stop_all();
 }
 
 void

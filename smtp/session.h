@@ -109,6 +109,8 @@ void session_turn_away(int fd, const struct peer *peer, const char *why);
 unsigned session_count(void);
 /* 421 to all that are idle; the others follow when their message is done. */
 void session_stop_all(void);
+/* 421 to all that are between messages, from now on; the others go on. */
+void session_drain_all(void);
 /* The one door for states. */
 void session_enter(struct session *s, enum session_state next);
 /* "CODE ENHANCED text"; `enhanced` may be NULL. Control characters in the text become '?', long

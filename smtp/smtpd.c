@@ -4,11 +4,14 @@
  * accept on the same sockets. See session.c for the life of a connection, command.c for the
  * commands, deliver.c for what becomes of a message. */
 #include <event2/event.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <sys/resource.h>
 #include <time.h>
 
 #include "base/log.h"
 #include "base/role.h"
+#include "base/tickets.h"
 #include "base/tls.h"
 #include "conf/conf.h"
 #include "smtp/clients.h"
@@ -18,6 +21,7 @@
 #include "smtp/spool.h"
 
 #define GRACE_S 10 /* for sessions to finish after SETUP_STOP */
+#define DRAIN_S 30 /* after SETUP_DRAIN, before those between messages are sent away */
 
 static struct tls_server *tls;
 
@@ -63,6 +67,9 @@ smtpd_open(struct err *err)
 	tls_setup();
 	if (clients_open(role_file(SETUP_FILE_CLIENTS, ""), role_number(), err) == -1)
 		return -1;
+	if (role_file(SETUP_FILE_TICKETS, "") >= 0 &&
+	    tickets_open(role_file(SETUP_FILE_TICKETS, ""), err) == -1)
+		return -1;
 	tls = load_certificates(err);
 	return tls != NULL ? 0 : -1;
 }
@@ -88,6 +95,93 @@ smtpd_reload(struct err *err)
 	tls_server_free(&tls);
 	tls = fresh;
 	return 0;
+}
+
+/* -- certificates that were renewed */
+
+static void note(struct buf *notes, enum log_level level, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void
+note(struct buf *notes, enum log_level level, const char *fmt, ...)
+{
+	char line[500];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	wire_put_u64(notes, level);
+	wire_put_text(notes, line);
+}
+
+static int
+renew_one(struct tls_server *fresh, const char *name, struct buf *notes)
+{
+	const char *shown = name[0] != '\0' ? name : role_conf()->hostname;
+	char day[16] = "?";
+	struct err err = { 0 };
+	int rc = tls_server_renew(fresh, tls, name, role_file(SETUP_FILE_TLS_CERT, name),
+	    role_file(SETUP_FILE_TLS_KEY, name), &err);
+
+	if (!tls_server_until(fresh, name, day))
+		return -1;
+	if (rc == -1)
+		note(notes, LOG_LEVEL_ERROR,
+		    "the certificate for %s changed on the disk but is not used: %s; the one until "
+		    "%s stays",
+		    shown, err.text, day);
+	else if (rc == 1)
+		note(notes, LOG_LEVEL_INFO, "the certificate for %s was renewed; it ends on %s",
+		    shown, day);
+	return 0;
+}
+
+static int
+smtpd_renew(struct buf *notes, struct err *err)
+{
+	struct tls_server *fresh = tls_server_new(err);
+	const char *name;
+
+	for (size_t i = 0; fresh != NULL && (name = tls_server_name(tls, i)) != NULL; i++) {
+		if (renew_one(fresh, name, notes) == 0)
+			continue;
+		err_set(err, ERR_TEMPORARY, "the renewed certificates cannot be used: no memory");
+		tls_server_free(&fresh);
+	}
+	if (fresh == NULL)
+		return -1;
+	tls_server_free(&tls);
+	tls = fresh;
+	return 0;
+}
+
+/* -- the end */
+
+/* Every second: is anyone left? */
+static void
+on_drained(evutil_socket_t fd, short what, void *arg)
+{
+	static unsigned seconds;
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	if (seconds++ == DRAIN_S)
+		session_drain_all();
+	if (session_count() == 0)
+		role_exit(0);
+}
+
+static void
+smtpd_drain(void)
+{
+	static const struct timeval second = { 1, 0 };
+	struct event *e = event_new(role_base(), -1, EV_PERSIST, on_drained, NULL);
+
+	listeners_stop();
+	if (e == NULL || event_add(e, &second) == -1)
+		role_exit(0);
 }
 
 static void
@@ -141,6 +235,8 @@ static const struct role_ops smtpd = {
 	.link_up = on_link,
 	.link_down = on_link,
 	.reload = smtpd_reload,
+	.renew = smtpd_renew,
+	.drain = smtpd_drain,
 	.stop = smtpd_stop,
 	.listener = listener_add,
 };
