@@ -1,7 +1,7 @@
 /* envelope - writer and reader of an envelope, side by side
  *
- * QUEUE_PUT: qid, flags, from, msgid, ip, ticket, prefix, cuts, size, body, then (kind, address, home, folder,
- * original)*. Its row in msg.h says the same in letters. */
+ * QUEUE_PUT: qid, flags, from, msgid, ip, envid, ticket, prefix, cuts, size, body, then (kind, address, home, folder,
+ * original, notify, orcpt)*. Its row in msg.h says the same in letters. */
 #include "base/envelope.h"
 
 #include <endian.h>
@@ -17,20 +17,47 @@ rcpt_put(struct buf *out, const struct rcpt *r)
 	wire_put_text(out, r->home);
 	wire_put_text(out, r->folder);
 	wire_put_text(out, r->original);
+	wire_put_u64(out, r->notify);
+	wire_put_text(out, r->orcpt);
+}
+
+static size_t
+text_cost(const char *text)
+{
+	return WIRE_COST(slice_of(text).len);
+}
+
+size_t
+rcpt_cost(const struct rcpt *r)
+{
+	return 2 * WIRE_COST(8) + text_cost(r->address) + text_cost(r->home) + text_cost(r->folder) +
+	    text_cost(r->original) + text_cost(r->orcpt);
+}
+
+/* NEVER stands alone (RFC 3461 4.1). */
+static bool
+notify_ok(uint64_t notify)
+{
+	return notify == NOTIFY_NEVER ||
+	    (notify & ~(uint64_t)(NOTIFY_SUCCESS | NOTIFY_FAILURE | NOTIFY_DELAY)) == 0;
 }
 
 int
 rcpt_get(struct wire *in, struct pool *pool, struct rcpt *r)
 {
-	uint64_t kind = wire_u64(in);
+	uint64_t kind = wire_u64(in), notify;
 
 	r->kind = kind == RCPT_LOCAL ? RCPT_LOCAL : RCPT_REMOTE;
 	r->address = wire_text(in, pool);
 	r->home = wire_text(in, pool);
 	r->folder = wire_text(in, pool);
 	r->original = wire_text(in, pool);
+	notify = wire_u64(in);
+	r->notify = (unsigned)notify;
+	r->orcpt = wire_text(in, pool);
 	return in->failed || kind > RCPT_REMOTE || r->address[0] == '\0' ||
-	    strlen(r->address) > ADDRESS_MAX ? -1 : 0;
+	    strlen(r->address) > ADDRESS_MAX || !notify_ok(notify) ||
+	    strlen(r->orcpt) > ORCPT_MAX ? -1 : 0;
 }
 
 void
@@ -100,6 +127,7 @@ envelope_put(struct buf *out, const struct envelope *e)
 	wire_put_text(out, e->from);
 	wire_put_text(out, e->msgid);
 	wire_put_text(out, e->ip);
+	wire_put_text(out, e->envid);
 	wire_put_bytes(out, e->ticket);
 	wire_put_bytes(out, e->prefix);
 	wire_put_bytes(out, buf_all(&cuts));
@@ -119,12 +147,14 @@ envelope_get(struct wire *in, struct pool *pool, struct envelope *e)
 	e->from = wire_text(in, pool);
 	e->msgid = wire_text(in, pool);
 	e->ip = wire_text(in, pool);
+	e->envid = wire_text(in, pool);
 	e->ticket = wire_bytes(in);
 	e->prefix = wire_bytes(in);
 	bad = cuts_get(wire_bytes(in), e->cuts, &e->n_cuts);
 	e->size = wire_u64(in);
 	e->body = wire_bytes(in);
 	return in->failed || bad != 0 || e->qid == 0 || strlen(e->from) > ADDRESS_MAX ||
+	    strlen(e->envid) > ENVID_MAX ||
 	    e->prefix.len > ENVELOPE_PREFIX_MAX ? -1 : 0;
 }
 

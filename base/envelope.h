@@ -13,6 +13,8 @@
 #define ENVELOPE_PREFIX_MAX (12 * 1024)
 #define ENVELOPE_CUTS_MAX 64		/* ranges */
 #define ADDRESS_MAX 320			/* local part 64 + @ + domain 255 */
+#define ENVID_MAX 100			/* xtext (RFC 3461 5.4) */
+#define ORCPT_MAX 500			/* type, ";" and xtext (RFC 3461 5.4) */
 
 enum envelope_flag {
 	ENVELOPE_JUNK = 1,	/* deliver to the Junk folder */
@@ -20,7 +22,19 @@ enum envelope_flag {
 	ENVELOPE_8BIT = 4,
 	ENVELOPE_UTF8 = 8,	/* SMTPUTF8 was asked for */
 	ENVELOPE_SUBMITTED = 16,/* the sender logged in, or is on a trusted network */
-	ENVELOPE_REPORT = 32	/* written by queue itself: never answer it */
+	ENVELOPE_REPORT = 32,	/* written by queue itself: never answer it */
+	ENVELOPE_BINARY = 64,	/* BODY=BINARYMIME: bare CR, LF and NUL may be in it (RFC 3030) */
+	ENVELOPE_REQUIRETLS = 128,	/* never without verified TLS (RFC 8689) */
+	ENVELOPE_TLS_OPTIONAL = 256,	/* "TLS-Required: No" is in its header (RFC 8689 5) */
+	ENVELOPE_RET_FULL = 512,	/* reports of failures give back all of it, or only its header; */
+	ENVELOPE_RET_HDRS = 1024	/* neither: the sender did not say (RFC 3461 4.3) */
+};
+
+enum notify {			/* when the sender wants a report (RFC 3461 4.1) */
+	NOTIFY_NEVER = 1,
+	NOTIFY_SUCCESS = 2,
+	NOTIFY_FAILURE = 4,
+	NOTIFY_DELAY = 8
 };
 
 struct cut {			/* body[at .. at+len) is left out */
@@ -33,6 +47,8 @@ struct rcpt {
 	const char *home;	/* RCPT_LOCAL: "DOMAIN/LOCALPART" below mail_dir; else "" */
 	const char *folder;	/* "" is INBOX */
 	const char *original;	/* as the client named it */
+	unsigned notify;	/* enum notify; 0: not given */
+	const char *orcpt;	/* ORCPT as it was sent, "type;xtext", checked by smtpd; "": not given */
 };
 
 struct envelope {
@@ -41,6 +57,7 @@ struct envelope {
 	const char *from;	/* "" is the null sender */
 	const char *msgid;	/* for the trace; "" when there is none */
 	const char *ip;		/* the client */
+	const char *envid;	/* ENVID as it was sent, xtext, checked by smtpd; "": not given */
 	struct slice ticket;	/* auth's session ticket (16 bytes), or empty */
 	struct slice prefix;
 	struct cut cuts[ENVELOPE_CUTS_MAX];
@@ -55,6 +72,8 @@ struct envelope {
 void rcpt_put(struct buf *out, const struct rcpt *r);
 /* Texts go to the pool. -1 when a field is bad. */
 int rcpt_get(struct wire *in, struct pool *pool, struct rcpt *r);
+/* Bytes that rcpt_put will write. */
+size_t rcpt_cost(const struct rcpt *r);
 /* All of QUEUE_PUT but the recipients, which the caller appends with rcpt_put. */
 void envelope_put(struct buf *out, const struct envelope *e);
 /* Reads what envelope_put wrote; the caller goes on with rcpt_get while wire_more(). Slices stay in the frame, texts go

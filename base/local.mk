@@ -23,3 +23,7 @@ base_libbase_a_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS)
 noinst_LIBRARIES += base/librole.a
 base_librole_a_SOURCES = base/role.h base/role.c
 ROLE_LIBS = base/librole.a conf/libconf.a $(BASE_LIBS)
+
+check_PROGRAMS += tests/unit/base/test_envelope
+tests_unit_base_test_envelope_SOURCES = tests/unit/base/test_envelope.c
+tests_unit_base_test_envelope_LDADD = $(BASE_LIBS) $(UNIT_LIBS)

@@ -85,8 +85,8 @@ enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 	X(SPOOL_END,      R(SMTPD),       R(QUEUE),        "uu",     FD_NO)   /* qid, size */                                           \
 	X(SPOOL_IS,       R(QUEUE),       R(SMTPD),        "uut",    FD_MAY)  /* qid, enum put_status, why; O_RDONLY descriptor when 0 */ \
 	X(SPOOL_DROP,     R(SMTPD),       R(QUEUE),        "u",      FD_NO)   /* qid: forget it; no answer */                           \
-	X(QUEUE_RCPTS,    R(SMTPD),       R(QUEUE),        "u(utttt)", FD_NO) /* qid; recipients as in envelope.c */                     \
-	X(QUEUE_PUT,      R(SMTPD),       R(QUEUE),        "uutttbbbub(utttt)", FD_NO) /* envelope: see envelope.c */                   \
+	X(QUEUE_RCPTS,    R(SMTPD),       R(QUEUE),        "u(uttttut)", FD_NO) /* qid; recipients as in envelope.c */                   \
+	X(QUEUE_PUT,      R(SMTPD),       R(QUEUE),        "uuttttbbbub(uttttut)", FD_NO) /* envelope: see envelope.c */                \
 	X(QUEUE_IS,       R(QUEUE),       R(SMTPD),        "ut",     FD_NO)   /* enum put_status, why */                                \
 	/* -- delivery */                                                                                                               \
 	X(MDA_STAGE,      R(QUEUE),       R(MDA),          "uubbb(utttb)", FD_MAY) /* qid, time us, prefix, cuts, body (or fd); (rcpt, home, folder, name stem, own head)* */ \

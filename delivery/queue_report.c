@@ -316,7 +316,7 @@ make_message(struct report *r, struct pool *pool, struct rcpt *rcpts, size_t n)
 	qid_text(r->id, id);
 	e->qid = r->id;
 	e->flags = ENVELOPE_REPORT | (r->item->flags & ENVELOPE_UTF8);
-	e->from = e->ip = "";
+	e->from = e->ip = e->envid = "";
 	e->msgid = pool_printf(pool, "<%s@%s>", id, role_conf()->hostname);
 	e->rcpts = rcpts;
 	e->n_rcpts = n;
@@ -376,6 +376,8 @@ read_rcpts(struct frame *f, struct pool *pool, struct rcpt *rcpts, size_t most)
 		rcpts[n].folder = wire_text(&f->in, pool);
 		rcpts[n].original = wire_text(&f->in, pool);
 		wire_u64(&f->in);
+		rcpts[n].notify = NOTIFY_NEVER;
+		rcpts[n].orcpt = "";
 		n++;
 	}
 	return f->in.failed ? 0 : n;
@@ -407,7 +409,7 @@ on_sender(void *arg, struct frame *f)
 		n = read_rcpts(f, pool, rcpts, 100);
 	} else if (status == RCPT_NOT_OURS) {
 		rcpts[0] = (struct rcpt){ RCPT_REMOTE, pool_text(pool, slice_of(r->sender)), "", "",
-			pool_text(pool, slice_of(r->sender)) };
+			pool_text(pool, slice_of(r->sender)), NOTIFY_NEVER, "" };
 		n = rcpts[0].address != NULL && rcpts[0].original != NULL;
 	}
 	if (n == 0) {

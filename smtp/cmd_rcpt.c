@@ -50,6 +50,8 @@ add_all(struct session *s, struct wire *in)
 		r.folder = wire_text(in, t->pool);
 		r.original = wire_text(in, t->pool);
 		wire_u64(in); /* the quota: the directory has judged it */
+		r.notify = t->notify;
+		r.orcpt = t->orcpt;
 		if (in->failed || r.address[0] == '\0' || transaction_add(t, &r) == -1) {
 			t->n_rcpts = before;
 			return -1;
@@ -62,12 +64,13 @@ add_all(struct session *s, struct wire *in)
 static void
 relay_to(struct session *s, const char *to, const char *why)
 {
-	struct rcpt r = { RCPT_REMOTE, to, "", "", to };
+	struct transaction *t = s->tx;
+	struct rcpt r = { RCPT_REMOTE, to, "", "", to, t->notify, t->orcpt };
 
 	if (!session_may_relay(s))
 		refuse(s, 550, "5.7.1", to,
 		    why[0] != '\0' ? why : "this server does not relay to other domains");
-	else if (transaction_add(s->tx, &r) == -1)
+	else if (transaction_add(t, &r) == -1)
 		session_no_memory(s);
 	else
 		accepted(s, to);

@@ -267,13 +267,6 @@ put_is(void *arg, struct frame *answer)
 	session_run(s);
 }
 
-static size_t
-rcpt_cost(const struct rcpt *r)
-{
-	return WIRE_COST(8) + WIRE_COST(strlen(r->address)) + WIRE_COST(strlen(r->home)) +
-	       WIRE_COST(strlen(r->folder)) + WIRE_COST(strlen(r->original));
-}
-
 /* Recipients i.. that fit into `room` go into `out`; the first that is left. */
 static size_t
 put_rcpts(struct buf *out, const struct transaction *t, size_t i, size_t room)
@@ -319,6 +312,7 @@ put_envelope(struct buf *out, const struct session *s, const struct buf *prefix,
 		.from = t->from,
 		.msgid = t->head.msgid,
 		.ip = s->ip,
+		.envid = t->envid != NULL ? t->envid : "",
 		.prefix = buf_all(prefix),
 		.size = t->size,
 		.body = buf_all(&t->body),

@@ -41,12 +41,16 @@ struct transaction { /* MAIL .. the reply to the end of data */
 	uint64_t qid;   /* 0 until DATA */
 	unsigned flags; /* enum envelope_flag */
 	const char *from;
+	const char *envid;  /* ENVID=, xtext; NULL: not given */
 	uint64_t declared;  /* SIZE= */
 	struct rcpt *rcpts; /* after expansion, no two alike */
 	uint32_t *hashes;   /* of their addresses */
 	size_t n_rcpts, rcpts_size;
 	size_t accepted;   /* RCPT commands answered with 250 */
 	const char *first; /* the first of them, as the client wrote it */
+	/* of the RCPT under way; all that the address leads to get them */
+	unsigned notify;   /* enum notify; 0: not given */
+	const char *orcpt; /* NULL: not given */
 	/* the body */
 	struct dot dot;
 	uint64_t raw, raw_mark; /* bytes read since DATA; and when the deadline was last moved */

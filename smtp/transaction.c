@@ -49,15 +49,26 @@ hash_of(const struct rcpt *r)
 	return h;
 }
 
-static bool
-is_there(const struct transaction *t, const struct rcpt *r, uint32_t hash)
+static struct rcpt *
+find(const struct transaction *t, const struct rcpt *r, uint32_t hash)
 {
 	for (size_t i = 0; i < t->n_rcpts; i++)
 		if (t->hashes[i] == hash && t->rcpts[i].kind == r->kind &&
 		    slice_eq_nocase(slice_of(t->rcpts[i].address), slice_of(r->address)) &&
 		    strcmp(t->rcpts[i].folder, r->folder) == 0)
-			return true;
-	return false;
+			return &t->rcpts[i];
+	return NULL;
+}
+
+/* Named twice: whatever one of them wants to be told is told. */
+static unsigned
+notify_both(unsigned a, unsigned b)
+{
+	const unsigned standard = NOTIFY_FAILURE | NOTIFY_DELAY;
+
+	if (a == b)
+		return a;
+	return ((a != 0 ? a : standard) | (b != 0 ? b : standard)) & ~(unsigned)NOTIFY_NEVER;
 }
 
 static int
@@ -81,10 +92,12 @@ int
 transaction_add(struct transaction *t, const struct rcpt *r)
 {
 	uint32_t hash = hash_of(r);
-	struct rcpt *at;
+	struct rcpt *at = find(t, r, hash);
 
-	if (is_there(t, r, hash))
+	if (at != NULL) {
+		at->notify = notify_both(at->notify, r->notify);
 		return 0;
+	}
 	if (t->n_rcpts == RCPTS_MAX || (t->n_rcpts == t->rcpts_size && grow(t) == -1))
 		return -1;
 	at = &t->rcpts[t->n_rcpts];
@@ -93,7 +106,10 @@ transaction_add(struct transaction *t, const struct rcpt *r)
 	at->home = pool_text(t->pool, slice_of(r->home));
 	at->folder = pool_text(t->pool, slice_of(r->folder));
 	at->original = pool_text(t->pool, slice_of(r->original));
-	if (at->address == NULL || at->home == NULL || at->folder == NULL || at->original == NULL)
+	at->notify = r->notify;
+	at->orcpt = pool_text(t->pool, slice_of(r->orcpt));
+	if (at->address == NULL || at->home == NULL || at->folder == NULL || at->original == NULL ||
+	    at->orcpt == NULL)
 		return -1;
 	t->hashes[t->n_rcpts++] = hash;
 	return 0;

@@ -18,7 +18,7 @@
 
 #define PAGE_SIZE 4096
 #define CACHE_KIB 8192
-#define CONTENT_MAX (4 * 1024 * 1024)
+#define CONTENT_MAX (16 * 1024 * 1024) /* more than intake lets in */
 #define SKIPS_MAX 64
 
 static const struct db_migration steps[] = {
@@ -47,6 +47,9 @@ static const struct db_migration steps[] = {
 	  " reason TEXT NOT NULL,"
 	  " file TEXT NOT NULL," /* staged name, or '' */
 	  " PRIMARY KEY (qid, n)) WITHOUT ROWID;" },
+	{ "ALTER TABLE message ADD COLUMN envid TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE rcpt ADD COLUMN notify INTEGER NOT NULL DEFAULT 0;" /* enum notify */
+	  "ALTER TABLE rcpt ADD COLUMN orcpt TEXT NOT NULL DEFAULT '';" },
 };
 
 const struct db_schema queue_schema = { "queue.db", steps, COUNT(steps), PAGE_SIZE };
@@ -78,9 +81,10 @@ static const char *const sql[STATEMENTS] = {
 	[BEGIN] = "BEGIN IMMEDIATE",
 	[COMMIT] = "COMMIT",
 	[ROLLBACK] = "ROLLBACK",
-	[PUT_MESSAGE] = "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+	[PUT_MESSAGE] = "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
 	[PUT_RCPT] =
-	    "INSERT INTO rcpt VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, 0, ?6, ?7, ?8, ?9, ?10, '', '')",
+	    "INSERT INTO rcpt VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, 0, ?6, ?7, ?8, ?9, ?10, '', '',"
+	    " ?11, ?12)",
 	[STAGED] = "UPDATE rcpt SET state = 1, file = ?3 WHERE qid = ?1 AND n = ?2",
 	[PROGRESS] =
 	    "UPDATE rcpt SET state = ?3, attempts = ?4, warned = ?5, next = ?6, reason = ?7"
@@ -88,10 +92,11 @@ static const char *const sql[STATEMENTS] = {
 	[DONE_RCPT] = "DELETE FROM rcpt WHERE qid = ?1 AND n = ?2",
 	[DONE_ALL] = "DELETE FROM rcpt WHERE qid = ?1",
 	[DONE_MESSAGE] = "DELETE FROM message WHERE qid = ?1",
-	[LOAD_MESSAGE] = "SELECT sender, msgid, ip, prefix, cuts, body FROM message WHERE qid = ?1",
+	[LOAD_MESSAGE] =
+	    "SELECT sender, msgid, ip, prefix, cuts, body, envid FROM message WHERE qid = ?1",
 	[LOAD_RCPTS] =
-	    "SELECT n, kind, address, home, folder, original, flags, size FROM rcpt WHERE qid = ?1"
-	    " ORDER BY n",
+	    "SELECT n, kind, address, home, folder, original, flags, size, notify, orcpt FROM rcpt"
+	    " WHERE qid = ?1 ORDER BY n",
 	[WALK] = "SELECT " ROW_COLUMNS ", '', '', '' FROM rcpt r WHERE (r.qid, r.n) > (?1, ?2)"
 		 " ORDER BY r.qid, r.n LIMIT ?3",
 	[WALK_FULL] = "SELECT " ROW_COLUMNS
@@ -230,6 +235,8 @@ put_rcpt(struct queue_store *s, const struct envelope *e, unsigned n, int64_t no
 	db_bind_text(st, 8, r->home);
 	db_bind_text(st, 9, r->folder);
 	db_bind_text(st, 10, r->original);
+	db_bind_i64(st, 11, r->notify);
+	db_bind_text(st, 12, r->orcpt != NULL ? r->orcpt : "");
 	return db_run(s->db, st, err);
 }
 
@@ -250,6 +257,7 @@ queue_store_put(struct queue_store *s, const struct envelope *e, int64_t now, st
 	db_bind_slice(st, 5, e->prefix);
 	db_bind_slice(st, 6, buf_all(&b));
 	db_bind_slice(st, 7, e->body);
+	db_bind_text(st, 8, e->envid != NULL ? e->envid : "");
 	rc = b.failed ? err_set(err, ERR_TEMPORARY, "out of memory") : db_run(s->db, st, err);
 	sqlite3_clear_bindings(st);
 	buf_free(&b);
@@ -329,11 +337,12 @@ load_message(struct queue_store *s, struct queue_content *c, struct err *err)
 	e->prefix = pool_slice(c->pool, db_blob(st, 3));
 	bad = cuts_get(db_blob(st, 4), e->cuts, &e->n_cuts);
 	e->body = pool_slice(c->pool, db_blob(st, 5));
+	e->envid = pool_column(c->pool, st, 6);
 	sqlite3_reset(st);
 	if (bad == -1)
 		return err_set(err, ERR_PERMANENT, "its list of cuts is damaged");
-	if (e->from == NULL || e->msgid == NULL || e->ip == NULL || e->prefix.at == NULL ||
-	    e->body.at == NULL)
+	if (e->from == NULL || e->msgid == NULL || e->ip == NULL || e->envid == NULL ||
+	    e->prefix.at == NULL || e->body.at == NULL)
 		return err_set(err, ERR_TEMPORARY, "out of memory");
 	return 0;
 }
@@ -369,7 +378,10 @@ load_rcpt(
 	r->original = pool_column(c->pool, st, 5);
 	e->flags = (unsigned)db_i64(st, 6);
 	e->size = (uint64_t)db_i64(st, 7);
-	if (r->address == NULL || r->home == NULL || r->folder == NULL || r->original == NULL)
+	r->notify = (unsigned)db_i64(st, 8);
+	r->orcpt = pool_column(c->pool, st, 9);
+	if (r->address == NULL || r->home == NULL || r->folder == NULL || r->original == NULL ||
+	    r->orcpt == NULL)
 		return err_set(err, ERR_TEMPORARY, "out of memory");
 	e->n_rcpts++;
 	return 0;

@@ -38,7 +38,7 @@ static void
 put_one(void)
 {
 	struct rcpt r = { RCPT_LOCAL, "alice@example.test", "example.test/alice", "",
-		"alice@example.test" };
+		"alice@example.test", 0, "" };
 	struct envelope e = { .qid = qid_new(),
 		.from = "sender@example.test",
 		.msgid = "<1234.5678@example.test>",

@@ -174,14 +174,15 @@ class Queue:
             db.close()
 
     def put(self, qid, rcpts, sender="s@example.test", flags=0, body=b"Subject: x\r\n\r\nhello\r\n", id=None, ticket=b"",
-            prefix=b"Received: by us\r\n", size=None, wait=True):
+            prefix=b"Received: by us\r\n", size=None, wait=True, envid=""):
+        """rcpts: (kind, address), (kind, address, notify) or (kind, address, notify, orcpt)."""
         fields = []
         for r in rcpts:
-            kind, address = r[0], r[1]
+            kind, address, notify, orcpt = (*r, 0, "")[:4] if len(r) != 3 else (*r, "")
             local, _, domain = address.partition("@")
             home = domain + "/" + local if kind == LOCAL else ""
-            fields += [kind, address, home, "", address]
-        self.smtpd.send("QUEUE_PUT", qid, flags, sender, "<m%d@x>" % qid, "192.0.2.1", ticket, prefix, b"",
+            fields += [kind, address, home, "", address, notify, orcpt]
+        self.smtpd.send("QUEUE_PUT", qid, flags, sender, "<m%d@x>" % qid, "192.0.2.1", envid, ticket, prefix, b"",
                         len(body) if size is None else size, b"" if flags & SPOOLED else body, *fields, id=id or (qid & 0xffffff) or 1)
         return self.smtpd.want("QUEUE_IS").f if wait else None
 
@@ -244,7 +245,7 @@ def make_db(state):
     db.execute("PRAGMA page_size=4096")
     db.execute("PRAGMA journal_mode=WAL")
     db.executescript(sql)
-    db.execute("PRAGMA user_version=1")
+    db.execute("PRAGMA user_version=%d" % len(re.findall(r"\{ \"", steps)))
     db.commit()
     return db
 

@@ -207,7 +207,7 @@ class Smtpd:
         self.rcpts.setdefault(f.f[0], []).extend(f.groups(1))
 
     def on_queue_put(self, peer, f):
-        self.rcpts.setdefault(f.f[0], []).extend(f.groups(10))
+        self.rcpts.setdefault(f.f[0], []).extend(f.groups(11))
         self.puts.append(f.f)
         peer.send("QUEUE_IS", *self.put_status, id=f.id)
 
@@ -219,13 +219,13 @@ class Smtpd:
     def last(self):
         """The last message that was put: flags, from, prefix, body, recipients."""
         p = self.puts[-1]
-        body = p[9]
+        body = p[10]
         if p[1] & 2:
             file = self.spools[p[0]]
             file.seek(0)
             body = file.read()
-        return {"qid": p[0], "flags": p[1], "from": p[2], "msgid": p[3], "ip": p[4], "ticket": p[5], "prefix": p[6].decode(),
-                "cuts": p[7], "size": p[8], "body": body, "rcpts": [r[1] for r in self.rcpts[p[0]]], "rows": self.rcpts[p[0]]}
+        return {"qid": p[0], "flags": p[1], "from": p[2], "msgid": p[3], "ip": p[4], "envid": p[5], "ticket": p[6],
+                "prefix": p[7].decode(), "cuts": p[8], "size": p[9], "body": body, "rcpts": [r[1] for r in self.rcpts[p[0]]], "rows": self.rcpts[p[0]]}
 
     def alive(self):
         return self.p.poll() is None

@@ -83,8 +83,8 @@ class Pair:
         fields = []
         for u in users:
             a = "%s@example.test" % u
-            fields += [LOCAL, a, "example.test/" + u, "", a]
-        self.smtpd.send("QUEUE_PUT", qid, 0, "s@x.example", "<%d@x>" % n, "192.0.2.1", b"", b"Received: x\r\n", b"", len(body),
+            fields += [LOCAL, a, "example.test/" + u, "", a, 0, ""]
+        self.smtpd.send("QUEUE_PUT", qid, 0, "s@x.example", "<%d@x>" % n, "192.0.2.1", "", b"", b"Received: x\r\n", b"", len(body),
                         body, *fields, id=n)
 
 

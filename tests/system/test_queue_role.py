@@ -389,7 +389,7 @@ def test_many_recipients_in_front(state):
         fields = []
         for k in range(100):
             a = "u%d@example.test" % (i * 100 + k)
-            fields += [LOCAL, a, "example.test/u%d" % (i * 100 + k), "", a]
+            fields += [LOCAL, a, "example.test/u%d" % (i * 100 + k), "", a, 0, ""]
         q.smtpd.send("QUEUE_RCPTS", qid, *fields)
     assert q.put(qid, [A])[0] == PUT_OK
     assert q.rows("SELECT count(*) FROM rcpt") == [(1001,)]
@@ -478,10 +478,10 @@ def test_commit_error_stops_intake(state):
 def test_start_with_many(state):
     n = 100000
     first = qid_at(3600)
-    state.db.executemany("INSERT INTO message VALUES (?, 's@example.test', '<m>', '192.0.2.1', x'', x'', zeroblob(4096))",
+    state.db.executemany("INSERT INTO message VALUES (?, 's@example.test', '<m>', '192.0.2.1', x'', x'', zeroblob(4096), '')",
                          ((first + i * 16384,) for i in range(n)))
     state.db.executemany(
-        "INSERT INTO rcpt VALUES (?, 0, 0, 4096, 1, 0, 0, 0, 0, ?, '', '', '', '', '')",
+        "INSERT INTO rcpt VALUES (?, 0, 0, 4096, 1, 0, 0, 0, 0, ?, '', '', '', '', '', 0, '')",
         ((first + i * 16384, "u%d@d%d.example" % (i, i % 5000)) for i in range(n)))
     state.db.commit()
     t = time.time()

@@ -47,7 +47,7 @@ def test_one_message(start):
     assert re.fullmatch(r"250 2.0.0 Queued as [0-9a-z]{13}", got)
     assert m["body"] == b"Message-ID: <m@x>\r\nSubject: x\r\n\r\n.dot\r\nhello\r\n" and m["size"] == len(m["body"])
     assert m["from"] == "s@far.example" and m["msgid"] == "<m@x>" and m["ip"] == "127.0.0.1" and m["flags"] == 0
-    assert m["rows"] == [[0, "alice@example.test", "example.test/alice", "", "alice@example.test"]]
+    assert m["rows"] == [[0, "alice@example.test", "example.test/alice", "", "alice@example.test", 0, ""]]
     assert re.fullmatch(r"Received: from client.example \(\[127.0.0.1\]\)\r\n by mx.example.test \(Tegami\) with ESMTP\r\n"
                         r" id %s\r\n for <alice@example.test>; \w{3}, \d+ \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}\r\n"
                         % got.split()[-1], m["prefix"])
@@ -368,7 +368,7 @@ def test_submission(start):
     c.cmd("AUTH PLAIN AGFsaWNlAHNlY3JldA==", "503 5.5.1")
     c.mail("Subject: x\r\n\r\nx\r\n", rcpts=("x@far.example", "bob@example.test"), sender="alice@example.test")
     m = s.last()
-    assert m["rows"][0] == [1, "x@far.example", "", "", "x@far.example"] and m["flags"] & 16 and m["ticket"] == TICKET
+    assert m["rows"][0] == [1, "x@far.example", "", "", "x@far.example", 0, ""] and m["flags"] & 16 and m["ticket"] == TICKET
     assert m["prefix"].startswith("DKIM-Signature: v=1; x\r\nReceived: from client.example ([127.0.0.1])\r\n by mx.example.test (Tegami) with ESMTPSA\r\n (TLSv1.3 ")
     assert re.search(r"\r\nDate: .*\r\nMessage-ID: <\w+\.\w+@mx.example.test>\r\n$", m["prefix"])
     assert m["msgid"] == re.search("Message-ID: (.*)\r", m["prefix"]).group(1)

@@ -30,7 +30,7 @@ static int
 probe_run(struct op *op, struct queue_store *s, struct err *err)
 {
 	struct probe *p = (struct probe *)op;
-	struct rcpt r = { RCPT_LOCAL, "a@b", "b/a", "", "a@b" };
+	struct rcpt r = { RCPT_LOCAL, "a@b", "b/a", "", "a@b", 0, "" };
 	struct envelope e = {
 		.qid = op->qid, .from = "", .msgid = "", .ip = "", .rcpts = &r, .n_rcpts = 1
 	};

@@ -45,6 +45,7 @@ put(struct queue_store *s, uint64_t qid, size_t n_rcpts)
 		.from = "s@example.test",
 		.msgid = "<m@x>",
 		.ip = "192.0.2.1",
+		.envid = "QQ+2B314159",
 		.prefix = SLICE("Received: x\r\n"),
 		.body = SLICE("Subject: s\r\n\r\nbody\r\n"),
 		.rcpts = rcpts,
@@ -55,7 +56,8 @@ put(struct queue_store *s, uint64_t qid, size_t n_rcpts)
 	e.size = e.body.len;
 	for (size_t i = 0; i < n_rcpts; i++)
 		rcpts[i] = (struct rcpt){ i % 2 ? RCPT_REMOTE : RCPT_LOCAL, "a@example.test",
-			"example.test/a", "", "A@example.test" };
+			"example.test/a", "", "A@example.test", i % 2 ? NOTIFY_NEVER : 0,
+			i % 2 ? "rfc822;A@example.test" : "" };
 	assert_int_equal(queue_store_put(s, &e, 5000, &err), 0);
 }
 
@@ -285,9 +287,57 @@ test_load(void **state)
 	assert_int_equal(c.numbers[2], 4);
 	assert_int_equal(c.e.rcpts[0].kind, RCPT_REMOTE);
 	assert_string_equal(c.e.rcpts[1].home, "example.test/a");
+	assert_string_equal(c.e.envid, "QQ+2B314159");
+	assert_int_equal(c.e.rcpts[0].notify, NOTIFY_NEVER);
+	assert_string_equal(c.e.rcpts[0].orcpt, "rfc822;A@example.test");
+	assert_int_equal(c.e.rcpts[1].notify, 0);
+	assert_string_equal(c.e.rcpts[1].orcpt, "");
 	queue_content_free(&c);
 	assert_int_equal(queue_store_load(s, 8, &c, &err), -1);
 	assert_int_equal(err.kind, ERR_NOT_FOUND);
+	queue_store_close(&s);
+}
+
+/* A database of version 1 with mail in it: it goes on, and new mail has the new fields. */
+static void
+test_upgrade(void **state)
+{
+	const struct db_schema v1 = { queue_schema.file, queue_schema.steps, 1,
+		queue_schema.page_size };
+	struct queue_content c;
+	struct queue_store *s;
+	sqlite3 *db;
+
+	(void)state;
+	db = db_open(&v1, DB_CREATE, &err);
+	assert_non_null(db);
+	assert_int_equal(db_exec(db,
+			     "INSERT INTO message VALUES (7, 's@example.test', '<m@x>', '192.0.2.1',"
+			     " x'', x'', x'626f6479');"
+			     "INSERT INTO rcpt VALUES (7, 0, 4, 4, 1, 0, 2, 1, 99, 'a@peer.test', '',"
+			     " '', 'A@peer.test', 'later', '');",
+			     &err),
+	    0);
+	db_close(&db);
+	assert_null(queue_store_open(&err));
+	make_db();
+	s = open_store();
+	assert_string_equal(rows(s), "7/0 waiting 2 ;");
+	assert_int_equal(queue_store_load(s, 7, &c, &err), 0);
+	assert_true(slice_eq(c.e.body, SLICE("body")));
+	assert_string_equal(c.e.envid, "");
+	assert_int_equal(c.e.rcpts[0].notify, 0);
+	assert_string_equal(c.e.rcpts[0].orcpt, "");
+	assert_string_equal(c.e.rcpts[0].original, "A@peer.test");
+	queue_content_free(&c);
+	queue_store_begin(s, &err);
+	put(s, 8, 2);
+	assert_int_equal(queue_store_done(s, 7, 0, true, &err), 0);
+	commit(s);
+	assert_string_equal(rows(s), "8/0 waiting 0 ;8/1 waiting 0 ;");
+	assert_int_equal(queue_store_load(s, 8, &c, &err), 0);
+	assert_string_equal(c.e.envid, "QQ+2B314159");
+	queue_content_free(&c);
 	queue_store_close(&s);
 }
 
@@ -413,6 +463,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_rollback, scratch_enter, scratch_leave),
 		cmocka_unit_test_setup_teardown(test_repeated, scratch_enter, scratch_leave),
 		cmocka_unit_test_setup_teardown(test_load, scratch_enter, scratch_leave),
+		cmocka_unit_test_setup_teardown(test_upgrade, scratch_enter, scratch_leave),
 		cmocka_unit_test_setup_teardown(test_damage, scratch_enter, scratch_leave),
 		cmocka_unit_test_setup_teardown(test_damaged_page, scratch_enter, scratch_leave),
 		cmocka_unit_test_setup_teardown(test_paging, scratch_enter, scratch_leave),
