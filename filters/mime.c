@@ -62,7 +62,8 @@ mime_field_next(struct slice *rest, struct mime_field *f)
 	while (name < text.len && is_name_char(text.at[name]))
 		name++;
 	f->name = slice_first(text, name);
-	while (name < text.len && is_blank(text.at[name]))
+	/* blanks before the colon, even on a line of their own: some readers take them */
+	while (name < text.len && strchr(" \t\r\n", text.at[name]) != NULL)
 		name++;
 	if (name == text.len || text.at[name] != ':' || f->name.len == 0) {
 		f->name.len = 0;

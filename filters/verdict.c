@@ -149,32 +149,55 @@ decide_score(struct judge *j, struct ruling *r)
 
 /* -- Authentication-Results */
 
-/* Is the first word of the value our name? Comments and quotes around it are looked through. */
-static bool
-bears_our_name(struct slice value, struct slice ours)
+/* The next byte that counts: comments, white space, quotes and the backslash of a quoted pair are
+ * passed over, as the most forgiving reader of the field would. -1: there is none. */
+static int
+next_byte(struct slice *value)
 {
 	unsigned depth = 0;
-	size_t n = 0;
 
-	for (; value.len > 0; value = slice_skip(value, 1)) {
-		char c = value.at[0];
+	while (value->len > 0) {
+		unsigned char c = (unsigned char)value->at[0];
 
-		if (c == '\\' && depth > 0)
-			value = slice_skip(value, 1);
-		else if (c == '(')
+		*value = slice_skip(*value, c == '\\' && depth > 0 ? 2 : 1);
+		if (c == '(')
 			depth++;
 		else if (c == ')' && depth > 0)
 			depth--;
-		else if (depth == 0 && !isspace((unsigned char)c) && c != '"')
-			break;
+		else if (depth == 0 && c > ' ' && c != 127 && c != '"' && c != '\\')
+			return c;
 	}
-	while (n < value.len && !isspace((unsigned char)value.at[n]) &&
-	       strchr(";(\"/", value.at[n]) == NULL)
-		n++;
-	value.len = n;
-	if (n > 0 && value.at[n - 1] == '.')
-		value.len--;
-	return slice_eq_nocase(value, ours);
+	return -1;
+}
+
+static bool
+is_name_byte(int c)
+{
+	return isalnum(c) || c == '-' || c == '_' || c == '.' || c > 127;
+}
+
+/* Is the authserv-id (RFC 8601, section 2.2) our name, however oddly it is written? A value that
+ * names nobody, or hides the name in a comment without an end, counts as ours: no reader of it is
+ * left to guess. */
+static bool
+bears_our_name(struct slice value, struct slice ours)
+{
+	int c = next_byte(&value);
+
+	if (c == -1 || !is_name_byte(c))
+		return true;
+	for (size_t i = 0; i < ours.len; i++) {
+		if (c == -1 || tolower(c) != tolower((unsigned char)ours.at[i]))
+			return false;
+		if (i + 1 < ours.len)
+			c = next_byte(&value);
+	}
+	/* behind it anything but more of a name; one dot may end it */
+	if (value.len > 0 && value.at[0] == '\\')
+		value = slice_skip(value, 1);
+	if (value.len > 0 && value.at[0] == '.')
+		value = slice_skip(value, 1);
+	return value.len == 0 || !is_name_byte((unsigned char)value.at[0]);
 }
 
 /* One field as one range; neighbours are joined. false: there are too many. */
@@ -201,7 +224,9 @@ cut_forged(struct judge *j, struct ruling *r)
 
 	for (size_t i = 0; i < j->n_fields; i++) {
 		const struct mime_field *f = &j->fields[i];
-		bool cut = slice_starts_nocase(f->name, SLICE("X-Spam-")) ||
+		/* blanks on top would go on with the last line that we write above them */
+		bool cut = (i == 0 && f->name.len == 0 && strchr(" \t", f->whole.at[0]) != NULL) ||
+			   slice_starts_nocase(f->name, SLICE("X-Spam-")) ||
 			   (slice_eq_nocase(f->name, SLICE("Authentication-Results")) &&
 			       bears_our_name(f->value, ours));
 

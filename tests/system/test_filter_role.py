@@ -104,12 +104,39 @@ def test_forged_results_are_cut(filtering):
               b"X-Spam-Flag: NO\r\nAuthentication-Results: other.test; spf=pass\r\nX-Spam-Status: No\r\n")
     message = forged + mail()
     v = filtering().judge(message)
+    assert uncut(message, v) == b"Authentication-Results: other.test; spf=pass\r\n" + message[len(forged):]
+
+
+def uncut(message, v):
     left, at = b"", 0
     for start, length in v.cuts:
         left += message[at:start]
         at = start + length
-    left += message[at:]
-    assert left == b"Authentication-Results: other.test; spf=pass\r\n" + mail()[:0] + message[len(forged):]
+    return left + message[at:]
+
+
+SPELLINGS = [
+    b"Authentication-Results: %s; dkim=pass", b"Authentication-Results:%s;dkim=pass", b"Authentication-Results:\t%s\t; dkim=pass",
+    b"Authentication-Results : %s; dkim=pass", b"Authentication-Results\t:\r\n\t%s; dkim=pass", b"authentication-RESULTS: %s; dkim=pass",
+    b"Authentication-Results: (a (b)) %s (c); dkim=pass", b'Authentication-Results: "%s"; dkim=pass', b'Authentication-Results: "%s" 1;dkim=pass',
+    b"Authentication-Results:\r\n %s\r\n ;\r\n dkim=pass", b"Authentication-Results: %s.; dkim=pass", b"Authentication-Results: %s/1; dkim=pass",
+    b"Authentication-Results: %s 1; dkim=pass", b"Authentication-Results: %s dkim=pass", b"Authentication-Results: %s",
+    b"Authentication-Results\r\n : %s; dkim=pass", b"Authentication-Results: (%s; dkim=pass"]
+
+
+def test_forged_results_are_cut_however_spelled(filtering):
+    f = filtering()
+    for name in (b"mx.example.test", b"MX.Example.TEST"):
+        for spelling in SPELLINGS:
+            forged = spelling % name + b"\r\n"
+            for message in (forged + mail(), b"Received: x\r\n" + forged + mail()):
+                assert uncut(message, f.judge(message)) == message.replace(forged, b""), forged
+    for name in (b"mx.example.test.org", b"amx.example.test", b"other.test", b"mx-example.test"):
+        for spelling in SPELLINGS[:-1]:
+            message = spelling % name + b"\r\n" + mail()
+            assert uncut(message, f.judge(message)) == message, spelling % name
+    message = b" ; dkim=pass\r\n" + mail()
+    assert uncut(message, f.judge(message)) == message[len(b" ; dkim=pass\r\n"):]
 
 
 def test_nothing_forged_by_helo_and_sender(filtering):
