@@ -316,6 +316,8 @@ child_ended(struct child *c, int status)
 {
 	bool leaving = c->state == CHILD_LEAVING, fresh = c->fresh;
 
+	/* its last words may say why */
+	link_finish(c->link);
 	log_death(c, status);
 	c->renewing = 0;
 	if (c->fresh && !supervisor.stopping)
@@ -324,7 +326,6 @@ child_ended(struct child *c, int status)
 		reload_answer(child_name(c), fresh ? replace_why(status) : "it died");
 	c->asked = false;
 	c->pid = 0;
-	link_free(&c->link);
 	event_del(c->timer);
 	c->state = leaving || fresh ? CHILD_UNUSED : CHILD_DOWN;
 	if ((leaving || fresh) && !supervisor.stopping)

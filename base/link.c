@@ -59,6 +59,7 @@ static uint64_t last_serial;
 static struct buf builder = { .ceiling = FRAME_MAX };
 
 static char in_bytes[BATCH][FRAME_MAX];
+static char last_bytes[FRAME_MAX];	/* for link_finish, which runs inside a handler: in_bytes is in use */
 
 /* ---- frames out ---- */
 
@@ -266,10 +267,21 @@ link_request(struct link *l, int fd, answer_fn *fn, void *arg)
 	return l->serial << 32 | a->id;
 }
 
+/* Also a link that is ending: what one asker does when told of it may end another asker. */
+static struct link *
+link_of_token(uint64_t token)
+{
+	struct link *l = links;
+
+	while (l != NULL && l->serial != token >> 32)
+		l = l->next;
+	return l;
+}
+
 void
 link_forget(uint64_t token)
 {
-	struct link *l = link_by_serial(token >> 32);
+	struct link *l = link_of_token(token);
 	struct answer *a = l != NULL ? slot_find(l, (uint32_t)token) : NULL;
 
 	if (a != NULL)
@@ -446,9 +458,10 @@ receive(struct link *l, struct mmsghdr got[BATCH])
 		got[i].msg_hdr = (struct msghdr){ .msg_iov = &iov[i], .msg_iovlen = 1,
 			.msg_control = &control[i], .msg_controllen = sizeof control[i] };
 	}
+	/* A peer that died with frames of ours unread shows as ECONNRESET first, once; what it sent is still there behind it. */
 	do
 		n = recvmmsg(l->fd, got, BATCH, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	return n;
 }
 
@@ -477,6 +490,48 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 		}
 		frame_take(l, &got[i].msg_hdr, in_bytes[i], got[i].msg_len);
 	}
+	l->busy--;
+	link_release(l);
+}
+
+/* One frame; false: there is none, or its end. */
+static bool
+receive_last(struct link *l)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = { last_bytes, FRAME_MAX };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+		.msg_controllen = sizeof control };
+	ssize_t n;
+
+	do
+		n = recvmsg(l->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
+	if (n <= 0)
+		return false;
+	frame_take(l, &m, last_bytes, (size_t)n);
+	return true;
+}
+
+void
+link_finish(struct link *l)
+{
+	static bool running;
+
+	if (l == NULL || l->dead)
+		return;
+	l->busy++;
+	/* a handler that finishes another link would read into the frame it stands on: that one only ends */
+	if (!running) {
+		running = true;
+		while (!l->dead && receive_last(l))
+			;
+		running = false;
+	}
+	link_end(l);
 	l->busy--;
 	link_release(l);
 }
@@ -529,12 +584,6 @@ static void
 link_close(struct link *l)
 {
 	l->dead = true;
-	for (struct link **at = &links; *at != NULL; at = &(*at)->next) {
-		if (*at == l) {
-			*at = l->next;
-			break;
-		}
-	}
 	event_free(l->readable);
 	event_free(l->writable);
 	close(l->fd);
@@ -550,6 +599,12 @@ link_close(struct link *l)
 			continue;
 		slot_free(l, &l->answers[i]);
 		a.fn(a.arg, NULL);
+	}
+	for (struct link **at = &links; *at != NULL; at = &(*at)->next) {
+		if (*at == l) {
+			*at = l->next;
+			break;
+		}
 	}
 }
 

@@ -43,6 +43,9 @@ struct link *link_new(struct event_base *base, int fd, enum role me, enum role p
     const struct msg_handler *handlers, void (*on_end)(struct link *));
 /* Ends it quietly: answers waiting get NULL, on_end is not called. Sets *l to NULL; accepts NULL. */
 void link_free(struct link **l);
+/* The peer is known to be gone: handle what it still sent, then end the link as if its end had been read (answers waiting get
+ * NULL, on_end is called). Accepts NULL and a link that is over. May be called inside a handler. */
+void link_finish(struct link *l);
 enum role link_peer(const struct link *l);
 unsigned link_peer_number(const struct link *l);
 int link_fd(const struct link *l);

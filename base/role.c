@@ -275,19 +275,10 @@ peer_add(int fd, enum role peer, unsigned peer_number)
 {
 	struct link *l;
 
-	/* a new process takes the place of a dead one whose end was not seen yet */
+	/* a new process takes the place of a dead one whose end was not seen yet; what that one still said counts */
 	for (unsigned i = 0; i < n_peers[peer]; i++) {
-		struct link *old = peers[peer][i];
-
-		if (link_peer_number(old) == peer_number) {
-			struct link *gone = old;
-
-			memmove(&peers[peer][i], &peers[peer][i + 1],
-			    (n_peers[peer] - i - 1) * sizeof(struct link *));
-			n_peers[peer]--;
-			if (ops->link_down != NULL)
-				ops->link_down(old);
-			link_free(&gone);
+		if (link_peer_number(peers[peer][i]) == peer_number) {
+			link_finish(peers[peer][i]);
 			break;
 		}
 	}
