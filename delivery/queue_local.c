@@ -35,6 +35,8 @@ local_lists(void)
 	TAILQ_INIT(&local.ready);
 	TAILQ_INIT(&local.suspects);
 	TAILQ_INIT(&local.staging);
+	TAILQ_INIT(&local.to_load);
+	TAILQ_INIT(&local.loading);
 	TAILQ_INIT(&local.to_publish);
 	TAILQ_INIT(&local.publishing);
 	local.lists = true;

@@ -11,7 +11,7 @@ struct local {
 	struct link *mda;
 	bool clean; /* it has removed strays */
 	struct item_list ready, suspects;
-	struct entry_list staging, to_publish, publishing;
+	struct entry_list staging, to_load, loading, to_publish, publishing;
 	bool lists;
 	unsigned in_flight; /* entries picked .. publishing */
 	size_t bytes;       /* of messages with entries in staging */

@@ -16,7 +16,10 @@ local_publish(struct entry *e)
 {
 	local_lists();
 	e->state = ENTRY_STAGED;
-	TAILQ_INSERT_TAIL(&local.to_publish, e, link);
+	if (content_rcpt(e->item, e->n) == NULL || !e->flying)
+		TAILQ_INSERT_TAIL(&local.to_load, e, link);
+	else
+		TAILQ_INSERT_TAIL(&local.to_publish, e, link);
 }
 
 static void
@@ -26,13 +29,15 @@ take_back(struct entry *e)
 	local_publish(e);
 }
 
-static void
+/* false: mda is going; its end will be seen soon, and until then nothing more is tried. */
+static bool
 publish_send(struct entry **sent, size_t n)
 {
 	if (n == 0 || link_send(local.mda, -1) == 0)
-		return;
+		return true;
 	while (n > 0)
 		take_back(sent[--n]);
+	return false;
 }
 
 static size_t
@@ -54,14 +59,12 @@ publish_all(void)
 		const struct rcpt *r = content_rcpt(e->item, e->n);
 
 		next = TAILQ_NEXT(e, link);
-		if (r == NULL)
-			continue; /* found at start: its content is being read */
 		const char *folder = local_folder(&e->item->content->c.e, r);
 
 		if (b != NULL &&
 		    (b->len + publish_cost(e, r, folder) > FRAME_MAX || n == COUNT(sent))) {
-			publish_send(sent, n);
-			if (link_backlog(local.mda) > LOCAL_BACKLOG_MAX)
+			/* what was taken back stands at the end of this very list */
+			if (!publish_send(sent, n) || link_backlog(local.mda) > LOCAL_BACKLOG_MAX)
 				return;
 			b = NULL;
 			n = 0;
@@ -91,8 +94,11 @@ publish_loaded(struct item *it, void *arg, const struct err *err)
 		struct err none = { .kind = ERR_PERMANENT,
 			.text = "its record in the queue is damaged" };
 
-		TAILQ_REMOVE(&local.to_publish, e, link);
+		TAILQ_REMOVE(&local.loading, e, link);
 		local_not_read(e, err != NULL ? err : &none);
+	} else {
+		TAILQ_REMOVE(&local.loading, e, link);
+		TAILQ_INSERT_TAIL(&local.to_publish, e, link);
 	}
 	content_release(it);
 }
@@ -100,15 +106,13 @@ publish_loaded(struct item *it, void *arg, const struct err *err)
 static void
 publish_load(void)
 {
-	struct entry *e, *next;
+	struct entry *e;
 
-	for (e = TAILQ_FIRST(&local.to_publish); e != NULL; e = next) {
-		next = TAILQ_NEXT(e, link);
-		if (e->flying)
-			continue;
-		if (local.in_flight >= LOCAL_IN_FLIGHT_MAX)
-			return;
-		local_flight_begin(e);
+	while (local.in_flight < LOCAL_IN_FLIGHT_MAX && (e = TAILQ_FIRST(&local.to_load)) != NULL) {
+		TAILQ_REMOVE(&local.to_load, e, link);
+		TAILQ_INSERT_TAIL(&local.loading, e, link);
+		if (!e->flying)
+			local_flight_begin(e);
 		content_want(e->item, publish_loaded, e);
 	}
 }

@@ -492,3 +492,44 @@ def test_start_with_many(state):
     print("start with %d queued: %.2f s, %.0f bytes of memory each" % (n, t, int(stats["memory"]) / n))
     assert int(stats["messages"]) == n + 1
     assert int(stats["memory"]) / n < 400
+
+
+def test_mda_killed_with_a_thousand_staged(state):
+    """Each name is published once and none is walked while nobody can take it: without mda the queue rests."""
+    q = state()
+    q.clean()
+    names = {}
+    for i in range(10):
+        qid = qid_at(n=i)
+        q.put(qid, [(LOCAL, "u%d@example.test" % k) for k in range(100)])
+        f = q.mda.want("MDA_STAGE")
+        out = []
+        for n, home, folder, stem, head in f.groups(5):
+            names[qid, n] = ".stage/" + stem
+            out += [n, STEP_OK, names[qid, n], 10]
+        q.mda.send("MDA_STAGED", qid, *out)
+        told = 0
+        while told < 100:       # cannot be published yet: staged they stay
+            g = q.mda.want("MDA_PUBLISH").groups(0)
+            told += len(g)
+            q.mda.send("MDA_PUBLISHED", *[x for r in g for x in (r[0], r[1], STEP_TEMPORARY, "busy")])
+    assert q.rows("SELECT count(*) FROM rcpt WHERE state = 1") == [(1000,)]
+    q.drop("MDA")
+
+    def cpu():
+        with open("/proc/%d/stat" % q.p.pid) as stat:
+            return sum(int(x) for x in stat.read().rpartition(")")[2].split()[11:13]) / os.sysconf("SC_CLK_TCK")
+
+    time.sleep(2.5)             # longer than the pause after which they are due again
+    before = cpu()
+    time.sleep(1)
+    assert cpu() - before < 0.5
+    q.add("MDA")
+    assert sorted(q.clean()) == sorted(names.values())
+    seen = []
+    while len(seen) < 1000:
+        p = q.mda.want("MDA_PUBLISH")
+        seen += [(r[0], r[1]) for r in p.groups(0)]
+        q.published(p)
+    assert sorted(seen) == sorted(names)
+    q.gone()
