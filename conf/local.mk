@@ -33,7 +33,7 @@ tests_unit_conf_test_explain_SOURCES = tests/unit/conf/test_explain.c tests/unit
 tests_unit_conf_test_explain_LDADD = $(CONF_READ_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
 
 # For Dovecot, and for whoever makes the accounts.
-dist_pkgdata_DATA += conf/tegami.sysusers conf/dovecot.conf.example conf/dovecot-userdb.conf.ext.example \
+dist_pkgdata_DATA += conf/tegami.sysusers conf/tegami.service conf/dovecot.conf.example conf/dovecot-userdb.conf.ext.example \
 	conf/dovecot-passdb-0.conf.ext.example conf/dovecot-passdb-1.conf.ext.example conf/dovecot-passdb-2.conf.ext.example \
 	conf/dovecot-passdb-3.conf.ext.example conf/dovecot-passdb-4.conf.ext.example conf/dovecot-passdb-5.conf.ext.example \
 	conf/dovecot-passdb-6.conf.ext.example conf/dovecot-passdb-7.conf.ext.example conf/dovecot-passdb-8.conf.ext.example
