@@ -160,7 +160,8 @@ read_results(struct judge *j, DKIM *d, struct dkim_signature *out)
 	return filled;
 }
 
-/* All fields but what is no field, and the signatures past the limit. */
+/* All fields but what is no field, and the signatures past the limit. The library copies a field up
+ * to its first NUL and then reads it at its full length: none with a NUL is given to it. */
 static bool
 give_header(struct judge *j, DKIM *d)
 {
@@ -176,7 +177,8 @@ give_header(struct judge *j, DKIM *d)
 			continue;
 		while (f.len > 0 && (f.at[f.len - 1] == '\n' || f.at[f.len - 1] == '\r'))
 			f.len--;
-		if (dkim_header(d, (u_char *)f.at, f.len) != DKIM_STAT_OK)
+		if (memchr(f.at, '\0', f.len) != NULL ||
+		    dkim_header(d, (u_char *)f.at, f.len) != DKIM_STAT_OK)
 			return false;
 	}
 	return true;

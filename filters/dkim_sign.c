@@ -58,7 +58,8 @@ give_fields(DKIM *d, struct slice *rest)
 		struct slice text = f.whole;
 		DKIM_STAT status;
 
-		if (!is_signed(f.name))
+		/* the library reads past the end of a field with a NUL */
+		if (!is_signed(f.name) || memchr(text.at, '\0', text.len) != NULL)
 			continue;
 		while (text.len > 0 &&
 		       (text.at[text.len - 1] == '\n' || text.at[text.len - 1] == '\r'))
