@@ -1,6 +1,6 @@
 # tests: what `make check` runs beside the unit tests, and what goes into the tarball. `./check` runs the whole.
 TESTS += tests/includes.sh
-EXTRA_DIST += tests/includes.sh tests/packages tests/install-packages tests/conftest.py tests/pytest.ini
+EXTRA_DIST += tests/includes.sh tests/packages tests/install-packages tests/install-clients tests/conftest.py tests/pytest.ini
 
 # Folders whose files nobody wants to name one by one.
 dist-hook:
