@@ -3,13 +3,15 @@
  * "XCLIENT ADDR=192.0.2.1 NAME=mx.example HELO=mx.example PORT=1234", values in xtext (RFC 3461 4).
  * LOGIN is not taken: who a user is, only `auth` says. The session then begins anew, with a banner.
  * A HELO given here stands, whatever the proxy says in EHLO later. */
-#include <arpa/inet.h>
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/role.h"
 #include "conf/conf.h"
+#include "smtp/clients.h"
 #include "smtp/command.h"
+#include "smtp/proto/ip.h"
 
 #define VALUE_MAX 256
 
@@ -17,6 +19,7 @@ struct claim {
 	char ip[INET6_ADDRSTRLEN];
 	char name[VALUE_MAX], helo[VALUE_MAX];
 	in_port_t port;
+	bool unnamed; /* the proxy does not know its address */
 	bool has_ip, has_name, has_helo, has_port;
 };
 
@@ -30,13 +33,12 @@ xtext(struct slice in, char out[static VALUE_MAX])
 		char c = in.at[i];
 
 		if (c == '+') {
-			char hex[3] = { i + 1 < in.len ? in.at[i + 1] : 'x',
+			const char hex[3] = { i + 1 < in.len ? in.at[i + 1] : 'x',
 				i + 2 < in.len ? in.at[i + 2] : 'x', 0 };
-			char *end;
 
-			c = (char)strtoul(hex, &end, 16);
-			if (*end != '\0')
+			if (!isxdigit((unsigned char)hex[0]) || !isxdigit((unsigned char)hex[1]))
 				return false;
+			c = (char)strtoul(hex, NULL, 16);
 			i += 2;
 		}
 		if (n + 1 == VALUE_MAX || c <= 32 || c == 127 || strchr("()<>\"\\;", c) != NULL)
@@ -56,13 +58,13 @@ is_unknown(const char *value)
 static bool
 take_addr(struct claim *c, const char *value)
 {
-	unsigned char bytes[16];
 	const char *text = slice_starts_nocase(slice_of(value), SLICE("IPV6:")) ? value + 5 : value;
-	int family = strchr(text, ':') != NULL ? AF_INET6 : AF_INET;
 
+	c->unnamed = is_unknown(value);
+	if (c->unnamed)
+		return true;
 	/* read and written again, so that one address has one form */
-	c->has_ip = inet_pton(family, text, bytes) == 1 &&
-		    inet_ntop(family, bytes, c->ip, sizeof(c->ip)) != NULL;
+	c->has_ip = ip_text_again(strchr(text, ':') != NULL ? AF_INET6 : AF_INET, text, c->ip);
 	return c->has_ip;
 }
 
@@ -121,6 +123,8 @@ believe(struct session *s, const struct claim *c)
 		memcpy(s->ip, c->ip, sizeof(s->ip));
 		s->trusted = conf_networks_hold(&conf->trusted_networks, s->ip);
 	}
+	if (c->unnamed) /* what the proxy may do, its client may not */
+		s->trusted = false;
 	if (c->has_port)
 		s->port = c->port;
 	if (c->has_name)
@@ -131,6 +135,36 @@ believe(struct session *s, const struct claim *c)
 	}
 }
 
+/* The client counts, not its proxy; false when it has too many connections. */
+static bool
+recount(struct session *s)
+{
+	uint32_t slot = clients_slot(s->ip);
+
+	if (slot == s->client)
+		return true;
+	clients_leave(s->client);
+	s->client = slot;
+	s->counted = clients_enter(slot, (uint64_t)role_conf()->limits.connections,
+			 (uint64_t)role_conf()->limits.connections_per_client) == CLIENTS_FINE;
+	if (s->counted)
+		return true;
+	session_reply(s, 421, "4.7.0",
+	    "You have too many connections to this server; please close some");
+	session_close(s);
+	return false;
+}
+
+void
+cmd_proxy(struct session *s, struct slice args)
+{
+	(void)args;
+	session_reply(s, 421, "4.7.1",
+	    "The PROXY protocol is for trusted_proxies, and listeners with proxy_protocol");
+	session_refused(s, NULL, "a PROXY header where none is wanted");
+	session_close(s);
+}
+
 void
 cmd_xclient(struct session *s, struct slice args)
 {
@@ -138,6 +172,11 @@ cmd_xclient(struct session *s, struct slice args)
 
 	if (!s->proxy) {
 		session_bad(s, 550, "5.7.1", "XCLIENT is for trusted_proxies only");
+		return;
+	}
+	/* who logged in is the one that was there before */
+	if (s->user != NULL) {
+		session_bad(s, 503, "5.5.1", "XCLIENT: not after AUTH");
 		return;
 	}
 	if (args.len == 0) {
@@ -155,5 +194,6 @@ cmd_xclient(struct session *s, struct slice args)
 		}
 	}
 	believe(s, &claim);
-	session_greet(s);
+	if (recount(s))
+		session_greet(s);
 }

@@ -31,6 +31,8 @@ const struct command commands[] = {
 	{ "AUTH", cmd_auth, IN(IDLE), ENDS_PIPELINE, "AUTH mechanism [initial response]" },
 	{ "XCLIENT", cmd_xclient, READY, ENDS_PIPELINE | HIDDEN,
 	    "XCLIENT ADDR=... NAME=... HELO=... PORT=..." },
+	/* from whom no header is wanted */
+	{ "PROXY", cmd_proxy, ANY, HIDDEN, "" },
 	/* a browser that was made to speak to us (cross-protocol attack): never go on reading */
 	{ "GET", cmd_web, ANY, HIDDEN, "" },
 	{ "POST", cmd_web, ANY, HIDDEN, "" },

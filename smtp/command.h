@@ -29,6 +29,6 @@ bool command_input(struct session *s);
 const char *command_echo(struct slice word);
 
 command_fn cmd_helo, cmd_ehlo, cmd_mail, cmd_rcpt, cmd_data, cmd_rset, cmd_noop, cmd_quit, cmd_vrfy,
-    cmd_expn, cmd_help, cmd_starttls, cmd_auth, cmd_xclient, cmd_web;
+    cmd_expn, cmd_help, cmd_starttls, cmd_auth, cmd_xclient, cmd_proxy, cmd_web;
 
 #endif

@@ -5,7 +5,6 @@
  * rests for a moment instead of spinning. */
 #include "smtp/listener.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -18,6 +17,8 @@
 #include "base/role.h"
 #include "conf/conf.h"
 #include "smtp/clients.h"
+#include "smtp/proto/ip.h"
+#include "smtp/proxied.h"
 #include "smtp/session.h"
 
 #define LISTENERS_MAX 64
@@ -27,7 +28,7 @@
 static struct listener {
 	int fd;
 	enum listener_kind kind;
-	char address[256];
+	char name[128], address[256];
 	struct event *ready, *rested;
 } listeners[LISTENERS_MAX];
 static unsigned n_listeners;
@@ -41,17 +42,10 @@ inet_peer(struct peer *p, const struct sockaddr_storage *from)
 	const struct sockaddr_in *v4 = (const void *)from;
 	const struct sockaddr_in6 *v6 = (const void *)from;
 
-	if (from->ss_family == AF_INET) {
-		inet_ntop(AF_INET, &v4->sin_addr, p->ip, sizeof(p->ip));
+	if (from->ss_family == AF_INET && ip_text_of(AF_INET, &v4->sin_addr, p->ip))
 		p->port = ntohs(v4->sin_port);
-	} else if (from->ss_family == AF_INET6) {
-		/* an IPv4 client of a socket that takes both */
-		if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
-			inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], p->ip, sizeof(p->ip));
-		else
-			inet_ntop(AF_INET6, &v6->sin6_addr, p->ip, sizeof(p->ip));
+	else if (from->ss_family == AF_INET6 && ip_text_of(AF_INET6, &v6->sin6_addr, p->ip))
 		p->port = ntohs(v6->sin6_port);
-	}
 }
 
 static int
@@ -66,13 +60,65 @@ local_peer(struct peer *p, int fd)
 	return 0;
 }
 
+/* Does this listener want to hear from its proxies who calls? */
+static bool
+wants_header(const struct listener *l)
+{
+	const struct conf *conf = role_conf();
+
+	for (size_t i = 0; i < conf->n_listen; i++)
+		if (strcmp(conf->listen[i].name, l->name) == 0)
+			return conf->listen[i].proxy_protocol;
+	return false;
+}
+
+/* Count it and begin, or turn it away. */
+static void
+admit(int fd, const struct peer *peer, uint64_t most_per_client, proxied_fn *begin)
+{
+	const struct conf *conf = role_conf();
+	uint32_t slot = clients_slot(peer->ip);
+
+	switch (clients_enter(slot, (uint64_t)conf->limits.connections, most_per_client)) {
+	case CLIENTS_FINE:
+		begin(fd, peer, slot);
+		break;
+	case CLIENTS_TOO_MANY:
+		session_turn_away(
+		    fd, peer, "This server has too many connections; please try again later");
+		break;
+	case CLIENTS_TOO_MANY_FROM_ONE:
+		session_turn_away(
+		    fd, peer, "You have too many connections to this server; please close some");
+		break;
+	}
+}
+
+/* A proxy said who its client is: that one counts from now on. */
+static void
+on_proxied(int fd, const struct peer *peer, uint32_t slot)
+{
+	bool named = peer->ip[0] != '\0' && clients_slot(peer->ip) != slot;
+
+	if (!named) {
+		session_start(fd, peer, slot);
+		return;
+	}
+	clients_leave(slot);
+	admit(fd, peer, (uint64_t)role_conf()->limits.connections_per_client, session_start);
+}
+
+static void
+on_proxy(int fd, const struct peer *peer, uint32_t slot)
+{
+	proxied_start(fd, peer, slot, on_proxied);
+}
+
 static void
 welcome(struct listener *l, int fd, const struct sockaddr_storage *from)
 {
 	const struct conf *conf = role_conf();
 	struct peer peer = { .kind = l->kind };
-	uint64_t most_per_client = (uint64_t)conf->limits.connections_per_client;
-	uint32_t slot;
 
 	inet_peer(&peer, from);
 	if (l->kind == LISTEN_LOCAL && local_peer(&peer, fd) == -1) {
@@ -80,22 +126,12 @@ welcome(struct listener *l, int fd, const struct sockaddr_storage *from)
 		return;
 	}
 	/* a proxy's connections belong to many clients */
-	if (l->kind == LISTEN_LOCAL || conf_networks_hold(&conf->trusted_proxies, peer.ip))
-		most_per_client = UINT32_MAX;
-	slot = clients_slot(peer.ip);
-	switch (clients_enter(slot, (uint64_t)conf->limits.connections, most_per_client)) {
-	case CLIENTS_FINE:
-		session_start(fd, &peer, slot);
-		break;
-	case CLIENTS_TOO_MANY:
-		session_turn_away(
-		    fd, &peer, "This server has too many connections; please try again later");
-		break;
-	case CLIENTS_TOO_MANY_FROM_ONE:
-		session_turn_away(
-		    fd, &peer, "You have too many connections to this server; please close some");
-		break;
-	}
+	if (conf_networks_hold(&conf->trusted_proxies, peer.ip))
+		admit(fd, &peer, UINT32_MAX, wants_header(l) ? on_proxy : session_start);
+	else
+		admit(fd, &peer,
+		    peer.ip[0] == '\0' ? UINT32_MAX : (uint64_t)conf->limits.connections_per_client,
+		    session_start);
 }
 
 /* -- accepting */
@@ -179,6 +215,7 @@ listener_add(int fd, enum listener_kind kind, const char *name, const char *addr
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	l->fd = fd;
 	l->kind = kind;
+	slice_copy(slice_of(name), l->name, sizeof(l->name));
 	slice_copy(slice_of(address), l->address, sizeof(l->address));
 	n_listeners++;
 	if (started)

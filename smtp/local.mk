@@ -4,9 +4,11 @@ smtp_proto_libproto_a_SOURCES = \
 	smtp/proto/base64.h smtp/proto/base64.c \
 	smtp/proto/channel.h smtp/proto/channel.c \
 	smtp/proto/dot.h smtp/proto/dot.c \
+	smtp/proto/ip.h smtp/proto/ip.c \
 	smtp/proto/line.h smtp/proto/line.c \
 	smtp/proto/params.h smtp/proto/params.c \
 	smtp/proto/path.h smtp/proto/path.c \
+	smtp/proto/proxy.h smtp/proto/proxy.c \
 	smtp/proto/reply.h smtp/proto/reply.c
 smtp_proto_libproto_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
 SMTP_PROTO_LIBS = smtp/proto/libproto.a $(OPENSSL_LIBS)
@@ -33,6 +35,7 @@ smtp_smtpd_SOURCES = \
 	smtp/head.h smtp/head.c \
 	smtp/known.h smtp/known.c \
 	smtp/listener.h smtp/listener.c \
+	smtp/proxied.h smtp/proxied.c \
 	smtp/received.c \
 	smtp/session.h smtp/session.c \
 	smtp/smtpd.c \
@@ -52,6 +55,9 @@ tests_unit_smtp_test_line_SOURCES = tests/unit/smtp/test_line.c
 tests_unit_smtp_test_line_LDADD = $(PROTO_TEST_LIBS)
 tests_unit_smtp_test_params_SOURCES = tests/unit/smtp/test_params.c
 tests_unit_smtp_test_params_LDADD = $(PROTO_TEST_LIBS)
+check_PROGRAMS += tests/unit/smtp/test_proxy
+tests_unit_smtp_test_proxy_SOURCES = tests/unit/smtp/test_proxy.c
+tests_unit_smtp_test_proxy_LDADD = $(PROTO_TEST_LIBS)
 tests_unit_smtp_test_dot_SOURCES = tests/unit/smtp/test_dot.c
 tests_unit_smtp_test_dot_LDADD = $(PROTO_TEST_LIBS)
 tests_unit_smtp_test_reply_SOURCES = tests/unit/smtp/test_reply.c
@@ -71,13 +77,15 @@ tests_unit_smtp_test_channel_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
 tests_unit_smtp_test_channel_LDADD = smtp/proto/libproto.a base/libtls.a $(BASE_LIBS) $(OPENSSL_LIBS) $(UNIT_LIBS)
 
 # fuzzing: ./configure CC=clang, then make tests/fuzz/smtp_dot and so on
-SMTP_FUZZERS = tests/fuzz/smtp_path tests/fuzz/smtp_line tests/fuzz/smtp_dot tests/fuzz/smtp_reply
+SMTP_FUZZERS = tests/fuzz/smtp_proxy tests/fuzz/smtp_path tests/fuzz/smtp_line tests/fuzz/smtp_dot tests/fuzz/smtp_reply
 EXTRA_PROGRAMS += $(SMTP_FUZZERS)
 SMTP_FUZZ_SOURCES = smtp/proto/base64.c smtp/proto/dot.c smtp/proto/line.c smtp/proto/params.c smtp/proto/path.c \
 	smtp/proto/reply.c base/slice.c base/buf.c
 SMTP_FUZZ_FLAGS = $(AM_CFLAGS) -fsanitize=fuzzer,address,undefined
 tests_fuzz_smtp_path_SOURCES = tests/fuzz/smtp_path.c $(SMTP_FUZZ_SOURCES)
 tests_fuzz_smtp_path_CFLAGS = $(SMTP_FUZZ_FLAGS)
+tests_fuzz_smtp_proxy_SOURCES = tests/fuzz/smtp_proxy.c smtp/proto/ip.c smtp/proto/proxy.c base/slice.c
+tests_fuzz_smtp_proxy_CFLAGS = $(SMTP_FUZZ_FLAGS)
 tests_fuzz_smtp_line_SOURCES = tests/fuzz/smtp_line.c $(SMTP_FUZZ_SOURCES)
 tests_fuzz_smtp_line_CFLAGS = $(SMTP_FUZZ_FLAGS)
 tests_fuzz_smtp_dot_SOURCES = tests/fuzz/smtp_dot.c $(SMTP_FUZZ_SOURCES)

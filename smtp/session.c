@@ -486,6 +486,8 @@ session_start(int fd, const struct peer *peer, uint32_t client)
 	s->proxy = peer->kind != LISTEN_LOCAL && conf_networks_hold(&conf->trusted_proxies, s->ip);
 	s->trusted =
 	    peer->kind == LISTEN_LOCAL || conf_networks_hold(&conf->trusted_networks, s->ip);
+	if (peer->unnamed) /* what the proxy may do, its client may not */
+		s->proxy = s->trusted = false;
 	s->progress = true;
 	link_in(s);
 	if (peer->kind != LISTEN_SUBMISSIONS)

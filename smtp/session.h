@@ -105,6 +105,7 @@ struct peer { /* who was accepted */
 	char ip[INET6_ADDRSTRLEN]; /* "" for a local one */
 	in_port_t port;
 	uid_t uid;
+	bool unnamed; /* a proxy has a client whose address it does not know: `ip` is the proxy's */
 };
 /* Takes the descriptor over; it lives until the client goes. */
 void session_start(int fd, const struct peer *peer, uint32_t client);

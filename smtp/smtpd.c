@@ -17,6 +17,7 @@
 #include "smtp/clients.h"
 #include "smtp/known.h"
 #include "smtp/listener.h"
+#include "smtp/proxied.h"
 #include "smtp/session.h"
 #include "smtp/spool.h"
 
@@ -169,7 +170,7 @@ on_drained(evutil_socket_t fd, short what, void *arg)
 	(void)arg;
 	if (seconds++ == DRAIN_S)
 		session_drain_all();
-	if (session_count() == 0)
+	if (session_count() == 0 && proxied_count() == 0)
 		role_exit(0);
 }
 
@@ -199,6 +200,7 @@ smtpd_stop(void)
 	static const struct timeval grace = { GRACE_S, 0 };
 
 	listeners_stop();
+	proxied_stop_all();
 	if (event_base_once(role_base(), -1, EV_TIMEOUT, on_grace_over, NULL, &grace) == -1)
 		role_exit(0);
 	session_stop_all();

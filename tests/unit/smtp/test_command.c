@@ -30,6 +30,7 @@ NOTHING(cmd_help)
 NOTHING(cmd_starttls)
 NOTHING(cmd_auth)
 NOTHING(cmd_xclient)
+NOTHING(cmd_proxy)
 NOTHING(cmd_web)
 
 const struct conf *
