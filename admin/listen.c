@@ -196,6 +196,23 @@ listen_unix(int type, const char *path, mode_t mode, struct err *err)
 	return fd;
 }
 
+/* For members of the group tegami-lmtp: a socket is made with the group of its maker, so no right to change owners is needed. */
+static int
+listen_lmtp(const char *path, struct err *err)
+{
+	struct group *group = geteuid() == 0 ? getgrnam("tegami-lmtp") : NULL;
+	int fd;
+
+	if (group == NULL && geteuid() == 0)
+		log_warning("there is no group tegami-lmtp: only root can use %s; make it with conf/accounts", path);
+	if (group != NULL)
+		setfsgid(group->gr_gid);
+	fd = listen_unix(SOCK_STREAM, path, 0660, err);
+	if (group != NULL)
+		setfsgid(getegid());
+	return fd;
+}
+
 static int
 listen_one(const struct conf_listen *l, const char *address, unsigned smtpds, struct err *err)
 {
@@ -203,7 +220,10 @@ listen_one(const struct conf_listen *l, const char *address, unsigned smtpds, st
 
 	if (address[0] != '/')
 		return listen_inet(l, address, smtpds, err);
-	fd = listen_unix(SOCK_STREAM, address, l->kind == LISTEN_LOCAL ? 0666 : 0660, err);
+	if (l->kind == LISTEN_LOCAL)
+		fd = listen_unix(SOCK_STREAM, address, 0666, err);
+	else
+		fd = listen_lmtp(address, err);
 	return fd < 0 ? -1 : keep(fd, ALL, l, address, err);
 }
 

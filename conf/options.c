@@ -99,7 +99,9 @@ const struct conf_row conf_rows[] = {
 	{ "listen.*.kind", GROUP_LISTEN, CONF_ENUM, false, IN(conf_listen, kind), "mx", 0, 0, NAMES(kind_names),
 	    R(SMTPD),
 	    "Who is expected to call: mx other servers, submission and submissions (TLS from the start) users with "
-	    "a password, lmtp and local programs on this machine." },
+	    "a password, lmtp another mail server that hands its mail over (mail for our own domains only; from this machine "
+	    "and trusted_networks, or by a socket for members of the group tegami-lmtp; one reply for each recipient; filters judge "
+	    "the content, not the client), local programs on this machine." },
 	{ "listen.*.address", GROUP_LISTEN, CONF_LISTEN, true, offsetof(struct conf_listen, address.at),
 	    offsetof(struct conf_listen, address.n), none, 0, 0, ANY, R(SMTPD),
 	    "Where: \"IP:PORT\", \"[IPV6]:PORT\", \":PORT\" for all addresses, or the path of a socket for lmtp and local." },

@@ -50,10 +50,22 @@ hello(struct session *s, struct slice name, bool esmtp)
 	return true;
 }
 
+/* LMTP has LHLO in their place, and only LMTP (RFC 2033 4.1): so nobody takes one for the other. */
+static bool
+other_protocol(struct session *s, bool lmtp)
+{
+	if ((s->kind == LISTEN_LMTP) == lmtp)
+		return false;
+	session_bad(s, 500, "5.5.1",
+	    lmtp ? "This is SMTP: say EHLO and your host name"
+		 : "This is LMTP: say LHLO and your host name");
+	return true;
+}
+
 void
 cmd_helo(struct session *s, struct slice args)
 {
-	if (hello(s, args, false))
+	if (!other_protocol(s, false) && hello(s, args, false))
 		session_reply(s, 250, NULL, "%s", role_conf()->hostname);
 }
 
@@ -63,8 +75,8 @@ offer(struct buf *out, const char *what)
 	buf_printf(out, "250-%s\r\n", what);
 }
 
-void
-cmd_ehlo(struct session *s, struct slice args)
+static void
+extended_hello(struct session *s, struct slice args)
 {
 	const struct conf *conf = role_conf();
 	struct buf out;
@@ -76,7 +88,7 @@ cmd_ehlo(struct session *s, struct slice args)
 	offer(&out, "PIPELINING");
 	buf_printf(&out, "250-SIZE %lld\r\n", (long long)conf->limits.message_size);
 	offer(&out, "8BITMIME");
-	if (!s->tls && s->kind != LISTEN_LOCAL && smtpd_tls() != NULL)
+	if (!s->tls && s->ip[0] != '\0' && smtpd_tls() != NULL)
 		offer(&out, "STARTTLS");
 	if (s->tls && s->user == NULL &&
 	    (s->kind == LISTEN_SUBMISSION || s->kind == LISTEN_SUBMISSIONS))
@@ -88,4 +100,18 @@ cmd_ehlo(struct session *s, struct slice args)
 		session_close(s);
 	s->progress = true;
 	buf_free(&out);
+}
+
+void
+cmd_ehlo(struct session *s, struct slice args)
+{
+	if (!other_protocol(s, false))
+		extended_hello(s, args);
+}
+
+void
+cmd_lhlo(struct session *s, struct slice args)
+{
+	if (!other_protocol(s, true))
+		extended_hello(s, args);
 }

@@ -186,7 +186,8 @@ cmd_rcpt(struct session *s, struct slice args)
 		    command_echo(culprit), params_why(status));
 		return;
 	}
-	if (s->tx->accepted >= (size_t)role_conf()->limits.recipients) {
+	if (s->tx->accepted >= (size_t)role_conf()->limits.recipients ||
+	    (s->kind == LISTEN_LMTP && s->tx->accepted >= LMTP_RCPTS_MAX)) {
 		session_reply(s, 452, "4.5.3",
 		    "Too many recipients for one message; send the rest in another");
 		return;

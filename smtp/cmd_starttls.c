@@ -15,7 +15,7 @@ cmd_starttls(struct session *s, struct slice args)
 		session_bad(s, 503, "5.5.1", "This connection is in TLS already");
 		return;
 	}
-	if (s->kind == LISTEN_LOCAL || smtpd_tls() == NULL) {
+	if (s->ip[0] == '\0' || smtpd_tls() == NULL) { /* a socket of this machine needs none */
 		session_bad(s, 502, "5.5.1", "TLS is not offered here");
 		return;
 	}

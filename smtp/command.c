@@ -18,6 +18,7 @@ const struct command commands[] = {
 	/* verb       does          legal in                        traits */
 	{ "EHLO", cmd_ehlo, ANY, ENDS_PIPELINE, "EHLO your.host.name" },
 	{ "HELO", cmd_helo, ANY, ENDS_PIPELINE, "HELO your.host.name" },
+	{ "LHLO", cmd_lhlo, ANY, ENDS_PIPELINE | HIDDEN, "LHLO your.host.name" },
 	{ "MAIL", cmd_mail, IN(IDLE), 0, "MAIL FROM:<sender@domain> [SIZE=bytes] [BODY=8BITMIME]" },
 	{ "RCPT", cmd_rcpt, IN(MAIL) | IN(RCPT), 0, "RCPT TO:<recipient@domain>" },
 	{ "DATA", cmd_data, IN(RCPT), NO_ARGUMENTS | ENDS_PIPELINE, "DATA" },
@@ -70,7 +71,7 @@ out_of_order(struct session *s, const struct command *c)
 	const char *why = "not now";
 
 	if (s->state == SESSION_GREETED)
-		why = "say EHLO first";
+		why = s->kind == LISTEN_LMTP ? "say LHLO first" : "say EHLO first";
 	else if (c->run == cmd_mail)
 		why = "a message is begun already; RSET gives it up";
 	else if (c->run == cmd_rcpt)

@@ -16,13 +16,26 @@
 #include "smtp/session.h"
 #include "smtp/spool.h"
 
+#define LMTP_REPLIES_SIZE (100 * LMTP_RCPTS_MAX)
 #define RCPTS_IN_PUT (12 * 1024)   /* bytes of recipients in QUEUE_PUT itself */
 #define RCPTS_IN_FRAME (48 * 1024) /* in each QUEUE_RCPTS before it */
 
 static void sign(struct session *s);
 static void store(struct session *s);
 
-/* -- refusals */
+/* -- replies */
+
+/* LMTP wants one for each recipient that was accepted, in their order (RFC 2033 4.2). All share one
+ * fate here: the message is stored for all of them or for none. */
+static void
+deliver_reply(struct session *s, int code, const char *enhanced, const char *text)
+{
+	size_t n = s->kind == LISTEN_LMTP ? s->tx->accepted : 1;
+	int most = (int)(LMTP_REPLIES_SIZE / n) - 16; /* so that all of them can wait to be read */
+
+	while (n-- > 0 && s->state != SESSION_CLOSING)
+		session_reply(s, code, enhanced, "%.*s", most, text);
+}
 
 void
 deliver_refuse(struct session *s, int code, const char *enhanced, const char *fmt, ...)
@@ -33,7 +46,7 @@ deliver_refuse(struct session *s, int code, const char *enhanced, const char *fm
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	session_reply(s, code, enhanced, "%s", text);
+	deliver_reply(s, code, enhanced, text);
 	session_refused(s, s->tx->first, text);
 	if (s->state != SESSION_CLOSING)
 		session_enter(s, SESSION_IDLE);
@@ -143,7 +156,8 @@ filter(struct session *s)
 
 	wire_put_u64(b, t->qid);
 	wire_put_u64(b, s->kind);
-	wire_put_text(b, s->ip);
+	/* of mail that another server took in, the client is not the sender's */
+	wire_put_text(b, s->kind == LISTEN_LMTP ? "" : s->ip);
 	wire_put_text(b, s->helo);
 	wire_put_text(b, t->from);
 	wire_put_text(b, s->user);
@@ -246,7 +260,8 @@ put_is(void *arg, struct frame *answer)
 		if (t->spool != NULL)
 			spool_stored(t->spool);
 		qid_text(t->qid, id);
-		session_reply(s, 250, "2.0.0", "Queued as %s", id);
+		snprintf(why, sizeof(why), "Queued as %s", id);
+		deliver_reply(s, 250, "2.0.0", why);
 		session_enter(s, SESSION_IDLE);
 		s->errors = 0;
 		break;

@@ -114,6 +114,18 @@ on_proxy(int fd, const struct peer *peer, uint32_t slot)
 	proxied_start(fd, peer, slot, on_proxied);
 }
 
+/* Who hands mail over by LMTP is a part of this mail system: a program that the socket's mode lets
+ * in, one on this machine, or one of a network that is trusted. */
+static bool
+may_hand_over(const struct peer *peer)
+{
+	static char *loopback[] = { (char *)(uintptr_t) "127.0.0.0/8", (char *)(uintptr_t) "::1" };
+	static const struct conf_strings own = { loopback, COUNT(loopback) };
+
+	return peer->ip[0] == '\0' || conf_networks_hold(&own, peer->ip) ||
+	       conf_networks_hold(&role_conf()->trusted_networks, peer->ip);
+}
+
 static void
 welcome(struct listener *l, int fd, const struct sockaddr_storage *from)
 {
@@ -123,6 +135,11 @@ welcome(struct listener *l, int fd, const struct sockaddr_storage *from)
 	inet_peer(&peer, from);
 	if (l->kind == LISTEN_LOCAL && local_peer(&peer, fd) == -1) {
 		close(fd);
+		return;
+	}
+	if (l->kind == LISTEN_LMTP && !may_hand_over(&peer)) {
+		session_turn_away(
+		    fd, &peer, "LMTP is for this machine and trusted_networks only");
 		return;
 	}
 	/* a proxy's connections belong to many clients */
@@ -203,15 +220,14 @@ listener_add(int fd, enum listener_kind kind, const char *name, const char *addr
 			return;
 		}
 	}
-	if (n_listeners == LISTENERS_MAX || kind == LISTEN_LMTP || kind > LISTEN_LOCAL ||
-	    role_stopping()) {
+	if (n_listeners == LISTENERS_MAX || kind > LISTEN_LOCAL || role_stopping()) {
 		log_error("listener \"%s\" (%s) cannot be served", name, address);
 		close(fd);
 		return;
 	}
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	/* accepted sockets inherit it, which saves a call for each */
-	if (kind != LISTEN_LOCAL)
+	if (address[0] != '/')
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	l->fd = fd;
 	l->kind = kind;

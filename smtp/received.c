@@ -19,6 +19,8 @@ protocol(const struct session *s)
 {
 	static const char *const names[2][2] = { { "ESMTP", "ESMTPA" }, { "ESMTPS", "ESMTPSA" } };
 
+	if (s->kind == LISTEN_LMTP)
+		return s->tls ? "LMTPS" : "LMTP";
 	return s->esmtp ? names[s->tls][s->user != NULL] : "SMTP";
 }
 
@@ -27,6 +29,11 @@ put_from(struct buf *out, const struct session *s)
 {
 	bool v6 = slice_find(slice_of(s->ip), ':') >= 0;
 
+	if (s->kind == LISTEN_LMTP && s->ip[0] == '\0') {
+		buf_printf(out, "Received: from %s (on this machine)\r\n",
+		    s->helo != NULL ? s->helo : "localhost");
+		return;
+	}
 	if (s->kind == LISTEN_LOCAL) {
 		buf_printf(out, "Received: from %s (local user, uid %u)\r\n",
 		    s->helo != NULL ? s->helo : "localhost", (unsigned)s->uid);

@@ -171,7 +171,7 @@ session_refused(const struct session *s, const char *to, const char *text)
 bool
 session_may_relay(const struct session *s)
 {
-	return s->user != NULL || s->trusted;
+	return s->kind != LISTEN_LMTP && (s->user != NULL || s->trusted);
 }
 
 /* -- the end */

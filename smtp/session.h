@@ -18,6 +18,7 @@
 #include "smtp/proto/dot.h"
 
 #define TICKET_LEN 16
+#define LMTP_RCPTS_MAX 400 /* of one message: each gets a reply, all at once */
 
 enum session_state {
 	SESSION_NEW,     /* no banner yet: TLS comes first */

@@ -31,6 +31,7 @@ NOTHING(cmd_starttls)
 NOTHING(cmd_auth)
 NOTHING(cmd_xclient)
 NOTHING(cmd_proxy)
+NOTHING(cmd_lhlo)
 NOTHING(cmd_web)
 
 const struct conf *
