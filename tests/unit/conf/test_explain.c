@@ -96,8 +96,8 @@ each(void **state)
 	assert_non_null(c);
 	conf_each(c, see, &s);
 	assert_true(s.n > 50);
-	/* hostname, state_dir, mail_dir, tls x 2, retry; kind and address of four listeners */
-	assert_int_equal(s.changed, 6 + 8);
+	/* hostname, state_dir, mail_dir, tls x 2, retry; kind, proxy_protocol and address of four listeners */
+	assert_int_equal(s.changed, 6 + 12);
 	conf_free(&c);
 }
 
