@@ -2,7 +2,8 @@
 noinst_LIBRARIES += smtp/proto/libproto.a
 smtp_proto_libproto_a_SOURCES = \
 	smtp/proto/base64.h smtp/proto/base64.c \
-	smtp/proto/channel.h smtp/proto/channel.c \
+	smtp/proto/channel.h smtp/proto/channel_inner.h smtp/proto/channel.c smtp/proto/channel_in.c \
+	smtp/proto/channel_io.c smtp/proto/channel_out.c smtp/proto/channel_tls.c \
 	smtp/proto/dot.h smtp/proto/dot.c \
 	smtp/proto/ip.h smtp/proto/ip.c \
 	smtp/proto/line.h smtp/proto/line.c \
