@@ -57,7 +57,7 @@ enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 	X(DIR_RCPT,       R(SMTPD)|R(CONTROL)|R(QUEUE), R(DIRECTORY), "t", FD_NO) /* address (queue: of a sender who gets a report) */   \
 	X(DIR_RCPT_IS,    R(DIRECTORY),   R(SMTPD)|R(CONTROL)|R(QUEUE), "ut(uttttu)", FD_NO) /* enum rcpt_status, why; (enum rcpt_kind, address, home, folder, original, quota)* */ \
 	X(DIR_SENDER,     R(SMTPD),       R(DIRECTORY),    "tt",     FD_NO)   /* user, address: may this user send as it? */            \
-	X(DIR_SENDER_IS,  R(DIRECTORY),   R(SMTPD),        "ut",     FD_NO)   /* 1 yes 0 no, why */                                     \
+	X(DIR_SENDER_IS,  R(DIRECTORY),   R(SMTPD),        "ut",     FD_NO)   /* enum sender_status, why */                              \
 	X(DIR_CHANGED,    R(DIRECTORY),   R(SMTPD),        "",       FD_NO)   /* something is about to change: forget what was answered */   \
 	X(MDA_USAGE,      R(DIRECTORY),   R(MDA),          "tu",     FD_NO)   /* home, quota bytes (what maildirsize says) */           \
 	X(MDA_USAGE_IS,   R(MDA),         R(DIRECTORY),    "uuu",    FD_NO)   /* 1 known, bytes, messages */                            \
@@ -152,6 +152,7 @@ enum setup_file {		/* SETUP_FILE */
 enum listener_kind { LISTEN_MX, LISTEN_SUBMISSION, LISTEN_SUBMISSIONS, LISTEN_LMTP, LISTEN_LOCAL };
 
 enum rcpt_status { RCPT_OK, RCPT_UNKNOWN, RCPT_NOT_OURS, RCPT_OVER_QUOTA, RCPT_TEMPORARY };
+enum sender_status { SENDER_NOT_THEIRS, SENDER_OK, SENDER_LATER };
 enum rcpt_kind { RCPT_LOCAL, RCPT_REMOTE };
 
 enum auth_status { AUTH_OK, AUTH_CONTINUE, AUTH_BAD, AUTH_TEMPORARY, AUTH_NO_MECHANISM };

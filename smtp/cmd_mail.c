@@ -17,29 +17,34 @@ begin(struct session *s)
 }
 
 static void
+no_directory(struct session *s)
+{
+	session_reply(
+	    s, 451, "4.3.0", "The directory cannot be asked now; please try again later");
+	transaction_free(&s->tx);
+}
+
+static void
 sender_is(void *arg, struct frame *answer)
 {
 	struct session *s = arg;
-	char why[300] = "";
-	bool yes = false;
+	uint64_t status = SENDER_LATER;
+	char why[400] = "";
 
 	session_answered(s);
 	if (answer != NULL) {
-		yes = wire_u64(&answer->in) == 1;
+		status = wire_u64(&answer->in);
 		wire_text_to(&answer->in, why, sizeof(why));
 	}
-	if (yes) {
+	if (status == SENDER_OK) {
 		begin(s);
-	} else {
-		if (answer == NULL)
-			session_reply(s, 451, "4.3.0",
-			    "The directory cannot be asked now; please try again later");
-		else
-			session_reply(s, 553, "5.7.1", "%s",
-			    why[0] != '\0' ? why : "You may not send as this address");
-		if (answer != NULL)
-			session_refused(s, NULL, why);
+	} else if (status == SENDER_NOT_THEIRS) {
+		session_reply(s, 553, "5.7.1", "%s",
+		    why[0] != '\0' ? why : "You may not send as this address");
+		session_refused(s, NULL, why);
 		transaction_free(&s->tx);
+	} else {
+		no_directory(s);
 	}
 	session_run(s);
 }
@@ -53,11 +58,8 @@ ask_sender(struct session *s)
 	wire_put_text(b, s->user);
 	wire_put_text(b, s->tx->from);
 	s->token = link_request(role_link(ROLE_DIRECTORY), -1, sender_is, s);
-	if (s->token == 0) {
-		session_reply(
-		    s, 451, "4.3.0", "The directory cannot be asked now; please try again later");
-		transaction_free(&s->tx);
-	}
+	if (s->token == 0)
+		no_directory(s);
 }
 
 /* Reads "FROM:<path> parameters"; false when it was refused. */

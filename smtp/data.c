@@ -106,7 +106,7 @@ file_is(void *arg, struct frame *answer)
 	if (fd >= 0)
 		spool_set_fd(s->tx->spool, fd);
 	if (status == PUT_OK && fd >= 0)
-		deliver_begin(s);
+		submit_begin(s);
 	else if (status == PUT_FULL)
 		deliver_refuse(s, 452, "4.3.1", "%s",
 		    why[0] != '\0' ? why : "The disk is full; please try again later");
@@ -143,7 +143,7 @@ finish(struct session *s)
 			deliver_refuse(
 			    s, 451, "4.3.0", "Mail cannot be stored now; please try again later");
 	} else {
-		deliver_begin(s);
+		submit_begin(s);
 	}
 }
 

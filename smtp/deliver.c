@@ -15,6 +15,7 @@
 #include "conf/conf.h"
 #include "smtp/session.h"
 #include "smtp/spool.h"
+#include "smtp/submit_head.h"
 
 #define LMTP_REPLIES_SIZE (100 * LMTP_RCPTS_MAX)
 #define RCPTS_IN_PUT (12 * 1024)   /* bytes of recipients in QUEUE_PUT itself */
@@ -84,14 +85,17 @@ body_fd(const struct transaction *t)
 
 /* -- filter */
 
-/* What the filter adds and cuts; -1: memory is gone, or it does not add up. */
+/* What the filter adds and cuts, beside what is cut already; -1: memory is gone, or it does not add
+ * up. */
 static int
 keep_judgement(struct transaction *t, struct slice prefix, struct slice cuts)
 {
-	struct cut all[ENVELOPE_CUTS_MAX];
+	struct cut its[ENVELOPE_CUTS_MAX], all[ENVELOPE_CUTS_MAX];
+	size_t n = 0;
 
 	t->judged = pool_slice(t->pool, prefix);
-	if (t->judged.at == NULL || cuts_get(cuts, all, &t->n_cuts) == -1)
+	if (t->judged.at == NULL || cuts_get(cuts, its, &n) == -1 ||
+	    cuts_merge(t->cuts, t->n_cuts, its, n, all, &t->n_cuts) == -1)
 		return -1;
 	if (t->n_cuts == 0)
 		return 0;
@@ -172,7 +176,7 @@ filter(struct session *s)
 }
 
 void
-deliver_begin(struct session *s)
+deliver_judge(struct session *s)
 {
 	if (received_write(&s->tx->trace, s, clock_now()) == -1)
 		deliver_refuse(

@@ -52,6 +52,9 @@ take_field(struct head *h, struct slice line, struct slice rest)
 	case 'd':
 		h->has_date |= is_field(line, SLICE("Date"));
 		break;
+	case 'f':
+		h->has_from |= is_field(line, SLICE("From"));
+		break;
 	case 'm':
 		if (h->has_msgid || !is_field(line, SLICE("Message-ID")))
 			break;

@@ -11,7 +11,7 @@
 struct head {
 	unsigned received; /* Received fields: hops so far */
 	bool complete;     /* its end was seen */
-	bool has_date, has_msgid;
+	bool has_date, has_msgid, has_from;
 	char msgid[HEAD_MSGID_SIZE]; /* with its brackets, or "" */
 };
 

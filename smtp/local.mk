@@ -41,6 +41,9 @@ smtp_smtpd_SOURCES = \
 	smtp/session.h smtp/session.c \
 	smtp/smtpd.c \
 	smtp/spool.h smtp/spool.c \
+	smtp/author.h smtp/author.c \
+	smtp/submit.c \
+	smtp/submit_head.h smtp/submit_head.c \
 	smtp/transaction.c
 smtp_smtpd_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
 smtp_smtpd_LDADD = smtp/proto/libproto.a base/libtls.a $(ROLE_LIBS) $(OPENSSL_LIBS)
@@ -77,12 +80,20 @@ tests_unit_smtp_test_channel_SOURCES = tests/unit/smtp/test_channel.c
 tests_unit_smtp_test_channel_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
 tests_unit_smtp_test_channel_LDADD = smtp/proto/libproto.a base/libtls.a $(BASE_LIBS) $(OPENSSL_LIBS) $(UNIT_LIBS)
 
+check_PROGRAMS += tests/unit/smtp/test_author tests/unit/smtp/test_submit_head
+tests_unit_smtp_test_author_SOURCES = tests/unit/smtp/test_author.c smtp/author.c
+tests_unit_smtp_test_author_LDADD = $(PROTO_TEST_LIBS)
+tests_unit_smtp_test_submit_head_SOURCES = tests/unit/smtp/test_submit_head.c smtp/submit_head.c
+tests_unit_smtp_test_submit_head_LDADD = $(PROTO_TEST_LIBS)
+
 # fuzzing: ./configure CC=clang, then make tests/fuzz/smtp_dot and so on
-SMTP_FUZZERS = tests/fuzz/smtp_proxy tests/fuzz/smtp_path tests/fuzz/smtp_line tests/fuzz/smtp_dot tests/fuzz/smtp_reply
+SMTP_FUZZERS = tests/fuzz/smtp_author tests/fuzz/smtp_proxy tests/fuzz/smtp_path tests/fuzz/smtp_line tests/fuzz/smtp_dot tests/fuzz/smtp_reply
 EXTRA_PROGRAMS += $(SMTP_FUZZERS)
 SMTP_FUZZ_SOURCES = smtp/proto/base64.c smtp/proto/dot.c smtp/proto/line.c smtp/proto/params.c smtp/proto/path.c \
 	smtp/proto/reply.c base/slice.c base/buf.c
 SMTP_FUZZ_FLAGS = $(AM_CFLAGS) -fsanitize=fuzzer,address,undefined
+tests_fuzz_smtp_author_SOURCES = tests/fuzz/smtp_author.c smtp/author.c smtp/submit_head.c base/pool.c $(SMTP_FUZZ_SOURCES)
+tests_fuzz_smtp_author_CFLAGS = $(SMTP_FUZZ_FLAGS)
 tests_fuzz_smtp_path_SOURCES = tests/fuzz/smtp_path.c $(SMTP_FUZZ_SOURCES)
 tests_fuzz_smtp_path_CFLAGS = $(SMTP_FUZZ_FLAGS)
 tests_fuzz_smtp_proxy_SOURCES = tests/fuzz/smtp_proxy.c smtp/proto/ip.c smtp/proto/proxy.c base/slice.c

@@ -74,6 +74,9 @@ put_missing(struct buf *out, const struct session *s, const char *date)
 		return;
 	if (!h->has_date)
 		buf_printf(out, "Date: %s\r\n", date);
+	/* programs on this machine, mail(1) for one, leave it to sendmail */
+	if (!h->has_from && s->kind == LISTEN_LOCAL && s->tx->from[0] != '\0')
+		buf_printf(out, "From: %s\r\n", s->tx->from);
 	if (h->has_msgid)
 		return;
 	qid_text(s->tx->qid, id);

@@ -68,6 +68,8 @@ struct transaction { /* MAIL .. the reply to the end of data */
 	struct buf trace;
 	struct cut *cuts;
 	size_t n_cuts;
+	const char *const *authors; /* in From, that are still to be asked for */
+	size_t n_authors;
 };
 
 struct session {
@@ -153,15 +155,17 @@ void transaction_free(struct transaction **t);
  */
 int transaction_add(struct transaction *t, const struct rcpt *r);
 
-/* -- data.c, deliver.c, received.c */
+/* -- data.c, submit.c, deliver.c, received.c */
 
 /* The next bytes of a body; false when there is nothing to do for now. */
 bool data_input(struct session *s);
 /* The next line of a SASL exchange; the exchange is given up (the client left). */
 bool auth_input(struct session *s);
 void auth_abort(struct session *s);
-/* The body is complete and good: judge, sign, store, answer. */
-void deliver_begin(struct session *s);
+/* The body is complete and good: for a user's message first submit_begin, then judge, sign, store,
+ * answer. */
+void submit_begin(struct session *s);
+void deliver_judge(struct session *s);
 /* The end of a transaction that was refused: reply, history, back to idle. */
 void deliver_refuse(struct session *s, int code, const char *enhanced, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));

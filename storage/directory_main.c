@@ -168,9 +168,11 @@ on_sender(struct frame *f)
 		    directory, slice_of(user), slice_of(address), pool, &why, &err);
 	}
 	b = reply_begin(reply_later(f), MSG_DIR_SENDER_IS);
-	wire_put_u64(b, yes == 1);
+	wire_put_u64(b, yes == -1 ? SENDER_LATER : yes == 1 ? SENDER_OK : SENDER_NOT_THEIRS);
 	wire_put_text(b, yes == -1 ? err.text : why);
 	reply_send(reply_later(f), -1);
+	if (yes == -1)
+		log_warning("whether a user may send as an address cannot be told: %s", err.text);
 	pool_free(&pool);
 }
 

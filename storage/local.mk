@@ -96,6 +96,12 @@ tests_unit_storage_test_queue_store_LDADD = $(STORAGE_TEST_LIBS) storage/libqueu
 tests_unit_storage_test_spool_SOURCES = tests/unit/storage/test_spool.c
 tests_unit_storage_test_spool_LDADD = $(STORAGE_TEST_LIBS) storage/libqueuestore.a $(DB_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
 
+# fuzzing: ./configure CC=clang, then make tests/fuzz/auth_scram
+EXTRA_PROGRAMS += tests/fuzz/auth_scram
+tests_fuzz_auth_scram_SOURCES = tests/fuzz/auth_scram.c storage/auth_scram.c storage/verifier.c base/slice.c base/buf.c
+tests_fuzz_auth_scram_CFLAGS = $(AM_CFLAGS) -fsanitize=fuzzer,address,undefined
+tests_fuzz_auth_scram_LDADD = -lcrypto
+
 # Maildirs and their quota files, without SQLite: mda writes them.
 noinst_LIBRARIES += storage/libmaildir.a
 storage_libmaildir_a_SOURCES = storage/maildir.h storage/maildir.c storage/quota.h storage/quota.c

@@ -366,7 +366,7 @@ def test_submission(start):
     c.login()
     assert "AUTH" not in c.ehlo()
     c.cmd("AUTH PLAIN AGFsaWNlAHNlY3JldA==", "503 5.5.1")
-    c.mail("Subject: x\r\n\r\nx\r\n", rcpts=("x@far.example", "bob@example.test"), sender="alice@example.test")
+    c.mail("Subject: x\r\nFrom: alice@example.test\r\n\r\nx\r\n", rcpts=("x@far.example", "bob@example.test"), sender="alice@example.test")
     m = s.last()
     assert m["rows"][0] == [1, "x@far.example", "", "", "x@far.example", 0, ""] and m["flags"] & 16 and m["ticket"] == TICKET
     assert m["prefix"].startswith("DKIM-Signature: v=1; x\r\nReceived: from client.example ([127.0.0.1])\r\n by mx.example.test (Tegami) with ESMTPSA\r\n (TLSv1.3 ")
@@ -376,10 +376,10 @@ def test_submission(start):
     s.sender_ok = False
     assert "may not send as" in c.cmd("MAIL FROM:<bob@example.test>", "553 5.7.1")
     s.sender_ok = True
-    c.mail("Date: x\r\nMessage-ID: <a@b>\r\n\r\n" + "x\r\n" * 20000, sender="alice@example.test")
+    c.mail("Date: x\r\nMessage-ID: <a@b>\r\nFrom: alice@example.test\r\n\r\n" + "x\r\n" * 20000, sender="alice@example.test")
     assert "Message-ID" not in s.last()["prefix"] and len(s.signs[1][1]) > 32768
     s.drop("SIGNER")
-    c.mail(start="451 4.3.0", sender="alice@example.test")
+    c.mail("From: alice@example.test\r\n\r\nx\r\n", start="451 4.3.0", sender="alice@example.test")
     c.cmd("QUIT", "221")
     wait_for(lambda: s.ended == [TICKET])
 
@@ -501,7 +501,7 @@ def test_tls_big(start):
     c = s.connect("subs")
     c.ehlo()
     c.login()
-    body = b"Date: x\r\n\r\n" + b"0123456789" * 7 + b"\r\n" * 1
+    body = b"From: alice@example.test\r\nDate: x\r\n\r\n" + b"0123456789" * 7 + b"\r\n" * 1
     body += (b"z" * 70 + b"\r\n") * 30000
     c.mail(body, sender="alice@example.test")
     assert s.last()["body"] == body

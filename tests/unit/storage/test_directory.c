@@ -386,6 +386,39 @@ test_senders(void **state)
 	}
 }
 
+/* An address stays its owner's when mail to it goes elsewhere; a longer name of somebody else's does
+ * not become theirs. */
+static void
+test_senders_with_aliases_on_top(void **state)
+{
+	static const struct {
+		const char *user, *address;
+		int may;
+	} rows[] = {
+		{ "alice@example.test", "alice@example.test", 1 },
+		{ "alice@example.test", "alice+tag@example.test", 1 },
+		{ "alice@example.test", "alice+bob@example.test", 0 },
+		{ "bob@example.test", "alice+bob@example.test", 1 },
+		{ "bob@example.test", "alice@example.test", 1 }, /* mail to it reaches him */
+		{ "bob@example.test", "bob@example.test", 1 },
+		{ "alice@example.test", "bob@example.test", 0 },
+	};
+	const char *why;
+	size_t i;
+
+	(void)state;
+	fill();
+	OK(alias("alice@example.test", "bob@example.test", NULL));
+	OK(alias("alice+bob@example.test", "bob@example.test", NULL));
+	for (i = 0; i < COUNT(rows); i++) {
+		int may = directory_may_send(
+		    d, slice_of(rows[i].user), slice_of(rows[i].address), pool, &why, &err);
+
+		if (may != rows[i].may)
+			fail_msg("%s as %s: %d %s", rows[i].user, rows[i].address, may, why);
+	}
+}
+
 static void
 test_changes_refused(void **state)
 {
@@ -613,6 +646,7 @@ main(void)
 		ROW(test_missing_and_disabled),
 		ROW(test_whole_domain),
 		ROW(test_senders),
+		ROW(test_senders_with_aliases_on_top),
 		ROW(test_changes_refused),
 		ROW(test_migration_from_version_1),
 		ROW(test_dovecot_view),

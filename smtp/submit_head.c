@@ -1,0 +1,91 @@
+/* submit_head - what a user's message says of its author, and whom it must not name
+ *
+ * The header ends where head.c sees it end: at the first line that is empty or no field. */
+#include "smtp/submit_head.h"
+
+#include <string.h>
+
+/* The field at the front with all lines that continue it; false at the header's end. */
+static bool
+next_field(struct slice *rest, struct slice *field)
+{
+	struct slice start = *rest, line;
+
+	if (!slice_line(rest, &line) || line.len == 0 || slice_find(line, ':') < 0) {
+		*rest = start;
+		return false;
+	}
+	while (rest->len > 0 && (rest->at[0] == ' ' || rest->at[0] == '\t'))
+		slice_line(rest, &line);
+	*field = slice_first(start, start.len - rest->len);
+	return true;
+}
+
+/* Lines that continue nothing, before the first field: head.c passes them over, too. */
+static void
+skip_orphans(struct slice *rest)
+{
+	struct slice line;
+
+	while (rest->len > 0 && (rest->at[0] == ' ' || rest->at[0] == '\t'))
+		slice_line(rest, &line);
+}
+
+static void
+cut(struct submit_head *h, uint64_t at, uint64_t len)
+{
+	struct cut *last = h->n_bcc > 0 ? &h->bcc[h->n_bcc - 1] : NULL;
+
+	if (last != NULL && last->at + last->len == at)
+		last->len += len;
+	else if (h->n_bcc == ENVELOPE_CUTS_MAX)
+		h->too_many = true;
+	else
+		h->bcc[h->n_bcc++] = (struct cut){ at, len };
+}
+
+void
+submit_head_read(struct submit_head *h, struct slice message)
+{
+	struct slice rest = slice_first(message, SUBMIT_HEAD_MAX), field, value, name;
+	size_t seen = rest.len;
+
+	memset(h, 0, sizeof(*h));
+	skip_orphans(&rest);
+	while (next_field(&rest, &field)) {
+		value = field;
+		name = slice_trim(slice_cut(&value, ':'));
+		if (slice_eq_nocase(name, SLICE("From"))) {
+			if (h->from++ == 0)
+				h->author = value;
+		} else if (slice_eq_nocase(name, SLICE("Bcc")) ||
+			   slice_eq_nocase(name, SLICE("Resent-Bcc"))) {
+			cut(h, (uint64_t)(field.at - message.at), field.len);
+		}
+	}
+	h->complete = rest.len > 0 || seen == message.len;
+}
+
+int
+cuts_merge(const struct cut *a, size_t n_a, const struct cut *b, size_t n_b,
+    struct cut out[static ENVELOPE_CUTS_MAX], size_t *n)
+{
+	size_t i = 0, k = 0;
+
+	*n = 0;
+	while (i < n_a || k < n_b) {
+		struct cut c = k == n_b || (i < n_a && a[i].at <= b[k].at) ? a[i++] : b[k++];
+		struct cut *last = *n > 0 ? &out[*n - 1] : NULL;
+		uint64_t end = c.at + c.len;
+
+		if (last != NULL && c.at <= last->at + last->len) {
+			if (end > last->at + last->len)
+				last->len = end - last->at;
+			continue;
+		}
+		if (*n == ENVELOPE_CUTS_MAX)
+			return -1;
+		out[(*n)++] = c;
+	}
+	return 0;
+}

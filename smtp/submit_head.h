@@ -1,0 +1,24 @@
+/* submit_head - what a user's message says of its author, and whom it must not name (Bcc) */
+#ifndef SMTP_SUBMIT_HEAD_H
+#define SMTP_SUBMIT_HEAD_H
+
+#include "base/envelope.h"
+
+#define SUBMIT_HEAD_MAX (256 * 1024) /* bytes of header looked at */
+
+struct submit_head {
+	unsigned from;                     /* From fields */
+	struct slice author;               /* the value of the first; in the message */
+	struct cut bcc[ENVELOPE_CUTS_MAX]; /* Bcc and Resent-Bcc fields */
+	size_t n_bcc;
+	bool complete; /* its end was seen */
+	bool too_many; /* of such fields, to be cut */
+};
+
+/* `message` has CRLF line ends. */
+void submit_head_read(struct submit_head *h, struct slice message);
+/* Merge two sorted lists of cuts that may overlap; -1: more than ENVELOPE_CUTS_MAX. */
+int cuts_merge(const struct cut *a, size_t n_a, const struct cut *b, size_t n_b,
+    struct cut out[static ENVELOPE_CUTS_MAX], size_t *n);
+
+#endif
