@@ -206,7 +206,7 @@ const struct conf_row conf_rows[] = {
 	{ "limits.errors", 0, CONF_NUMBER, false, ONE(limits.errors), "20", 1, 10000, ANY, R(SMTPD),
 	    "Commands in error before a client is sent away." },
 	{ "limits.auth_failures", 0, CONF_NUMBER, false, ONE(limits.auth_failures), "20", 1, 100000, ANY,
-	    R(AUTH) | R(SMTPD), "Wrong passwords from one address (IPv6: one /64) within 10 minutes." },
+	    R(AUTH) | R(SMTPD), "Wrong passwords from one address (IPv6: one /56) within 10 minutes." },
 	{ "limits.idle_timeout", 0, CONF_TIME, false, ONE(limits.idle_timeout), "5m", SECOND, HOUR, ANY, R(SMTPD),
 	    "How long a client may be silent between commands." },
 	{ "limits.data_timeout", 0, CONF_TIME, false, ONE(limits.data_timeout), "3m", SECOND, HOUR, ANY, R(SMTPD),

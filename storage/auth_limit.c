@@ -16,6 +16,8 @@
 #include "base/clock.h"
 
 #define EVERYBODY "*" /* the network's own entry; no account is called so */
+#define ANYWHERE "*"  /* the account's own entry; no network is called so */
+#define SPREAD 10     /* an account is under attack at so many times the limit of a network */
 #define SETS 16384
 #define WAYS 8
 #define ONE 1000                         /* a failure, in the bucket's unit */
@@ -23,9 +25,10 @@
 #define KNOWN (24 * 3600 * CLOCK_SECOND) /* how long a right password is remembered */
 
 struct entry {
-	uint64_t key; /* 0: free */
-	int64_t at;   /* when `level` was right */
-	int64_t good; /* the last right password, 0 none */
+	uint64_t key;  /* 0: free */
+	int64_t at;    /* when `level` was right */
+	int64_t good;  /* the last right password, 0 none */
+	int64_t tried; /* the last guess, 0 none */
 	int64_t level;
 };
 
@@ -90,6 +93,8 @@ drain(const struct auth_limit *l, struct entry *e, int64_t now)
 {
 	int64_t gone;
 
+	if (now <= e->at)
+		return;
 	if (now - e->at >= DRAIN)
 		gone = e->level;
 	else
@@ -142,25 +147,54 @@ is_full(const struct auth_limit *l, const struct entry *e)
 	return e->level > ((int64_t)l->limit - 1) * ONE;
 }
 
+/* Did this account log in from here lately? */
+static bool
+is_known(const struct entry *e, int64_t now)
+{
+	return e->good != 0 && now - e->good <= KNOWN;
+}
+
+/* Once many networks guess at an account, one that it is not known in has a guess every ten minutes:
+ * has it had that? */
+static bool
+had_its_guess(
+    const struct auth_limit *l, const struct entry *anywhere, const struct entry *one, int64_t now)
+{
+	return is_full(l, anywhere) && !is_known(one, now) && one->tried != 0 &&
+	       now - one->tried < DRAIN;
+}
+
+static void
+less(struct entry *e, int64_t by)
+{
+	e->level = e->level > by ? e->level - by : 0;
+}
+
 bool
 auth_limit_admit(
     struct auth_limit *l, const char *ip, const char *user, int64_t now, unsigned *wait)
 {
 	char network[64];
-	struct entry *all, *one;
+	struct entry *all, *one, *anywhere;
 
 	*wait = 0;
 	if (l->limit == 0)
 		return true;
 	auth_limit_network(ip, network);
+	anywhere = entry_of(l, ANYWHERE, user, now);
 	all = entry_of(l, network, EVERYBODY, now);
 	one = entry_of(l, network, user, now);
-	if (is_full(l, one) || (is_full(l, all) && (one->good == 0 || now - one->good > KNOWN))) {
+	if (is_full(l, one) || (is_full(l, all) && !is_known(one, now)))
 		*wait = 600 / l->limit + 1;
+	else if (had_its_guess(l, anywhere, one, now))
+		*wait = (unsigned)((one->tried + DRAIN - now) / CLOCK_SECOND) + 1;
+	if (*wait > 0)
 		return false;
-	}
 	all->level += ONE;
 	one->level += ONE;
+	one->tried = now;
+	if (!is_full(l, anywhere))
+		anywhere->level += ONE / SPREAD;
 	return true;
 }
 
@@ -168,15 +202,18 @@ void
 auth_limit_forgive(struct auth_limit *l, const char *ip, const char *user, int64_t now, bool right)
 {
 	char network[64];
-	struct entry *all, *one;
+	struct entry *all, *one, *anywhere;
 
 	if (l->limit == 0)
 		return;
 	auth_limit_network(ip, network);
+	anywhere = entry_of(l, ANYWHERE, user, now);
 	all = entry_of(l, network, EVERYBODY, now);
 	one = entry_of(l, network, user, now);
-	all->level = all->level > ONE ? all->level - ONE : 0;
-	one->level = right || one->level < ONE ? 0 : one->level - ONE;
+	less(all, ONE);
+	less(one, right ? one->level : ONE);
+	less(anywhere, ONE / SPREAD);
+	one->tried = 0;
 	if (right)
 		one->good = now;
 }

@@ -4,6 +4,11 @@
  * network together with the account. Each holds `limit` failures and drains in ten minutes. A guess
  * counts before it is checked, so many at once win nothing; a right one is given back. An account
  * that lately logged in from a network is not held up there by what others do in the same network.
+ *
+ * A third one is the account's, of all networks together. It never refuses anybody, or strangers
+ * could lock the owner out; but while more guesses at one account come in than ten networks may
+ * make, a network that the account is not known in has one guess in ten minutes instead of `limit`.
+ * The owner, who knows the password, needs no second one.
  */
 #ifndef STORAGE_AUTH_LIMIT_H
 #define STORAGE_AUTH_LIMIT_H

@@ -110,6 +110,35 @@ test_right_ones(void **state)
 	assert_int_equal(guess("192.0.2.9", "d", now, 9), 2);
 }
 
+/* Many networks, one account: each has a guess, none of them more; the owner comes in from everywhere. */
+static void
+test_spread(void **state)
+{
+	int64_t now = 1000 * MINUTE;
+	char ip[40];
+	int i, checked = 0;
+
+	(void)state;
+	assert_int_equal(guess("192.0.2.1", "a", now, 1), 1);
+	auth_limit_forgive(l, "192.0.2.1", "a", now, true);
+	for (i = 0; i < 200; i++) {
+		snprintf(ip, sizeof(ip), "2001:db8:%x:100::1", i);
+		checked += guess(ip, "a", now, 5);
+	}
+	assert_in_range(checked, 40 + 190, 50 + 191); /* 5 from the first ten or so, then 1 */
+	assert_int_equal(guess("192.0.2.1", "a", now, 9), 5);    /* known here */
+	assert_int_equal(guess("198.51.100.1", "a", now, 9), 1); /* and on a journey */
+	auth_limit_forgive(l, "198.51.100.1", "a", now, true);
+	assert_int_equal(guess("198.51.100.1", "a", now, 9), 5);
+	assert_int_equal(guess("198.51.100.2", "b", now, 9), 5); /* nobody guesses at b */
+	/* one that could not be checked costs nothing, here too */
+	assert_int_equal(guess("198.51.100.3", "a", now, 1), 1);
+	auth_limit_forgive(l, "198.51.100.3", "a", now, false);
+	assert_int_equal(guess("198.51.100.3", "a", now, 1), 1);
+	/* and it passes */
+	assert_int_equal(guess("198.51.100.4", "a", now + 11 * MINUTE, 9), 5);
+}
+
 static void
 test_settings(void **state)
 {
@@ -156,7 +185,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = { ROW(test_networks), ROW(test_limit),
-		ROW(test_right_ones), ROW(test_settings), ROW(test_many), ROW(test_long_name) };
+		ROW(test_right_ones), ROW(test_spread), ROW(test_settings), ROW(test_many),
+		ROW(test_long_name) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
