@@ -28,6 +28,9 @@ check_PROGRAMS += tests/unit/base/test_envelope
 tests_unit_base_test_envelope_SOURCES = tests/unit/base/test_envelope.c
 tests_unit_base_test_envelope_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 
+check_PROGRAMS += tests/unit/base/test_tickets
+tests_unit_base_test_tickets_SOURCES = tests/unit/base/test_tickets.c
+tests_unit_base_test_tickets_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/base/test_link
 tests_unit_base_test_link_SOURCES = tests/unit/base/test_link.c
 tests_unit_base_test_link_LDADD = $(BASE_LIBS) $(UNIT_LIBS)

@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#define PER_CORE_MAX 20	/* there are 64 numbers for smtpd, and a reload may need twice and three times as many as run */
 #define FILES (MAY_READ_FILES | MAY_WRITE_FILES)
 
 /* Who talks to whom is symmetric; the supervisor talks to all. A unit test checks both against msg.c's table. */
@@ -45,7 +46,7 @@ process_count(enum role role, unsigned cores)
 
 	if (n == 0)
 		n = cores > 0 ? cores : 1;
-	return n;
+	return n < PER_CORE_MAX ? n : PER_CORE_MAX;
 }
 
 int

@@ -24,7 +24,7 @@ struct process_row {
 	const char *name;	/* of the role and its program */
 	const char *program;	/* below the build directory */
 	const char *user;
-	unsigned at_most;	/* 0: one per core, else this many */
+	unsigned at_most;	/* 0: one per core (no more than 20), else this many */
 	unsigned peers;		/* role set it has links to (both sides name each other) */
 	unsigned may;		/* enum confinement */
 };

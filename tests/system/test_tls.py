@@ -141,10 +141,7 @@ def s_client(s, *words, say=b""):
 def test_no_renegotiation(names):
     p = subprocess.Popen(["openssl", "s_client", "-tls1_2", "-connect", f"127.0.0.1:{names.ports['submissions']}"],
                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    time.sleep(0.5)
-    p.stdin.write(b"R\n")
-    p.stdin.flush()
-    out = p.communicate(timeout=30)[0].decode(errors="replace")
+    out = p.communicate(b"R\n", timeout=60)[0].decode(errors="replace")
     assert "RENEGOTIATING" in out and "no renegotiation" in out
 
 
@@ -153,6 +150,32 @@ def test_no_early_data(names):
         assert c.recv(100).startswith(b"220")
     out = s_client(names, "-tls1_3", "-sess_out", str(names.dir / "session"), say=b"QUIT\n")
     assert "Max Early Data: 0" in out or "Max Early Data" not in out
+
+
+def test_handshake_has_a_deadline(names):
+    """However it drips in; long before an idle client would be sent away."""
+    import threading
+
+    began = time.monotonic()
+    socks = [names.socket("submissions"), names.socket("submissions"), begin(names, "mx")]
+
+    def drip():
+        try:
+            for byte in b"\x16\x03\x01\x01\x00\x01\x00" + bytes(100):
+                socks[1].sendall(bytes([byte]))
+                time.sleep(1)
+        except OSError:
+            pass
+
+    threading.Thread(target=drip, daemon=True).start()
+    for sock in socks:
+        sock.settimeout(120)
+        try:
+            while sock.recv(1000):
+                pass
+        except ConnectionResetError:
+            pass
+    assert 20 < time.monotonic() - began < 120
 
 
 # -- renewal
