@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "admin/text.h"
+#include "base/utf8.h"
 
 void
 json_init(struct json *j, struct buf *out)
@@ -67,7 +67,7 @@ quoted(struct buf *out, struct slice s)
 	buf_char(out, '"');
 	while (s.len > 0) {
 		uint32_t c = 0;
-		size_t len = text_utf8(s, &c);
+		size_t len = utf8_next(s, &c);
 
 		if (len == 0)
 			buf_text(out, "\xef\xbf\xbd");

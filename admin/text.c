@@ -9,6 +9,7 @@
 #include <wchar.h>
 
 #include "base/clock.h"
+#include "base/utf8.h"
 
 #define DAY 86400
 #define SPAN_MAX (INT64_C(100) * 366 * DAY) /* a century */
@@ -210,30 +211,6 @@ text_show_time(int64_t us, int64_t now, char out[static TEXT_SHOWN])
 		strftime(out, TEXT_SHOWN, "%H:%M:%S", &then);
 }
 
-size_t
-text_utf8(struct slice s, uint32_t *c)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	unsigned char first = s.len > 0 ? (unsigned char)s.at[0] : 0xff;
-	size_t len = first < 0x80                    ? 1
-		     : first >= 0xc2 && first < 0xe0 ? 2
-		     : (first & 0xf0) == 0xe0        ? 3
-		     : first >= 0xf0 && first < 0xf5 ? 4
-						     : 0;
-
-	if (len == 0 || len > s.len)
-		return 0;
-	*c = len == 1 ? first : first & (0x7fu >> len);
-	for (size_t i = 1; i < len; i++) {
-		if (((unsigned char)s.at[i] & 0xc0) != 0x80)
-			return 0;
-		*c = *c << 6 | ((unsigned char)s.at[i] & 0x3f);
-	}
-	if (len > 1 && (*c < least[len] || (*c >= 0xd800 && *c < 0xe000) || *c > 0x10ffff))
-		return 0;
-	return len;
-}
-
 /* Columns on a terminal; -1: must not reach it as it is. */
 static int
 width_of(uint32_t c)
@@ -261,7 +238,7 @@ text_show(struct buf *out, struct slice s)
 
 	while (s.len > 0) {
 		uint32_t c = 0;
-		size_t len = text_utf8(s, &c);
+		size_t len = utf8_next(s, &c);
 		int width = len > 0 ? width_of(c) : -1;
 
 		if (len == 0)

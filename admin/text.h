@@ -27,8 +27,6 @@ void text_show_time(int64_t us, int64_t now, char out[static TEXT_SHOWN]);
 /* Append `s` so that a terminal shows it and does nothing else: control characters, marks that turn
  * the writing direction, and bytes that are no UTF-8 become \xHH. Returns the columns it takes. */
 size_t text_show(struct buf *out, struct slice s);
-/* Decode one character of UTF-8 at the front; how many bytes it has, or 0 when it is none. */
-size_t text_utf8(struct slice s, uint32_t *c);
 
 /* How far apart two words are (letters to insert, drop, change or swap). */
 unsigned text_distance(const char *a, const char *b);

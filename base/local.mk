@@ -15,6 +15,7 @@ base_libbase_a_SOURCES = \
 	base/sandbox.h base/sandbox.c \
 	base/slice.h base/slice.c \
 	base/tickets.h base/tickets.c \
+	base/utf8.h base/utf8.c \
 	base/wire.h base/wire.c \
 	base/worker.h base/worker.c
 base_libbase_a_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS)
@@ -24,7 +25,9 @@ noinst_LIBRARIES += base/librole.a
 base_librole_a_SOURCES = base/role.h base/role.c
 ROLE_LIBS = base/librole.a conf/libconf.a $(BASE_LIBS)
 
-check_PROGRAMS += tests/unit/base/test_envelope
+check_PROGRAMS += tests/unit/base/test_utf8 tests/unit/base/test_envelope
+tests_unit_base_test_utf8_SOURCES = tests/unit/base/test_utf8.c
+tests_unit_base_test_utf8_LDADD = base/libbase.a $(UNIT_LIBS)
 tests_unit_base_test_envelope_SOURCES = tests/unit/base/test_envelope.c
 tests_unit_base_test_envelope_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 

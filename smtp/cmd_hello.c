@@ -7,22 +7,7 @@
 #include "base/role.h"
 #include "conf/conf.h"
 #include "smtp/command.h"
-
-#define NAME_MAX_LEN 255
-
-/* Printable, no blanks, nothing that would end a comment or a line of Received. */
-static bool
-name_ok(struct slice s)
-{
-	if (s.len == 0 || s.len > NAME_MAX_LEN)
-		return false;
-	for (size_t i = 0; i < s.len; i++)
-		if (s.at[i] <= 32 || s.at[i] > 126 || s.at[i] == '(' || s.at[i] == ')' ||
-		    s.at[i] == '\\' || s.at[i] == '"' || s.at[i] == '<' || s.at[i] == '>' ||
-		    s.at[i] == ';')
-			return false;
-	return true;
-}
+#include "smtp/proto/path.h"
 
 /* Takes the name; false when it was refused. */
 static bool
@@ -30,9 +15,10 @@ hello(struct session *s, struct slice name, bool esmtp)
 {
 	char *copy;
 
-	if (!name_ok(name)) {
+	if (!path_is_greeting(name)) {
 		session_bad(s, 501, "5.5.4",
-		    "Say %s and your host name, or your address as [192.0.2.1]",
+		    "Say %s and your host name (letters, digits, '-' and '.'), or your address as "
+		    "[192.0.2.1]",
 		    esmtp ? "EHLO" : "HELO");
 		return false;
 	}
@@ -88,11 +74,16 @@ extended_hello(struct session *s, struct slice args)
 	offer(&out, "PIPELINING");
 	buf_printf(&out, "250-SIZE %lld\r\n", (long long)conf->limits.message_size);
 	offer(&out, "8BITMIME");
+	offer(&out, "SMTPUTF8");
+	offer(&out, "DSN");
 	if (!s->tls && s->ip[0] != '\0' && smtpd_tls() != NULL)
 		offer(&out, "STARTTLS");
 	if (s->tls && s->user == NULL &&
 	    (s->kind == LISTEN_SUBMISSION || s->kind == LISTEN_SUBMISSIONS))
 		offer(&out, "AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN");
+	if (s->tls)
+		offer(&out, "REQUIRETLS");
+	buf_printf(&out, "250-LIMITS RCPTMAX=%zu\r\n", session_rcpts_max(s));
 	if (s->proxy)
 		offer(&out, "XCLIENT NAME ADDR PORT HELO");
 	buf_text(&out, "250 ENHANCEDSTATUSCODES\r\n");

@@ -76,11 +76,11 @@ read_args(struct session *s, struct slice args, struct path *from, struct params
 	}
 	path = path_read(&args, from);
 	if (path != PATH_OK) {
-		session_bad(s, path == PATH_NOT_ASCII ? 553 : 501,
-		    path == PATH_NOT_ASCII ? "5.6.7" : "5.1.7", "%s", path_why(path));
+		session_bad(s, path == PATH_NOT_UTF8 ? 553 : 501,
+		    path == PATH_NOT_UTF8 ? "5.6.7" : "5.1.7", "%s", path_why(path));
 		return false;
 	}
-	status = params_read(args, PARAMS_MAIL, params, &culprit);
+	status = params_read(args, PARAMS_MAIL, false, params, &culprit);
 	if (status != PARAMS_OK || (params->has_auth && !session_may_relay(s))) {
 		if (status == PARAMS_OK) {
 			status = PARAMS_UNKNOWN;
@@ -93,6 +93,58 @@ read_args(struct session *s, struct slice args, struct path *from, struct params
 	return true;
 }
 
+/* What is well written, but not for this message or this connection; refuses it. */
+static bool
+may_be(struct session *s, const struct path *from, const struct params *params)
+{
+	if (from->utf8 && !params->has_utf8) {
+		session_bad(s, 553, "5.6.7",
+		    "The address has letters outside ASCII; such a message needs the parameter SMTPUTF8");
+		return false;
+	}
+	if (params->has_requiretls && !s->tls) {
+		session_bad(s, 530, "5.7.4",
+		    "REQUIRETLS can be asked for in TLS only; this connection is in plain text");
+		return false;
+	}
+	if (params->size > (uint64_t)role_conf()->limits.message_size) {
+		session_reply(s, 552, "5.3.4",
+		    "The message is too big; this server takes at most %lld bytes",
+		    (long long)role_conf()->limits.message_size);
+		session_refused(s, NULL, "the message is too big");
+		return false;
+	}
+	return true;
+}
+
+static unsigned
+flags_of(const struct session *s, const struct params *p)
+{
+	static const unsigned bodies[] = { [BODY_7BIT] = 0, [BODY_8BIT] = ENVELOPE_8BIT,
+		[BODY_BINARY] = ENVELOPE_8BIT | ENVELOPE_BINARY };
+	static const unsigned rets[] = { [RET_NONE] = 0, [RET_FULL] = ENVELOPE_RET_FULL,
+		[RET_HDRS] = ENVELOPE_RET_HDRS };
+
+	return bodies[p->body] | rets[p->ret] | (p->has_utf8 ? ENVELOPE_UTF8 : 0) |
+	       (p->has_requiretls ? ENVELOPE_REQUIRETLS : 0) |
+	       (session_may_relay(s) ? ENVELOPE_SUBMITTED : 0);
+}
+
+/* -1: memory is gone. */
+static int
+start(struct session *s, const struct path *from, const struct params *params)
+{
+	struct transaction *t = s->tx = transaction_new();
+
+	if (t == NULL)
+		return -1;
+	t->from = pool_text(t->pool, slice_of(from->text));
+	t->envid = pool_text(t->pool, params->envid);
+	t->declared = params->size;
+	t->flags = flags_of(s, params);
+	return t->from != NULL && t->envid != NULL ? 0 : -1;
+}
+
 static bool
 is_submission(const struct session *s)
 {
@@ -102,7 +154,6 @@ is_submission(const struct session *s)
 void
 cmd_mail(struct session *s, struct slice args)
 {
-	const struct conf *conf = role_conf();
 	struct params params;
 	struct path from;
 
@@ -111,24 +162,13 @@ cmd_mail(struct session *s, struct slice args)
 		    s, 530, "5.7.0", "Log in first%s", s->tls ? "" : ": STARTTLS, then AUTH");
 		return;
 	}
-	if (!read_args(s, args, &from, &params))
+	if (!read_args(s, args, &from, &params) || !may_be(s, &from, &params))
 		return;
-	if (params.size > (uint64_t)conf->limits.message_size) {
-		session_reply(s, 552, "5.3.4",
-		    "The message is too big; this server takes at most %lld bytes",
-		    (long long)conf->limits.message_size);
-		session_refused(s, NULL, "the message is too big");
-		return;
-	}
-	if ((s->tx = transaction_new()) == NULL ||
-	    (s->tx->from = pool_text(s->tx->pool, slice_of(from.text))) == NULL) {
+	if (start(s, &from, &params) == -1) {
 		transaction_free(&s->tx);
 		session_no_memory(s);
 		return;
 	}
-	s->tx->declared = params.size;
-	s->tx->flags = (params.eight_bit ? ENVELOPE_8BIT : 0) |
-		       (session_may_relay(s) ? ENVELOPE_SUBMITTED : 0);
 	if (s->user != NULL)
 		ask_sender(s);
 	else

@@ -159,40 +159,62 @@ decide_known(struct session *s, const char *to, struct wire *fields)
 		decide(s, kept, fields);
 }
 
-void
-cmd_rcpt(struct session *s, struct slice args)
+/* Reads "TO:<path> parameters"; false when it was refused. */
+static bool
+read_args(struct session *s, struct slice args, struct path *to, struct params *params)
 {
+	bool utf8 = s->tx->flags & ENVELOPE_UTF8;
 	enum params_status status;
 	enum path_status path;
-	struct params params;
 	struct slice culprit;
-	struct wire known;
-	struct path to;
 
 	if (!line_take(&args, SLICE("TO:"))) {
 		session_bad(s, 501, "5.5.4", "Say RCPT TO:<recipient@domain>");
-		return;
+		return false;
 	}
-	path = path_read(&args, &to);
-	if (path != PATH_OK || to.text[0] == '\0') {
-		session_bad(s, path == PATH_NOT_ASCII ? 553 : 501,
-		    path == PATH_NOT_ASCII ? "5.6.7" : "5.1.3", "%s",
-		    path_why(path == PATH_OK ? PATH_SYNTAX : path));
-		return;
+	path = path_read(&args, to);
+	if (path == PATH_NOT_UTF8 || (path == PATH_OK && to->utf8 && !utf8)) {
+		session_bad(s, 553, "5.6.7", "%s",
+		    path == PATH_NOT_UTF8
+			? path_why(path)
+			: "The address has letters outside ASCII; such a message needs the parameter "
+			  "SMTPUTF8 behind MAIL FROM");
+		return false;
 	}
-	status = params_read(args, PARAMS_RCPT, &params, &culprit);
+	if (path != PATH_OK || to->text[0] == '\0') {
+		session_bad(
+		    s, 501, "5.1.3", "%s", path_why(path == PATH_OK ? PATH_SYNTAX : path));
+		return false;
+	}
+	status = params_read(args, PARAMS_RCPT, utf8, params, &culprit);
 	if (status != PARAMS_OK) {
 		session_bad(s, status == PARAMS_UNKNOWN ? 555 : 501, "5.5.4", "%s: %s",
 		    command_echo(culprit), params_why(status));
-		return;
+		return false;
 	}
-	if (s->tx->accepted >= (size_t)role_conf()->limits.recipients ||
-	    (s->kind == LISTEN_LMTP && s->tx->accepted >= LMTP_RCPTS_MAX)) {
+	return true;
+}
+
+void
+cmd_rcpt(struct session *s, struct slice args)
+{
+	struct transaction *t = s->tx;
+	struct params params;
+	struct wire known;
+	struct path to;
+
+	if (!read_args(s, args, &to, &params))
+		return;
+	if (t->accepted >= session_rcpts_max(s)) {
 		session_reply(s, 452, "4.5.3",
 		    "Too many recipients for one message; send the rest in another");
 		return;
 	}
-	if (known_find(to.text, &known))
+	t->notify = params.notify;
+	t->orcpt = pool_text(t->pool, params.orcpt);
+	if (t->orcpt == NULL)
+		session_no_memory(s);
+	else if (known_find(to.text, &known))
 		decide_known(s, to.text, &known);
 	else
 		ask(s, to.text);

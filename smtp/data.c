@@ -20,7 +20,7 @@ cmd_data(struct session *s, struct slice args)
 
 	(void)args;
 	t->qid = qid_new();
-	dot_init(&t->dot);
+	dot_init(&t->dot, 0);
 	session_reply(s, 354, NULL, "Send the message; end it with a line that has only a dot");
 	session_enter(s, SESSION_DATA);
 }
@@ -127,7 +127,7 @@ finish(struct session *s)
 	if (t->spool == NULL && !is_bad(t))
 		head_read(&t->head, buf_all(&t->body), true);
 	if (t->dot.fault != DOT_FINE) {
-		deliver_refuse(s, 550, "5.5.2", "%s", dot_why(t->dot.fault));
+		deliver_refuse(s, 550, "5.5.2", "%s", dot_why(&t->dot));
 	} else if (t->too_big) {
 		deliver_refuse(s, 552, "5.3.4",
 		    "The message is too big; this server takes at most %lld bytes",

@@ -2,6 +2,7 @@
 noinst_LIBRARIES += smtp/proto/libproto.a
 smtp_proto_libproto_a_SOURCES = \
 	smtp/proto/base64.h smtp/proto/base64.c \
+	smtp/proto/bdat.h smtp/proto/bdat.c \
 	smtp/proto/channel.h smtp/proto/channel_inner.h smtp/proto/channel.c smtp/proto/channel_in.c \
 	smtp/proto/channel_io.c smtp/proto/channel_out.c smtp/proto/channel_tls.c \
 	smtp/proto/dot.h smtp/proto/dot.c \
@@ -10,7 +11,8 @@ smtp_proto_libproto_a_SOURCES = \
 	smtp/proto/params.h smtp/proto/params.c \
 	smtp/proto/path.h smtp/proto/path.c \
 	smtp/proto/proxy.h smtp/proto/proxy.c \
-	smtp/proto/reply.h smtp/proto/reply.c
+	smtp/proto/reply.h smtp/proto/reply.c \
+	smtp/proto/xtext.h smtp/proto/xtext.c
 smtp_proto_libproto_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
 SMTP_PROTO_LIBS = smtp/proto/libproto.a $(OPENSSL_LIBS)
 
@@ -51,10 +53,14 @@ smtp_smtpd_LDADD = smtp/proto/libproto.a base/libtls.a $(ROLE_LIBS) $(OPENSSL_LI
 # unit tests
 check_PROGRAMS += tests/unit/smtp/test_path tests/unit/smtp/test_line tests/unit/smtp/test_params tests/unit/smtp/test_dot \
 	tests/unit/smtp/test_reply tests/unit/smtp/test_base64 tests/unit/smtp/test_head tests/unit/smtp/test_clients \
-	tests/unit/smtp/test_command tests/unit/smtp/test_channel tests/unit/smtp/test_known
+	tests/unit/smtp/test_bdat tests/unit/smtp/test_xtext tests/unit/smtp/test_command tests/unit/smtp/test_channel tests/unit/smtp/test_known
 PROTO_TEST_LIBS = smtp/proto/libproto.a base/libbase.a $(UNIT_LIBS)
 tests_unit_smtp_test_path_SOURCES = tests/unit/smtp/test_path.c
 tests_unit_smtp_test_path_LDADD = $(PROTO_TEST_LIBS)
+tests_unit_smtp_test_bdat_SOURCES = tests/unit/smtp/test_bdat.c
+tests_unit_smtp_test_bdat_LDADD = $(PROTO_TEST_LIBS)
+tests_unit_smtp_test_xtext_SOURCES = tests/unit/smtp/test_xtext.c
+tests_unit_smtp_test_xtext_LDADD = $(PROTO_TEST_LIBS)
 tests_unit_smtp_test_line_SOURCES = tests/unit/smtp/test_line.c
 tests_unit_smtp_test_line_LDADD = $(PROTO_TEST_LIBS)
 tests_unit_smtp_test_params_SOURCES = tests/unit/smtp/test_params.c
@@ -87,9 +93,11 @@ tests_unit_smtp_test_submit_head_SOURCES = tests/unit/smtp/test_submit_head.c sm
 tests_unit_smtp_test_submit_head_LDADD = $(PROTO_TEST_LIBS)
 
 # fuzzing: ./configure CC=clang, then make tests/fuzz/smtp_dot and so on
-SMTP_FUZZERS = tests/fuzz/smtp_author tests/fuzz/smtp_proxy tests/fuzz/smtp_path tests/fuzz/smtp_line tests/fuzz/smtp_dot tests/fuzz/smtp_reply
+SMTP_FUZZERS = tests/fuzz/smtp_author tests/fuzz/smtp_proxy tests/fuzz/smtp_path tests/fuzz/smtp_line tests/fuzz/smtp_dot tests/fuzz/smtp_reply \
+	tests/fuzz/smtp_params tests/fuzz/smtp_bdat tests/fuzz/smtp_xtext
+
 EXTRA_PROGRAMS += $(SMTP_FUZZERS)
-SMTP_FUZZ_SOURCES = smtp/proto/base64.c smtp/proto/dot.c smtp/proto/line.c smtp/proto/params.c smtp/proto/path.c \
+SMTP_FUZZ_SOURCES = smtp/proto/base64.c smtp/proto/bdat.c smtp/proto/xtext.c base/utf8.c smtp/proto/dot.c smtp/proto/line.c smtp/proto/params.c smtp/proto/path.c \
 	smtp/proto/reply.c base/slice.c base/buf.c
 SMTP_FUZZ_FLAGS = $(AM_CFLAGS) -fsanitize=fuzzer,address,undefined
 tests_fuzz_smtp_author_SOURCES = tests/fuzz/smtp_author.c smtp/author.c smtp/submit_head.c base/pool.c $(SMTP_FUZZ_SOURCES)
@@ -104,5 +112,11 @@ tests_fuzz_smtp_dot_SOURCES = tests/fuzz/smtp_dot.c $(SMTP_FUZZ_SOURCES)
 tests_fuzz_smtp_dot_CFLAGS = $(SMTP_FUZZ_FLAGS)
 tests_fuzz_smtp_reply_SOURCES = tests/fuzz/smtp_reply.c $(SMTP_FUZZ_SOURCES)
 tests_fuzz_smtp_reply_CFLAGS = $(SMTP_FUZZ_FLAGS)
+tests_fuzz_smtp_params_SOURCES = tests/fuzz/smtp_params.c $(SMTP_FUZZ_SOURCES)
+tests_fuzz_smtp_params_CFLAGS = $(SMTP_FUZZ_FLAGS)
+tests_fuzz_smtp_bdat_SOURCES = tests/fuzz/smtp_bdat.c $(SMTP_FUZZ_SOURCES)
+tests_fuzz_smtp_bdat_CFLAGS = $(SMTP_FUZZ_FLAGS)
+tests_fuzz_smtp_xtext_SOURCES = tests/fuzz/smtp_xtext.c $(SMTP_FUZZ_SOURCES)
+tests_fuzz_smtp_xtext_CFLAGS = $(SMTP_FUZZ_FLAGS)
 tests_unit_smtp_test_known_SOURCES = tests/unit/smtp/test_known.c smtp/known.h smtp/known.c
 tests_unit_smtp_test_known_LDADD = base/libbase.a $(UNIT_LIBS)

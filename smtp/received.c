@@ -13,15 +13,20 @@
 #include "conf/conf.h"
 #include "smtp/session.h"
 
-/* "with" of RFC 3848: ESMTP, S for TLS, A for AUTH. */
+/* "with" of RFC 3848 and 6531 4.3: ESMTP or UTF8SMTP, LMTP or UTF8LMTP, S for TLS, A for AUTH. */
 static const char *
 protocol(const struct session *s)
 {
-	static const char *const names[2][2] = { { "ESMTP", "ESMTPA" }, { "ESMTPS", "ESMTPSA" } };
+	static const char *const names[2][2][2] = {
+		{ { "ESMTP", "ESMTPA" }, { "ESMTPS", "ESMTPSA" } },
+		{ { "UTF8SMTP", "UTF8SMTPA" }, { "UTF8SMTPS", "UTF8SMTPSA" } },
+	};
+	static const char *const lmtp[2][2] = { { "LMTP", "LMTPS" }, { "UTF8LMTP", "UTF8LMTPS" } };
+	bool utf8 = s->tx->flags & ENVELOPE_UTF8;
 
 	if (s->kind == LISTEN_LMTP)
-		return s->tls ? "LMTPS" : "LMTP";
-	return s->esmtp ? names[s->tls][s->user != NULL] : "SMTP";
+		return lmtp[utf8][s->tls];
+	return s->esmtp ? names[utf8][s->tls][s->user != NULL] : "SMTP";
 }
 
 static void

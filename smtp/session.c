@@ -168,6 +168,14 @@ session_refused(const struct session *s, const char *to, const char *text)
 	role_event(&note);
 }
 
+size_t
+session_rcpts_max(const struct session *s)
+{
+	size_t max = (size_t)role_conf()->limits.recipients;
+
+	return s->kind == LISTEN_LMTP && max > LMTP_RCPTS_MAX ? LMTP_RCPTS_MAX : max;
+}
+
 bool
 session_may_relay(const struct session *s)
 {
@@ -267,7 +275,7 @@ on_timeout(struct session *s)
 		    s, 421, "4.4.2", "This connection has lasted too long; please connect again");
 	else if (state == SESSION_DATA && s->tx->dot.fault != DOT_FINE)
 		session_reply(
-		    s, 421, "4.4.2", "No end of the message came. %s", dot_why(s->tx->dot.fault));
+		    s, 421, "4.4.2", "No end of the message came. %s", dot_why(&s->tx->dot));
 	else if (s->token != 0 || state == SESSION_END)
 		session_reply(s, 421, "4.3.0",
 		    "This server could not finish in time; please try again later");

@@ -143,6 +143,8 @@ int session_start_tls(struct session *s);
 void session_refused(const struct session *s, const char *to, const char *text);
 /* May it send to anywhere? */
 bool session_may_relay(const struct session *s);
+/* RCPT commands that one message may have here. */
+size_t session_rcpts_max(const struct session *s);
 /* 451 4.3.0, in words. */
 void session_no_memory(struct session *s);
 

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 #define MAILBOX_SIGNS "!#$&'*+-=?^_`{}~."
 #define ATOM_SIGNS MAILBOX_SIGNS "/%|"
 
@@ -25,26 +27,15 @@ is_letter_or_digit(unsigned char c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-/* How many bytes the UTF-8 character at the front has; 0 when it is not well formed (RFC 3629: no
- * overlong forms, no surrogates, nothing past U+10FFFF) or is a C1 control. */
+/* How many bytes the UTF-8 character at the front has; 0 when it is not well formed or is a C1
+ * control. */
 static size_t
 utf8_len(struct slice s)
 {
-	const unsigned char *p = (const unsigned char *)s.at;
-	size_t n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2, i;
 	uint32_t c;
+	size_t n = utf8_next(s, &c);
 
-	if (p[0] < 0xc2 || p[0] > 0xf4 || s.len < n)
-		return 0;
-	c = p[0] & (0xffu >> (n + 1));
-	for (i = 1; i < n; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (p[i] & 0x3f);
-	}
-	if ((n == 3 && c < 0x800) || (n == 4 && (c < 0x10000 || c > 0x10ffff)))
-		return 0;
-	return c < 0xa0 || (c >= 0xd800 && c <= 0xdfff) ? 0 : n;
+	return n > 0 && c >= 0x80 && c < 0xa0 ? 0 : n;
 }
 
 /* -- domains */

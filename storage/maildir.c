@@ -21,6 +21,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
+
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 #define SUBSCRIPTIONS_MAX (64 * 1024)
 
@@ -60,35 +62,6 @@ maildir_name_ok(struct slice name)
 			return false;
 	}
 	return true;
-}
-
-/* The next character of UTF-8 text; false when it is none (RFC 3629: no overlong form, no
- * surrogate). */
-static bool
-utf8_next(struct slice *s, uint32_t *cp)
-{
-	static const struct {
-		unsigned char mask, lead;
-		uint32_t least;
-	} forms[] = { { 0x80, 0x00, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 },
-		{ 0xf8, 0xf0, 0x10000 } };
-	unsigned char c = (unsigned char)s->at[0];
-
-	for (size_t n = 0; n < COUNT(forms); n++) {
-		if ((c & forms[n].mask) != forms[n].lead)
-			continue;
-		if (s->len <= n)
-			return false;
-		*cp = c & (unsigned char)~forms[n].mask;
-		for (size_t i = 1; i <= n; i++) {
-			if (((unsigned char)s->at[i] & 0xc0) != 0x80)
-				return false;
-			*cp = *cp << 6 | ((unsigned char)s->at[i] & 0x3f);
-		}
-		*s = slice_skip(*s, n + 1);
-		return *cp >= forms[n].least && *cp <= 0x10ffff && (*cp < 0xd800 || *cp > 0xdfff);
-	}
-	return false;
 }
 
 struct utf7 {
@@ -168,7 +141,10 @@ maildir_folder_dir(struct slice folder, char *out, size_t size)
 		utf7_char(&u, '.');
 	}
 	while (folder.len > 0) {
-		if (!utf8_next(&folder, &cp) || cp < 0x20 || cp == 0x7f || cp == '.' ||
+		size_t n = utf8_next(folder, &cp);
+
+		folder = slice_skip(folder, n);
+		if (n == 0 || cp < 0x20 || cp == 0x7f || cp == '.' ||
 		    (begin && (cp == '/' || cp == '~')) || (cp == '/' && folder.len == 0))
 			return -1;
 		begin = cp == '/';

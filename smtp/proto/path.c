@@ -7,6 +7,8 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 /* -- characters */
 
 static bool
@@ -21,9 +23,35 @@ is_atext(unsigned char c)
 	return is_alnum(c) || (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
 }
 
+/* The bytes of the UTF-8 character at the front; 0 when it is none, or one that cannot be seen: two
+ * addresses that look the same would not be. */
+static size_t
+visible(struct slice s)
+{
+	uint32_t c;
+	size_t n = utf8_next(s, &c);
+
+	return n > 1 && !utf8_is_hidden(c) ? n : 0;
+}
+
+/* Is all that is not ASCII such? */
+static bool
+visible_all(struct slice s)
+{
+	while (s.len > 0) {
+		size_t n = (unsigned char)s.at[0] < 0x80 ? 1 : visible(s);
+
+		if (n == 0)
+			return false;
+		s = slice_skip(s, n);
+	}
+	return true;
+}
+
 /* -- domains */
 
-/* Letters, digits, hyphens inside; underscores too, since hosts with them exist. */
+/* Letters, digits, hyphens inside; underscores too, since hosts with them exist. Bytes of UTF-8 were
+ * looked at before. */
 static bool
 label_ok(struct slice label)
 {
@@ -32,7 +60,7 @@ label_ok(struct slice label)
 		return false;
 	for (size_t i = 0; i < label.len; i++)
 		if (!is_alnum((unsigned char)label.at[i]) && label.at[i] != '-' &&
-		    label.at[i] != '_')
+		    label.at[i] != '_' && (unsigned char)label.at[i] < 0x80)
 			return false;
 	return true;
 }
@@ -51,8 +79,18 @@ literal_ok(struct slice s)
 	return inet_pton(v6 ? AF_INET6 : AF_INET, text, bytes) == 1;
 }
 
-bool
-path_is_domain(struct slice s)
+static bool
+is_ascii(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if ((unsigned char)s.at[i] >= 0x80)
+			return false;
+	return true;
+}
+
+/* Names may hold UTF-8 here. */
+static bool
+domain_ok(struct slice s)
 {
 	if (s.len == 0 || s.len > PATH_DOMAIN_MAX)
 		return false;
@@ -69,6 +107,35 @@ path_is_domain(struct slice s)
 	}
 }
 
+bool
+path_is_domain(struct slice s)
+{
+	return is_ascii(s) && domain_ok(s);
+}
+
+bool
+path_is_greeting(struct slice s)
+{
+	char literal[PATH_DOMAIN_MAX + 1];
+	unsigned char bytes[16];
+
+	if (s.len == 0 || s.len > PATH_DOMAIN_MAX)
+		return false;
+	if (s.at[0] == '[') {
+		if (path_is_domain(s))
+			return true;
+		/* an IPv6 address without its tag */
+		if (s.at[s.len - 1] != ']' || memchr(s.at, '\0', s.len) != NULL)
+			return false;
+		slice_copy((struct slice){ s.at + 1, s.len - 2 }, literal, sizeof(literal));
+		return inet_pton(AF_INET6, literal, bytes) == 1;
+	}
+	for (size_t i = 0; i < s.len; i++)
+		if (!is_alnum((unsigned char)s.at[i]) && memchr("-._:", s.at[i], 4) == NULL)
+			return false;
+	return true;
+}
+
 /* -- local parts */
 
 static bool
@@ -81,55 +148,65 @@ dot_atom(struct slice s)
 
 		if (dot && (i == 0 || i + 1 == s.len || s.at[i - 1] == '.'))
 			return false;
-		if (!dot && !is_atext((unsigned char)s.at[i]))
+		if (!dot && !is_atext((unsigned char)s.at[i]) && (unsigned char)s.at[i] < 0x80)
 			return false;
 	}
 	return true;
 }
 
-/* Takes "..." off the front, unquoted into `out` (PATH_LOCAL_MAX bytes). */
+/* One character of a local part goes from *in to `out` (PATH_LOCAL_MAX bytes). */
+static enum path_status
+take_char(struct slice *in, char *out, size_t *len)
+{
+	size_t n = (unsigned char)in->at[0] < 0x80 ? 1 : visible(*in);
+
+	if (n == 0)
+		return PATH_NOT_UTF8;
+	if (*len + n > PATH_LOCAL_MAX)
+		return PATH_TOO_LONG;
+	memcpy(out + *len, in->at, n);
+	*len += n;
+	*in = slice_skip(*in, n);
+	return PATH_OK;
+}
+
+/* Takes "..." off the front, unquoted into `out`. */
 static enum path_status
 take_quoted(struct slice *in, char *out, size_t *len)
 {
-	size_t i = 1, n = 0;
+	struct slice rest = slice_skip(*in, 1);
 
-	while (i < in->len && in->at[i] != '"') {
-		unsigned char c = (unsigned char)in->at[i++];
+	while (rest.len > 0 && rest.at[0] != '"') {
+		enum path_status status;
 
-		if (c == '\\' && i < in->len)
-			c = (unsigned char)in->at[i++];
-		if (c >= 0x80)
-			return PATH_NOT_ASCII;
-		if (c < 32 || c == 127)
+		if (rest.at[0] == '\\' && rest.len > 1)
+			rest = slice_skip(rest, 1);
+		if ((unsigned char)rest.at[0] < 32 || rest.at[0] == 127)
 			return PATH_SYNTAX;
-		if (n == PATH_LOCAL_MAX)
-			return PATH_TOO_LONG;
-		out[n++] = (char)c;
+		status = take_char(&rest, out, len);
+		if (status != PATH_OK)
+			return status;
 	}
-	if (i >= in->len || n == 0)
+	if (rest.len == 0 || *len == 0)
 		return PATH_SYNTAX;
-	*in = slice_skip(*in, i + 1);
-	*len = n;
+	*in = slice_skip(rest, 1);
 	return PATH_OK;
 }
 
 static enum path_status
 take_atoms(struct slice *in, char *out, size_t *len)
 {
-	size_t n = 0;
+	while (in->len > 0) {
+		unsigned char c = (unsigned char)in->at[0];
+		enum path_status status;
 
-	while (n < in->len && (is_atext((unsigned char)in->at[n]) || in->at[n] == '.'))
-		n++;
-	if (n < in->len && (unsigned char)in->at[n] >= 0x80)
-		return PATH_NOT_ASCII;
-	if (n > PATH_LOCAL_MAX)
-		return PATH_TOO_LONG;
-	if (!dot_atom(slice_first(*in, n)))
-		return PATH_SYNTAX;
-	memcpy(out, in->at, n);
-	*in = slice_skip(*in, n);
-	*len = n;
-	return PATH_OK;
+		if (c < 0x80 && c != '.' && !is_atext(c))
+			break;
+		status = take_char(in, out, len);
+		if (status != PATH_OK)
+			return status;
+	}
+	return dot_atom((struct slice){ out, *len }) ? PATH_OK : PATH_SYNTAX;
 }
 
 /* -- the whole */
@@ -188,6 +265,7 @@ write_out(struct path *out, struct slice local, struct slice domain)
 		return PATH_TOO_LONG;
 	}
 	out->text[n] = '\0';
+	out->utf8 = !is_ascii(slice_of(out->text));
 	return PATH_OK;
 }
 
@@ -201,13 +279,12 @@ take_domain(struct slice *in, struct slice *domain)
 	while (n < in->len && in->at[n] != '>' && in->at[n] != ' ' &&
 	       !(literal && n > 0 && in->at[n - 1] == ']'))
 		n++;
-	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)in->at[i] >= 0x80)
-			return PATH_NOT_ASCII;
+	*domain = slice_first(*in, n);
 	if (n > PATH_DOMAIN_MAX)
 		return PATH_TOO_LONG;
-	*domain = slice_first(*in, n);
-	if (!path_is_domain(*domain))
+	if (!visible_all(*domain))
+		return PATH_NOT_UTF8;
+	if (!domain_ok(*domain))
 		return PATH_SYNTAX;
 	*in = slice_skip(*in, n);
 	return PATH_OK;
@@ -264,7 +341,7 @@ path_read(struct slice *rest, struct path *out)
 	if (status == PATH_OK)
 		*rest = in;
 	else
-		out->text[0] = '\0';
+		*out = (struct path){ .at = 0 };
 	return status;
 }
 
@@ -276,8 +353,7 @@ path_why(enum path_status status)
 		[PATH_SYNTAX] = "That is not an address of the form <name@domain>",
 		[PATH_NO_DOMAIN] = "The address needs a domain: <name@domain>",
 		[PATH_TOO_LONG] = "The address is too long",
-		[PATH_NOT_ASCII] =
-		    "The address has letters outside ASCII; this server does not offer SMTPUTF8",
+		[PATH_NOT_UTF8] = "The address has bytes that are no visible UTF-8 characters",
 	};
 
 	return words[status];

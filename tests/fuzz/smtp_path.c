@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "smtp/proto/params.h"
+#include "base/utf8.h"
 #include "smtp/proto/path.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -10,8 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct slice rest = { (const char *)data, size }, culprit;
-	struct params params;
+	struct slice rest = { (const char *)data, size };
 	struct path p, again;
 	char text[ADDRESS_MAX + 2];
 
@@ -22,10 +21,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memcpy(text + 1, p.text, len);
 		text[len + 1] = '>';
 		if (path_read(&(struct slice){ text, len + 2 }, &again) != PATH_OK ||
-		    strcmp(again.text, p.text) != 0)
+		    strcmp(again.text, p.text) != 0 || again.utf8 != p.utf8)
 			abort();
+		if (!utf8_ok(slice_of(p.text)))
+			abort();
+		for (size_t i = 0; i < len; i++)
+			if ((unsigned char)p.text[i] < 32 || p.text[i] == 127)
+				abort();
 	}
-	params_read(rest, PARAMS_MAIL, &params, &culprit);
-	params_read(rest, PARAMS_RCPT, &params, &culprit);
+	path_is_greeting(rest);
 	return 0;
 }

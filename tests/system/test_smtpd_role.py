@@ -39,9 +39,9 @@ def test_one_message(start):
     s = start()
     c = s.connect()
     e = c.ehlo()
-    for word in ("PIPELINING", "SIZE 52428800", "8BITMIME", "STARTTLS", "ENHANCEDSTATUSCODES"):
+    for word in ("PIPELINING", "SIZE 52428800", "8BITMIME", "STARTTLS", "ENHANCEDSTATUSCODES", "SMTPUTF8", "DSN", "LIMITS RCPTMAX=1000"):
         assert word in e
-    assert "AUTH" not in e and "XCLIENT" not in e and "SMTPUTF8" not in e
+    assert "AUTH" not in e and "XCLIENT" not in e and "REQUIRETLS" not in e
     got = c.mail("Message-ID: <m@x>\r\nSubject: x\r\n\r\n..dot\r\nhello\r\n")
     m = s.last()
     assert re.fullmatch(r"250 2.0.0 Queued as [0-9a-z]{13}", got)
@@ -68,7 +68,7 @@ def test_before_hello(start, say, start_of_reply):
 @pytest.mark.parametrize("say,start_of_reply", [
     ("MAIL FROM:<>", "250 2.1.0"), ("MAIL FROM: <a@b.example>", "250 2.1.0"), ("mail from:<a@b.example> size=1 body=8bitmime", "250"),
     ("MAIL FROM:<a@b.example", "501 5.1.7"), ("MAIL <a@b.example>", "501 5.5.4"), ("MAIL FROM:<a>", "501 5.1.7"),
-    ("MAIL FROM:<a@b.example> SIZE=60000000", "552 5.3.4"), ("MAIL FROM:<a@b.example> SMTPUTF8", "555 5.5.4"),
+    ("MAIL FROM:<a@b.example> SIZE=60000000", "552 5.3.4"), ("MAIL FROM:<a@b.example> SMTPUTF8=1", "501 5.5.4"),
     ("MAIL FROM:<a@b.example> SIZE=x", "501 5.5.4"), ("MAIL FROM:<a@b.example> AUTH=<>", "555 5.5.4"),
     ("MAIL FROM:<\xc3\xbc@b.example>", "553 5.6.7"), ("RCPT TO:<alice@example.test>", "503 5.5.1"),
     ("AUTH PLAIN", "502 5.5.1"), ("GET / HTTP/1.1", "554 5.5.1")])
@@ -92,7 +92,7 @@ def test_recipients(start):
     c.cmd("RCPT TO:<full@example.test>", "452 4.2.2")
     c.cmd("RCPT TO:<broken@example.test>", "451 4.3.0")
     c.cmd("RCPT TO:<>", "501 5.1.3")
-    c.cmd("RCPT TO:<alice@example.test> NOTIFY=NEVER", "555 5.5.4")
+    c.cmd("RCPT TO:<alice@example.test> NOTIFY=OFTEN", "501 5.5.4")
     c.cmd("RCPT TO:<postmaster>", "250 2.1.5")
     c.cmd("RCPT TO:<ALICE@example.test>", "250 2.1.5")
     c.cmd("RCPT TO:<team@example.test>", "250 2.1.5")
@@ -596,6 +596,39 @@ def test_connection_limits(start):
     four[0].closed()
     time.sleep(0.05)
     s.connect()
+
+
+@pytest.mark.parametrize("params,flags", [
+    ("", 0), ("BODY=7BIT", 0), ("BODY=8BITMIME", 4), ("SMTPUTF8", 8), ("RET=FULL", 512), ("RET=HDRS", 1024), ("REQUIRETLS", 128),
+    ("SMTPUTF8 RET=FULL BODY=8BITMIME REQUIRETLS", 8 + 512 + 4 + 128)])
+def test_flags(start, params, flags):
+    s = start()
+    c = s.connect()
+    c.ehlo()
+    if "REQUIRETLS" in params:
+        c.tls()
+        c.ehlo()
+    c.cmd(f"MAIL FROM:<s@far.example> {params}", "250")
+    c.cmd("RCPT TO:<alice@example.test>", "250")
+    c.cmd("DATA", "354")
+    c.send("Subject: x\r\n\r\nx\r\n.\r\n")
+    c.expect("250")
+    assert s.last()["flags"] == flags
+
+
+def test_dsn_travels(start):
+    s = start()
+    c = s.connect()
+    c.ehlo()
+    c.cmd("MAIL FROM:<s@far.example> ENVID=a+2Bb RET=HDRS", "250")
+    c.cmd("RCPT TO:<alice@example.test> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;A+2Bl@x.example", "250")
+    c.cmd("RCPT TO:<bob@example.test> NOTIFY=NEVER", "250")
+    c.cmd("DATA", "354")
+    c.send("Subject: x\r\n\r\nx\r\n.\r\n")
+    c.expect("250")
+    m = s.last()
+    assert m["envid"] == "a+2Bb"
+    assert [r[1:2] + r[5:] for r in m["rows"]] == [["alice@example.test", 2 + 8, "rfc822;A+2Bl@x.example"], ["bob@example.test", 1, ""]]
 
 
 def test_timeouts(start):

@@ -33,6 +33,14 @@ static const struct {
 	{ "<!#$%&'*+-/=?^_`{|}~@b.example>", "!#$%&'*+-/=?^_`{|}~@b.example", "" },
 	{ "<a@my_host.example>", "a@my_host.example", "" },
 	{ "<a@b>", "a@b", "" },
+	{ "<j\303\274rgen@b.example>", "j\303\274rgen@b.example", "" },
+	{ "<a@b\303\274.example>", "a@b\303\274.example", "" },
+	{ "<\"\303\274\"@b.example>", "\303\274@b.example", "" },
+	{ "<\"\303\274 x\"@b.example> SMTPUTF8", "\"\303\274 x\"@b.example", " SMTPUTF8" },
+	{ "<\xe6\x89\x8b\xe7\xb4\x99@\xe4\xbe\x8b\xe3\x81\x88.example>",
+	    "\xe6\x89\x8b\xe7\xb4\x99@\xe4\xbe\x8b\xe3\x81\x88.example", "" },
+	{ "<user%peer.example@b.example>", "user%peer.example@b.example", "" },
+	{ "<peer.example!user@b.example>", "peer.example!user@b.example", "" },
 };
 
 static const struct {
@@ -69,9 +77,21 @@ static const struct {
 	{ "<@x.example:>", PATH_SYNTAX },
 	{ "<@x.example a@b.example>", PATH_SYNTAX },
 	{ "<x.example:a@b.example>", PATH_SYNTAX },
-	{ "<j\303\274rgen@b.example>", PATH_NOT_ASCII },
-	{ "<a@b\303\274.example>", PATH_NOT_ASCII },
-	{ "<\"\303\274\"@b.example>", PATH_NOT_ASCII },
+	{ "<j\374rgen@b.example>", PATH_NOT_UTF8 },
+	{ "<a@b\374.example>", PATH_NOT_UTF8 },
+	{ "<\"\374\"@b.example>", PATH_NOT_UTF8 },
+	{ "<a\303@b.example>", PATH_NOT_UTF8 },             /* cut off */
+	{ "<a\300\257b@b.example>", PATH_NOT_UTF8 },        /* overlong '/' */
+	{ "<a\xed\xa0\x80@b.example>", PATH_NOT_UTF8 },     /* a surrogate */
+	{ "<a\xf4\x90\x80\x80@b.example>", PATH_NOT_UTF8 }, /* past U+10FFFF */
+	{ "<a\302\205@b.example>", PATH_NOT_UTF8 },         /* NEL */
+	{ "<a\xe2\x80\xa8@b.example>", PATH_NOT_UTF8 },     /* line separator */
+	{ "<a\xe2\x80\xae@b.example>", PATH_NOT_UTF8 },     /* turns the direction */
+	{ "<alice\xe2\x80\x8b@b.example>", PATH_NOT_UTF8 }, /* no width */
+	{ "<a@b\xe2\x80\x8b.example>", PATH_NOT_UTF8 },
+	{ "<a@b\xef\xbb\xbf.example>", PATH_NOT_UTF8 },     /* byte order mark */
+	{ "<a\302\240b@b.example>", PATH_NOT_UTF8 },        /* a blank that is none */
+	{ "<@\303\274.example:a@b.example>", PATH_SYNTAX },
 	{ "<|/bin/sh@b.example;x>", PATH_SYNTAX },
 };
 
@@ -150,6 +170,47 @@ keeps_limits(void **state)
 }
 
 static void
+tells_utf8(void **state)
+{
+	struct slice rest = SLICE("<a@b.example>");
+	struct path p;
+
+	(void)state;
+	assert_int_equal(path_read(&rest, &p), PATH_OK);
+	assert_false(p.utf8);
+	rest = SLICE("<\303\274@b.example>");
+	assert_int_equal(path_read(&rest, &p), PATH_OK);
+	assert_true(p.utf8);
+	rest = SLICE("<a@\303\274.example>");
+	assert_int_equal(path_read(&rest, &p), PATH_OK);
+	assert_true(p.utf8);
+	assert_false(path_is_domain(SLICE("\303\274.example")));
+}
+
+static void
+knows_greetings(void **state)
+{
+	static const char *const yes[] = { "a.example", "a", "A_b-c.example", "[192.0.2.1]",
+		"[IPv6:2001:db8::1]", "[::1]", "localhost.", "-x-", "a:b", "192.0.2.1" };
+	static const char *const no[] = { "", "[", "]", "[]", "[x]", "[192.0.2.1", "a b", "a\tb",
+		"%s%n", "a(b", "a;b", "<a>", "a\\b", "\"a\"", "a\r", "\303\274.example", "a/b", "$(x)",
+		"[1.2.3.4]x", "a@b", "a,b", "{x}" };
+	char name[300];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(yes); i++)
+		if (!path_is_greeting(slice_of(yes[i])))
+			fail_msg("%s was refused", yes[i]);
+	for (size_t i = 0; i < COUNT(no); i++)
+		if (path_is_greeting(slice_of(no[i])))
+			fail_msg("%s was taken", no[i]);
+	memset(name, 'a', sizeof(name));
+	assert_true(path_is_greeting((struct slice){ name, 255 }));
+	assert_false(path_is_greeting((struct slice){ name, 256 }));
+	assert_false(path_is_greeting((struct slice){ "a\0b", 3 }));
+}
+
+static void
 knows_parts(void **state)
 {
 	struct slice rest = SLICE("<\"a@b\"@c.example>");
@@ -175,6 +236,8 @@ main(void)
 		cmocka_unit_test(reads_good_ones),
 		cmocka_unit_test(refuses_bad_ones),
 		cmocka_unit_test(keeps_limits),
+		cmocka_unit_test(tells_utf8),
+		cmocka_unit_test(knows_greetings),
 		cmocka_unit_test(knows_parts),
 	};
 
