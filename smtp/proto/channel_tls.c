@@ -22,11 +22,12 @@ tls_outcome(struct channel *c, int rc, int natural, bool *wants)
 		*wants = true;
 		return 0;
 	}
-	if (why == SSL_ERROR_ZERO_RETURN) {
+	if (why == SSL_ERROR_ZERO_RETURN && natural == SSL_ERROR_WANT_READ) {
 		c->ended = true;
 		return -1;
 	}
-	if (why == SSL_ERROR_SYSCALL)
+	/* a write that fails after the peer's close_notify is called "zero return", too */
+	if (why == SSL_ERROR_SYSCALL || why == SSL_ERROR_ZERO_RETURN)
 		channel_fail(c, sys != 0 ? sys : ECONNRESET, 0);
 	else
 		channel_fail(c, 0, ERR_peek_last_error());
