@@ -270,22 +270,28 @@ user_show(struct cli *cli, const struct cli_args *args)
 static int
 app_print(struct cli *cli, const struct cli_args *args, const struct rows *rows)
 {
-	const char *password = rows->n > 0 ? row_text(&rows->at[0], "password") : "";
-	const char *label = cli_option(args, "label"), *expires = cli_option(args, "expires");
 	static const struct column columns[] = { { "slot", NULL, COLUMN_NUMBER, true },
-		{ "password", NULL, COLUMN_TEXT, false }, { NULL, NULL, COLUMN_TEXT, false } };
+		{ "password", NULL, COLUMN_TEXT, false }, { "label", NULL, COLUMN_TEXT, false },
+		{ "scope", NULL, COLUMN_TEXT, true }, { "expires", NULL, COLUMN_TIME, true },
+		{ NULL, NULL, COLUMN_TEXT, false } };
+	const struct row *row = rows->n > 0 ? &rows->at[0] : NULL;
+	const char *expires = cli_option(args, "expires"), *scope;
 	struct json j;
 
+	if (row == NULL)
+		return cli_fail(cli, "the server made no password");
 	if (cli->json) {
 		json_init(&j, &cli->out);
 		json_open(&j, '{');
-		if (rows->n > 0)
-			table_json_members(&j, &rows->at[0], columns);
+		table_json_members(&j, row, columns);
 		json_close(&j, '}');
 		return CLI_DONE;
 	}
-	cli_say(cli, "The password of %s%s%s, shown this once only:\n\n    %s\n", args->operand[0],
-	    label != NULL ? " for " : "", label != NULL ? label : "", password);
+	scope = row_text(row, "scope");
+	cli_say(cli, "The password \"%s\" of %s, shown this once only:\n\n    %s\n",
+	    row_text(row, "label"), args->operand[0], row_text(row, "password"));
+	if (scope[0] != '\0')
+		cli_say(cli, "It serves for %s only.", scope);
 	if (expires != NULL)
 		cli_say(cli, "It stops working in %s.", expires);
 	return CLI_DONE;
@@ -371,7 +377,8 @@ static const struct cli_option passwd_options[] = {
 };
 static const struct cli_option app_options[] = {
 	{ "label", "TEXT", "what it is for: \"phone\"" },
-	{ "scope", "LIST", "smtp, imap, or smtp,imap (both, when left out)" },
+	{ "scope", "LIST",
+	    "smtp (sending), imap, pop3, sieve, some with commas; all, when left out" },
 	{ "expires", "SPAN", "stops working after 30d, 52w ..." },
 	{ NULL, NULL, NULL },
 };

@@ -48,6 +48,13 @@ takes_away(const char *verb)
 	return false;
 }
 
+static bool
+shows_use(const char *verb)
+{
+	return strcmp(verb, "app.list") == 0 || strcmp(verb, "cred.show") == 0 ||
+	       strcmp(verb, "cred.list") == 0;
+}
+
 static void
 end_tickets(const struct admin_request *rq)
 {
@@ -66,6 +73,8 @@ request_end(struct request *r)
 {
 	struct rows rows = { { row }, r->to };
 
+	if (r->rc == 0 && shows_use(r->rq.verb))
+		auth_used_write(); /* so that what is shown is so */
 	if (r->rc == 0)
 		r->rc = admin_run(
 		    credentials_admin_verbs, auth.credentials, &r->rq, &rows.out, &r->err);

@@ -311,7 +311,7 @@ credentials_enable(struct credentials *c, const char *text, bool enabled, struct
 
 /* "imap, smtp" -> ",imap,smtp,"; "" stays. */
 static int
-scope_read(const char *text, char out[64], struct err *err)
+scope_read(const char *text, char out[CREDENTIALS_SCOPE_SIZE], struct err *err)
 {
 	static const char *const known[] = { "smtp", "imap", "pop3", "sieve" };
 	struct slice rest = slice_of(text), one;
@@ -331,8 +331,8 @@ scope_read(const char *text, char out[64], struct err *err)
 	}
 	for (i = 0; i < COUNT(known); i++)
 		if (seen & 1u << i)
-			snprintf(out + strlen(out), 64 - strlen(out), "%s%s,", out[0] ? "" : ",",
-			    known[i]);
+			snprintf(out + strlen(out), CREDENTIALS_SCOPE_SIZE - strlen(out), "%s%s,",
+			    out[0] ? "" : ",", known[i]);
 	return 0;
 }
 
@@ -392,29 +392,46 @@ app_insert(struct credentials *c, int64_t account, int slot, const char *hash, c
 	return rc;
 }
 
+/* With a label of ours if there is none. */
+static int
+app_add(struct credentials *c, int64_t id, const char *address, const char *password,
+    struct credentials_app *app, struct err *err)
+{
+	char like[PASSWORD_HASH_SIZE], hash[PASSWORD_HASH_SIZE];
+	struct verifier salt;
+
+	if (slot_free(c, id, app->label, &app->slot, like, err) == -1)
+		return -1;
+	if (app->label[0] == '\0') {
+		snprintf(app->label, sizeof(app->label), "app %d", app->slot);
+		if (slot_free(c, id, app->label, &app->slot, like, err) == -1)
+			return -1;
+	}
+	if (!verifier_read(like, &salt))
+		credentials_salt(c, address, &salt);
+	if (password_app_hash(password, &salt, hash, err) == -1)
+		return -1;
+	return app_insert(c, id, app->slot, hash, app->label, app->scope, app->expires, err);
+}
+
 int
 credentials_app_add(struct credentials *c, const char *text, const char *label,
-    const char *scope_text, int64_t expires, int *slot, char password[static PASSWORD_APP_SIZE],
-    struct err *err)
+    const char *scope_text, int64_t expires, struct credentials_app *app,
+    char password[static PASSWORD_APP_SIZE], struct err *err)
 {
-	char scope[64], like[PASSWORD_HASH_SIZE], hash[PASSWORD_HASH_SIZE], address[ADDRESS_SIZE];
-	struct verifier salt;
+	char address[ADDRESS_SIZE];
 	int64_t id = 0;
 	int rc;
 
-	if (label[0] == '\0' || strlen(label) > CREDENTIALS_LABEL_MAX)
-		return err_set(err, ERR_USAGE, "a label has 1 to %d bytes", CREDENTIALS_LABEL_MAX);
+	app->expires = expires;
+	if (!slice_copy(slice_of(label), app->label, sizeof(app->label)))
+		return err_set(
+		    err, ERR_USAGE, "a label has at most %d bytes", CREDENTIALS_LABEL_MAX);
 	if (account_name(text, address, err) == -1 || account_id(c, address, &id, err) == -1 ||
-	    scope_read(scope_text, scope, err) == -1 || password_app_make(password, err) == -1 ||
-	    db_exec(c->db, "BEGIN IMMEDIATE", err) == -1)
+	    scope_read(scope_text, app->scope, err) == -1 ||
+	    password_app_make(password, err) == -1 || db_exec(c->db, "BEGIN IMMEDIATE", err) == -1)
 		return -1;
-	rc = slot_free(c, id, label, slot, like, err);
-	if (rc == 0 && !verifier_read(like, &salt))
-		credentials_salt(c, address, &salt);
-	if (rc == 0)
-		rc = password_app_hash(password, &salt, hash, err);
-	if (rc == 0)
-		rc = app_insert(c, id, *slot, hash, label, scope, expires, err);
+	rc = app_add(c, id, address, password, app, err);
 	return finish(c, rc, err);
 }
 

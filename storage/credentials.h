@@ -10,7 +10,8 @@
 #include "storage/db.h"
 #include "storage/password.h"
 
-#define CREDENTIALS_LABEL_MAX 60
+#define CREDENTIALS_LABEL_MAX 60 /* bytes */
+#define CREDENTIALS_SCOPE_SIZE 64
 
 extern const struct db_schema credentials_schema;
 
@@ -39,11 +40,17 @@ int credentials_add(struct credentials *c, const char *address, const char *hash
 int credentials_set(struct credentials *c, const char *address, const char *hash, struct err *err);
 int credentials_remove(struct credentials *c, const char *address, struct err *err);
 int credentials_enable(struct credentials *c, const char *address, bool enabled, struct err *err);
-/* Make an app password. `scope` is "" (all) or of "smtp", "imap", "pop3", "sieve" with commas;
- * `expires` in us, 0 never. */
+struct credentials_app { /* an app password, without what is kept of it */
+	int slot;
+	char label[CREDENTIALS_LABEL_MAX + 1];
+	char scope[CREDENTIALS_SCOPE_SIZE]; /* "" (all), or as ",smtp,imap," */
+	int64_t expires;                    /* us, 0 never */
+};
+/* Make an app password. `label` "" is made up; `scope` is "" (all) or of "smtp", "imap", "pop3",
+ * "sieve" with commas; `expires` in us, 0 never. */
 int credentials_app_add(struct credentials *c, const char *address, const char *label,
-    const char *scope, int64_t expires, int *slot, char password[static PASSWORD_APP_SIZE],
-    struct err *err);
+    const char *scope, int64_t expires, struct credentials_app *app,
+    char password[static PASSWORD_APP_SIZE], struct err *err);
 int credentials_app_remove(
     struct credentials *c, const char *address, const char *label, struct err *err);
 

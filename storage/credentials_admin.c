@@ -3,6 +3,7 @@
  * No verb ever shows a hash or a password, but for the one showing of a new app password. */
 #include "storage/credentials_admin.h"
 
+#include <inttypes.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
@@ -188,21 +189,26 @@ static int
 run_app_add(void *owner, const struct admin_request *rq, struct admin_out *out, struct err *err)
 {
 	const char *address, *label = admin_get(rq, "label"), *scope = admin_get(rq, "scope");
-	char password[PASSWORD_APP_SIZE], slot_text[12];
+	char password[PASSWORD_APP_SIZE], slot[12], expires[24];
+	struct credentials_app app;
 	uint64_t seconds;
-	int slot = 0;
 
 	if (need(rq, "address", &address, err) == -1 ||
 	    admin_get_u64(rq, "expires", 0, &seconds, err) == -1)
 		return -1;
 	if (seconds > EXPIRES_MAX)
 		return err_set(err, ERR_USAGE, "an app password lasts at most 100 years");
-	if (credentials_app_add(owner, address, label != NULL && *label ? label : "app",
-		scope ? scope : "", seconds ? clock_now() + (int64_t)seconds * CLOCK_SECOND : 0,
-		&slot, password, err) == -1)
+	if (credentials_app_add(owner, address, label ? label : "", scope ? scope : "",
+		seconds ? clock_now() + (int64_t)seconds * CLOCK_SECOND : 0, &app, password,
+		err) == -1)
 		return -1;
-	snprintf(slot_text, sizeof(slot_text), "%d", slot);
-	admin_row(out, "slot", slot_text, "password", password, NULL);
+	snprintf(slot, sizeof(slot), "%d", app.slot);
+	snprintf(expires, sizeof(expires), "%" PRId64, app.expires);
+	/* ",smtp,imap," is shown as in the list */
+	if (app.scope[0] != '\0')
+		app.scope[strlen(app.scope) - 1] = '\0';
+	admin_row(out, "slot", slot, "password", password, "label", app.label, "scope",
+	    app.scope[0] == ',' ? app.scope + 1 : app.scope, "expires", expires, NULL);
 	OPENSSL_cleanse(password, sizeof(password));
 	return 0;
 }

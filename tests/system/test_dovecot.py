@@ -126,6 +126,26 @@ def test_app_password(both):
         dovecot.login("bob@example.test", row["password"])
 
 
+def test_app_passwords_share_a_salt_and_each_opens(both):
+    """As the server keeps them for SCRAM; those for other services and the expired one do not."""
+    server, dovecot = both
+    made = {label: server.json("user", "app-password", "add", "bob@example.test", "--label", label, *words)["password"]
+            for label, words in (("one", []), ("two", ["--scope", "imap"]), ("three", ["--scope", "smtp,imap"]),
+                                 ("send", ["--scope", "smtp"]), ("brief", ["--expires", "1s"]))}
+    for label in ("one", "two", "three"):
+        dovecot.login("bob@example.test", made[label]).logout()
+
+    def refused(label):
+        try:
+            dovecot.login("bob@example.test", made[label]).logout()
+        except imaplib.IMAP4.error:
+            return True
+    assert refused("send")
+    wait_until("the brief one to expire", lambda: refused("brief"), 30)
+    for label in made:
+        server.cli("user", "app-password", "remove", "bob@example.test", "--label", label)
+
+
 def test_disabled_and_removed(both):
     server, dovecot = both
     server.add_user("carol@example.test", "carol-secret")

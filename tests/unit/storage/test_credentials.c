@@ -103,31 +103,44 @@ static void
 test_apps(void **state)
 {
 	char password[9][PASSWORD_APP_SIZE], label[20];
-	int slot, i;
+	struct credentials_app app;
+	struct verifier salt, kept;
+	int i;
 
 	(void)state;
 	OK(credentials_add(c, "alice@example.test", HASH, &err));
-	FAILS(credentials_app_add(c, "bob@example.test", "x", "", 0, &slot, password[0], &err),
+	FAILS(credentials_app_add(c, "bob@example.test", "x", "", 0, &app, password[0], &err),
 	    ERR_NOT_FOUND);
-	FAILS(credentials_app_add(c, "alice@example.test", "", "", 0, &slot, password[0], &err),
+	FAILS(credentials_app_add(c, "alice@example.test",
+		  "0123456789012345678901234567890123456789012345678901234567890", "", 0, &app,
+		  password[0], &err),
 	    ERR_USAGE);
 	FAILS(credentials_app_add(
-		  c, "alice@example.test", "x", "smtp,http", 0, &slot, password[0], &err),
+		  c, "alice@example.test", "x", "smtp,http", 0, &app, password[0], &err),
 	    ERR_USAGE);
 	for (i = 1; i <= 8; i++) {
 		snprintf(label, sizeof(label), "app %d", i);
-		OK(credentials_app_add(c, "alice@example.test", label,
+		OK(credentials_app_add(c, "alice@example.test", i == 7 ? "" : label,
 		    i == 2   ? "imap"
 		    : i == 3 ? "smtp, imap"
 			     : "",
-		    i == 4 ? YEAR : 0, &slot, password[i], &err));
-		assert_int_equal(slot, i);
+		    i == 4 ? YEAR : 0, &app, password[i], &err));
+		assert_int_equal(app.slot, i);
+		assert_string_equal(app.label, label);
+		assert_string_equal(app.scope, i == 2 ? ",imap," : i == 3 ? ",smtp,imap," : "");
 	}
-	FAILS(credentials_app_add(c, "alice@example.test", "nine", "", 0, &slot, password[0], &err),
+	FAILS(credentials_app_add(c, "alice@example.test", "nine", "", 0, &app, password[0], &err),
 	    ERR_USAGE);
 	assert_int_equal(find("alice@example.test", "smtp", 2 * YEAR), 1);
 	assert_string_equal(set.apps[1], ""); /* imap only */
 	assert_string_equal(set.apps[3], ""); /* expired */
+	credentials_salt(c, "alice@example.test", &salt);
+	for (i = 0; i < PASSWORD_APPS_MAX; i++)
+		if (set.apps[i][0] != '\0')
+			assert_true(
+			    verifier_read(set.apps[i], &kept) && verifier_same_salt(&kept, &salt));
+	credentials_salt(c, "bob@example.test", &kept);
+	assert_false(verifier_same_salt(&kept, &salt));
 	assert_int_equal(password_check(&set, password[1]), 1);
 	assert_int_equal(password_check(&set, password[3]), 3);
 	assert_int_equal(password_check(&set, password[8]), 8);
@@ -141,11 +154,10 @@ test_apps(void **state)
 	assert_int_equal(view("scope = '' OR instr(scope, ',pop3,') > 0"), 6);
 	FAILS(credentials_app_remove(c, "alice@example.test", "no such", &err), ERR_NOT_FOUND);
 	OK(credentials_app_remove(c, "alice@example.test", "app 5", &err));
-	FAILS(
-	    credentials_app_add(c, "alice@example.test", "app 6", "", 0, &slot, password[0], &err),
+	FAILS(credentials_app_add(c, "alice@example.test", "app 6", "", 0, &app, password[0], &err),
 	    ERR_EXISTS);
-	OK(credentials_app_add(c, "alice@example.test", "new", "", 0, &slot, password[0], &err));
-	assert_int_equal(slot, 5);
+	OK(credentials_app_add(c, "alice@example.test", "new", "", 0, &app, password[0], &err));
+	assert_int_equal(app.slot, 5);
 	OK(credentials_used(c, "alice@example.test", 5, 1234, &err));
 	OK(credentials_remove(c, "alice@example.test", &err));
 	assert_int_equal(view("1"), 0);
@@ -227,7 +239,7 @@ test_verbs(void **state)
 		{ "cred.add address c@example.test password ", ERR_USAGE, "" },
 		{ "cred.passwd address c@example.test password secret", ERR_NOT_FOUND, "" },
 		{ "app.add address a@example.test label phone scope imap expires 86400", 0,
-		    "slot=1 " },
+		    "slot=1 label=phone scope=imap " },
 		{ "app.add address a@example.test label phone", ERR_EXISTS, "" },
 		{ "app.add address a@example.test label x expires soon", ERR_USAGE, "" },
 		{ "app.add address a@example.test label x expires 18446744073709551615", ERR_USAGE,
