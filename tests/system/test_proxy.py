@@ -83,6 +83,7 @@ def newest(s, before):
 
 
 def names(s):
+    s.wait_queue_empty()
     return {m.path.name for m in s.mails("alice@example.test")}
 
 

@@ -141,6 +141,8 @@ def s_client(s, *words, say=b""):
 def test_no_renegotiation(names):
     p = subprocess.Popen(["openssl", "s_client", "-tls1_2", "-connect", f"127.0.0.1:{names.ports['submissions']}"],
                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    while not (line := p.stdout.readline()).startswith(b"220 "):
+        assert line, "no greeting"
     out = p.communicate(b"R\n", timeout=60)[0].decode(errors="replace")
     assert "RENEGOTIATING" in out and "no renegotiation" in out
 
