@@ -96,8 +96,8 @@ enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 	X(MDA_KEEP,       R(QUEUE),       R(MDA),          "(t)",    FD_NO)   /* staged names in use; as many frames as it takes, before MDA_UNSTAGE; no answer */ \
 	X(MDA_UNSTAGE,    R(QUEUE),       R(MDA),          "(t)",    FD_NO)   /* the last of them: remove all other stage files (once, first thing on a new link) */ \
 	X(MDA_UNSTAGED,   R(MDA),         R(QUEUE),        "u",      FD_NO)   /* files removed */                                       \
-	X(RELAY_SEND,     R(QUEUE),       R(RELAY),        "uuttbbb(ut)", FD_MAY) /* job, ENVELOPE_ flags, destination domain, from, prefix, cuts, body (or fd); (rcpt, to)* */ \
-	X(RELAY_SENT,     R(RELAY),       R(QUEUE),        "ut(uuutt)", FD_NO) /* job, host; (rcpt, enum step_status, reply code or 0, enhanced code, text)* */ \
+	X(RELAY_SEND,     R(QUEUE),       R(RELAY),        "uutttbbb(utut)", FD_MAY) /* job, ENVELOPE_ flags, destination domain, from, envid, prefix, cuts, body (or fd); (rcpt, to, enum notify, orcpt)* */ \
+	X(RELAY_SENT,     R(RELAY),       R(QUEUE),        "ut(uuuttu)", FD_NO) /* job, host; (rcpt, enum step_status, reply code or 0, enhanced code, text, 1: the host will report success itself)* */ \
 	/* -- administration: verb and words from the CLI, rows of (key, value) back */                                                  \
 	X(ADMIN,          R(CONTROL),     R_OWNERS,        "t(tt)",  FD_MAY)  /* verb "user.add"; (key, value)* */                      \
 	X(ADMIN_ROW,      R_OWNERS,       R(CONTROL),      "(tt)",   FD_NO)   /* (key, value)*: one row of the answer */                \

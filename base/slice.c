@@ -24,6 +24,15 @@ slice_eq_nocase(struct slice a, struct slice b)
 }
 
 bool
+slice_is_ascii(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if ((unsigned char)s.at[i] >= 0x80)
+			return false;
+	return true;
+}
+
+bool
 slice_starts(struct slice s, struct slice prefix)
 {
 	return s.len >= prefix.len && slice_eq(slice_first(s, prefix.len), prefix);

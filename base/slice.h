@@ -26,6 +26,7 @@ bool slice_eq(struct slice a, struct slice b);
 /* Equal but for ASCII case. */
 bool slice_eq_nocase(struct slice a, struct slice b);
 bool slice_starts(struct slice s, struct slice prefix);
+bool slice_is_ascii(struct slice s);
 bool slice_starts_nocase(struct slice s, struct slice prefix);
 bool slice_ends_nocase(struct slice s, struct slice suffix);
 /* `n` bytes cut off the front (all of it when shorter). */

@@ -1,7 +1,7 @@
-/* bounce - the report to a sender whose mail could not be delivered, or not yet
+/* bounce - the report to a sender on what became of his mail
  *
  * Three parts: plain words for people, message/delivery-status for programs, and the headers of the
- * mail. Nothing from outside can end a line or a part: control characters go, the boundary holds
+ * mail (or all of it). Nothing from outside can end a line or a part: control characters go, the boundary holds
  * the report's own id, and lines are folded. Errors: a full buffer is marked failed, as buf does.
  */
 #include "delivery/bounce.h"
@@ -10,10 +10,28 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "delivery/xtext.h"
 
 #define RCPTS_SHOWN 50
 #define HEADERS_SHOWN (16 * 1024)
 #define LINE_SHOWN 900
+
+/* What differs between the kinds; `words` follow the date of the mail. */
+static const struct kind {
+	const char *subject, *action;
+	unsigned class; /* of the status (RFC 3463) */
+	const char *status, *words;
+} kinds[BOUNCE_KINDS] = {
+	[BOUNCE_FAILED] = { "Your mail could not be delivered", "failed", 5, "5.0.0",
+	    "could not be delivered to these recipients, and we have given up:\r\n\r\n" },
+	[BOUNCE_DELAYED] = { "Your mail is delayed; we keep trying", "delayed", 4, "4.4.7",
+	    "has not reached these recipients yet. You need not send it again:\r\n" },
+	[BOUNCE_DELIVERED] = { "Your mail was delivered", "delivered", 2, "2.0.0",
+	    "is in the mailboxes of these recipients:\r\n\r\n" },
+	[BOUNCE_RELAYED] = { "Your mail was handed on", "relayed", 2, "2.0.0",
+	    "was taken by the mail servers of these recipients. They do not "
+	    "report deliveries,\r\nso you will hear of it again only if it fails:\r\n\r\n" },
+};
 
 /* A text from outside as one line: control characters become blanks, bytes past ASCII a "?" unless
  * `utf8`. */
@@ -53,15 +71,14 @@ put_head(struct buf *out, const struct bounce *b)
 	buf_text(out, "To: <");
 	put_clean(out, b->to, b->utf8);
 	buf_printf(out, ">\r\nSubject: %s\r\n",
-	    b->delayed ? "Your mail is delayed; we keep trying"
-		       : "Your mail could not be delivered");
+	    kinds[b->kind].subject);
 	buf_printf(out, "Date: %s\r\nMessage-ID: <%s@%s>\r\n", date, b->report_id, b->hostname);
 	buf_text(out, "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n");
 	buf_printf(out,
 	    "Content-Type: multipart/report; "
 	    "report-type=delivery-status;\r\n\tboundary=\"%s/%s\"\r\n",
 	    b->report_id, b->hostname);
-	if (b->utf8)
+	if (b->utf8 || !slice_is_ascii(b->full))
 		buf_text(out, "Content-Transfer-Encoding: 8bit\r\n");
 	buf_text(out, "\r\nThis is a report in MIME format.\r\n");
 }
@@ -105,26 +122,18 @@ put_words(struct buf *out, const struct bounce *b)
 	buf_printf(out, "Content-Type: text/plain; charset=utf-8\r\n%s\r\n",
 	    b->utf8 ? "Content-Transfer-Encoding: 8bit\r\n" : "");
 	buf_printf(out, "This is the mail server at %s.\r\n\r\n", b->hostname);
-	if (b->delayed)
-		buf_printf(out,
-		    "Your mail of %s\r\nhas not reached these recipients yet. You need not send it "
-		    "again:\r\n"
-		    "we keep trying until %s.\r\n\r\n",
-		    date, until);
-	else
-		buf_printf(out,
-		    "Your mail of %s\r\ncould not be delivered to these recipients, and we have "
-		    "given up:\r\n\r\n",
-		    date);
+	buf_printf(out, "Your mail of %s\r\n%s", date, kinds[b->kind].words);
+	if (b->kind == BOUNCE_DELAYED)
+		buf_printf(out, "we keep trying until %s.\r\n\r\n", until);
 	for (size_t i = 0; i < b->n_rcpts && i < RCPTS_SHOWN; i++)
 		put_words_rcpt(out, b, &b->rcpts[i]);
 	if (b->n_rcpts > RCPTS_SHOWN)
 		buf_printf(out, "  and %zu more\r\n", b->n_rcpts - RCPTS_SHOWN);
 	buf_printf(out,
-	    "\r\nThe headers of your mail are attached. If you ask your administrator for help, "
+	    "\r\n%s attached. If you ask your administrator for help, "
 	    "name this\r\n"
 	    "id: %s\r\n",
-	    b->id);
+	    b->full.len > 0 ? "Your mail is" : "The headers of your mail are", b->id);
 }
 
 /* "5.1.1": three numbers of the right class, as RFC 3463 has them; else what fits the kind of
@@ -137,17 +146,54 @@ status_of(const struct bounce *b, const struct bounce_rcpt *r)
 
 	if (r->enhanced != NULL &&
 	    sscanf(r->enhanced, "%1u.%3u.%3u%c", &class, &subject, &detail, &end) == 3 &&
-	    class == (b->delayed ? 4u : 5u))
+	    class == kinds[b->kind].class)
 		return r->enhanced;
-	return b->delayed ? "4.4.7" : "5.0.0";
+	return kinds[b->kind].status;
 }
 
 static void
 put_address(struct buf *out, const char *field, const char *address, bool utf8)
 {
-	buf_printf(out, "%s: %s;", field, utf8 ? "utf-8" : "rfc822");
+	buf_printf(out, "%s: %s;", field,
+	    utf8 && !slice_is_ascii(slice_of(address)) ? "utf-8" : "rfc822");
 	put_clean(out, address, utf8);
 	buf_text(out, "\r\n");
+}
+
+/* What xtext says, as one line. */
+static void
+put_decoded(struct buf *out, const char *field, const struct buf *decoded)
+{
+	buf_text(out, field);
+	buf_slice(out, buf_all(decoded));
+	buf_text(out, "\r\n");
+}
+
+static void
+put_original(struct buf *out, const struct bounce *b, const struct bounce_rcpt *r)
+{
+	struct buf decoded;
+
+	if (r->orcpt == NULL || r->orcpt[0] == '\0') {
+		put_address(out, "Original-Recipient", rcpt_named(r), b->utf8);
+		return;
+	}
+	buf_init(&decoded, LINE_SHOWN);
+	orcpt_show(&decoded, r->orcpt, b->utf8);
+	put_decoded(out, "Original-Recipient: ", &decoded);
+	buf_free(&decoded);
+}
+
+static void
+put_diagnostic(struct buf *out, const struct bounce *b, const struct bounce_rcpt *r)
+{
+	if (r->code != 0) {
+		buf_printf(out, "Diagnostic-Code: smtp;%u ", r->code);
+		put_clean(out, r->text, b->utf8);
+		buf_text(out, "\r\n");
+	} else if (kinds[b->kind].class != 2) {
+		put_field(out, "Diagnostic-Code: x-tegami;", r->text, b->utf8);
+	}
 }
 
 static void
@@ -156,20 +202,14 @@ put_status_rcpt(struct buf *out, const struct bounce *b, const struct bounce_rcp
 	char date[40];
 
 	buf_text(out, "\r\n");
-	put_address(out, "Original-Recipient", rcpt_named(r), b->utf8);
+	put_original(out, b, r);
 	put_address(out, "Final-Recipient", r->address, b->utf8);
-	buf_printf(out, "Action: %s\r\nStatus: %s\r\n", b->delayed ? "delayed" : "failed",
+	buf_printf(out, "Action: %s\r\nStatus: %s\r\n", kinds[b->kind].action,
 	    status_of(b, r));
 	if (r->host != NULL && r->host[0] != '\0')
 		put_field(out, "Remote-MTA: dns;", r->host, b->utf8);
-	if (r->code != 0) {
-		buf_printf(out, "Diagnostic-Code: smtp;%u ", r->code);
-		put_clean(out, r->text, b->utf8);
-		buf_text(out, "\r\n");
-	} else {
-		put_field(out, "Diagnostic-Code: x-tegami;", r->text, b->utf8);
-	}
-	if (b->delayed) {
+	put_diagnostic(out, b, r);
+	if (b->kind == BOUNCE_DELAYED) {
 		clock_rfc5322(b->until, date);
 		put_field(out, "Will-Retry-Until: ", date, false);
 	}
@@ -178,6 +218,7 @@ put_status_rcpt(struct buf *out, const struct bounce *b, const struct bounce_rcp
 static void
 put_status(struct buf *out, const struct bounce *b)
 {
+	struct buf decoded;
 	char date[40];
 
 	clock_rfc5322(b->arrived, date);
@@ -185,6 +226,12 @@ put_status(struct buf *out, const struct bounce *b)
 	buf_text(out, b->utf8 ? "Content-Type: message/global-delivery-status\r\n"
 				"Content-Transfer-Encoding: 8bit\r\n\r\n"
 			      : "Content-Type: message/delivery-status\r\n\r\n");
+	if (b->envid != NULL && b->envid[0] != '\0') {
+		buf_init(&decoded, LINE_SHOWN);
+		xtext_show(&decoded, slice_of(b->envid));
+		put_decoded(out, "Original-Envelope-Id: ", &decoded);
+		buf_free(&decoded);
+	}
 	buf_printf(out, "Reporting-MTA: dns;%s\r\nX-Tegami-Queue-ID: %s\r\nArrival-Date: %s\r\n",
 	    b->hostname, b->id, date);
 	for (size_t i = 0; i < b->n_rcpts && i < RCPTS_SHOWN; i++)
@@ -214,12 +261,24 @@ put_headers(struct buf *out, const struct bounce *b)
 	}
 }
 
+static void
+put_full(struct buf *out, const struct bounce *b)
+{
+	put_boundary(out, b, "");
+	buf_printf(out, "Content-Type: message/%s\r\n%s\r\n", b->utf8 ? "global" : "rfc822",
+	    slice_is_ascii(b->full) ? "" : "Content-Transfer-Encoding: 8bit\r\n");
+	buf_slice(out, b->full);
+}
+
 void
 bounce_write(struct buf *out, const struct bounce *b)
 {
 	put_head(out, b);
 	put_words(out, b);
 	put_status(out, b);
-	put_headers(out, b);
+	if (b->full.len > 0)
+		put_full(out, b);
+	else
+		put_headers(out, b);
 	put_boundary(out, b, "--");
 }

@@ -1,13 +1,21 @@
-/* bounce - the report to a sender whose mail could not be delivered, or not yet (RFC 3464 in RFC
- * 6522) */
+/* bounce - the report to a sender on what became of his mail (RFC 3464 and 6533 in RFC 6522) */
 #ifndef DELIVERY_BOUNCE_H
 #define DELIVERY_BOUNCE_H
 
 #include "base/buf.h"
 
+enum bounce_kind {
+	BOUNCE_FAILED,
+	BOUNCE_DELAYED,   /* not yet failed: it is tried on until `until` */
+	BOUNCE_DELIVERED, /* it is in the mailbox */
+	BOUNCE_RELAYED,   /* a host has it that will not report any further */
+	BOUNCE_KINDS
+};
+
 struct bounce_rcpt {
 	const char *address;  /* where we tried to deliver */
 	const char *original; /* as the sender wrote it */
+	const char *orcpt;    /* ORCPT of RFC 3461, or "" */
 	const char *host;     /* who refused it, or "" */
 	unsigned code;        /* SMTP reply of the host, 0: there was none */
 	const char *enhanced; /* "5.1.1", or "" */
@@ -20,11 +28,13 @@ struct bounce {
 	const char *id;        /* queue id of the mail */
 	const char *report_id; /* of the report */
 	int64_t now, arrived;  /* us since 1970 */
-	bool delayed;          /* not yet failed: it is tried on until `until` */
+	enum bounce_kind kind;
 	int64_t until;
-	bool utf8;            /* the mail was an SMTPUTF8 one */
+	const char *envid;    /* ENVID of RFC 3461, or "" */
+	bool utf8;            /* something in it is not ASCII: it is an SMTPUTF8 mail itself */
 	struct slice headers; /* of the mail, with what we added; CRLF. What follows an empty line
 				 is left out */
+	struct slice full;    /* the whole mail instead, CRLF, lines of at most 998 bytes; or empty */
 	const struct bounce_rcpt *rcpts;
 	size_t n_rcpts;
 };

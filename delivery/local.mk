@@ -3,19 +3,23 @@
 # The part of queue that has no state of its own, for its tests too.
 noinst_LIBRARIES += delivery/libqueue.a
 delivery_libqueue_a_SOURCES = delivery/schedule.h delivery/schedule.c delivery/bounce.h delivery/bounce.c \
-	delivery/queue_index.h delivery/queue_index.c delivery/queue_writer.h delivery/queue_writer.c
+	delivery/queue_index.h delivery/queue_index.c delivery/queue_writer.h delivery/queue_writer.c \
+	delivery/xtext.h delivery/xtext.c
 delivery_libqueue_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 QUEUE_LIBS = delivery/libqueue.a storage/libqueuestore.a $(DB_LIBS)
 
 role_PROGRAMS += delivery/queue
 delivery_queue_SOURCES = delivery/queue.h delivery/queue.c delivery/queue_admin.c delivery/queue_content.h \
 	delivery/queue_content.c delivery/queue_flow.c delivery/queue_intake.c delivery/queue_local.h delivery/queue_local.c delivery/queue_publish.c \
-	delivery/queue_remote.c delivery/queue_report.h delivery/queue_report.c delivery/queue_spool.c
+	delivery/queue_remote.c delivery/queue_report.h delivery/queue_report.c \
+	delivery/queue_report_state.h delivery/queue_report_text.c delivery/queue_spool.c
 delivery_queue_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 delivery_queue_LDADD = $(QUEUE_LIBS) $(ROLE_LIBS)
 
 check_PROGRAMS += tests/unit/delivery/test_schedule tests/unit/delivery/test_bounce tests/unit/delivery/test_queue_index \
-	tests/unit/delivery/test_queue_writer
+	tests/unit/delivery/test_queue_writer tests/unit/delivery/test_xtext
+tests_unit_delivery_test_xtext_SOURCES = tests/unit/delivery/test_xtext.c
+tests_unit_delivery_test_xtext_LDADD = $(QUEUE_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_delivery_test_schedule_SOURCES = tests/unit/delivery/test_schedule.c
 tests_unit_delivery_test_schedule_LDADD = $(QUEUE_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_delivery_test_bounce_SOURCES = tests/unit/delivery/test_bounce.c
@@ -30,16 +34,18 @@ noinst_LIBRARIES += delivery/librelay.a
 delivery_librelay_a_SOURCES = delivery/route.h delivery/route.c delivery/mx.h delivery/mx.c \
 	delivery/relay_address.h delivery/relay_address.c delivery/relay_body.h delivery/relay_body.c \
 	delivery/relay_caps.h delivery/relay_caps.c delivery/relay_hosts.h delivery/relay_hosts.c \
+	delivery/relay_idn.h delivery/relay_idn.c \
 	delivery/relay_job_state.h delivery/relay_job.c delivery/relay_jobs.h delivery/relay_jobs.c \
 	delivery/relay_mail.h delivery/relay_mail.c \
 	delivery/relay_pool.h delivery/relay_pool.c delivery/relay_result.h delivery/relay_result.c \
-	delivery/relay_session.h delivery/relay_session.c
+	delivery/relay_session.h delivery/relay_session.c delivery/relay_tls.h delivery/relay_tls.c \
+	delivery/xtext.h delivery/xtext.c
 delivery_librelay_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
 
 role_PROGRAMS += delivery/relay
 delivery_relay_SOURCES = delivery/relay_main.c
 delivery_relay_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
-delivery_relay_LDADD = delivery/librelay.a $(DNS_LIBS) $(SMTP_PROTO_LIBS) $(ROLE_LIBS)
+delivery_relay_LDADD = delivery/librelay.a storage/libstorage.a $(IDN2_LIBS) $(DNS_LIBS) $(SMTP_PROTO_LIBS) $(ROLE_LIBS)
 
 # make tests/bench/queue_bench && tests/bench/queue_bench delivery/queue
 EXTRA_PROGRAMS += tests/bench/queue_bench
@@ -49,7 +55,7 @@ tests_bench_queue_bench_LDADD = $(QUEUE_LIBS) $(BASE_LIBS)
 
 check_PROGRAMS += tests/unit/delivery/test_mx tests/unit/delivery/test_route tests/unit/delivery/test_relay_result \
 	tests/unit/delivery/test_relay_body
-RELAY_TEST_LIBS = delivery/librelay.a $(DNS_LIBS) $(SMTP_PROTO_LIBS) $(ROLE_LIBS) $(UNIT_LIBS)
+RELAY_TEST_LIBS = delivery/librelay.a storage/libstorage.a $(IDN2_LIBS) $(DNS_LIBS) $(SMTP_PROTO_LIBS) $(ROLE_LIBS) $(UNIT_LIBS)
 tests_unit_delivery_test_mx_SOURCES = tests/unit/delivery/test_mx.c
 tests_unit_delivery_test_mx_LDADD = $(RELAY_TEST_LIBS)
 tests_unit_delivery_test_route_SOURCES = tests/unit/delivery/test_route.c

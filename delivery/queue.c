@@ -303,7 +303,8 @@ queue_has_space(uint64_t bytes)
 static void
 stop_when_quiet(void)
 {
-	bool quiet = writer_pending(queue.writer) == 0 && workers_pending(queue.workers) == 0;
+	bool quiet = writer_pending(queue.writer) == 0 && workers_pending(queue.workers) == 0 &&
+		     report_in_flight() == 0;
 
 	if (clock_mono() < stop_by && (!quiet || local_in_flight() > 0 || remote_in_flight() > 0))
 		return;

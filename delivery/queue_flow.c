@@ -246,8 +246,11 @@ maybe_warn(struct entry *e, const struct outcome *o, int64_t now)
 {
 	const struct conf *conf = role_conf();
 	int64_t created = qid_time(e->item->qid);
+	const struct rcpt *rc = content_rcpt(e->item, e->n);
 	struct report *r = NULL;
 
+	if (rc != NULL && rc->notify != 0 && (rc->notify & NOTIFY_DELAY) == 0)
+		return;
 	if (e->warned || conf->relay.warn_after <= 0 ||
 	    (e->item->flags & ENVELOPE_SUBMITTED) == 0 ||
 	    now < created + conf->relay.warn_after * 1000)

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "delivery/queue_local.h"
+#include "delivery/queue_report.h"
 
 /* -- to mda */
 
@@ -136,7 +137,7 @@ publish_take_back(void)
 /* -- from mda */
 
 static void
-published(struct entry *e, uint64_t status, const char *why)
+published(struct entry *e, uint64_t status, const char *why, struct report **done)
 {
 	const struct rcpt *r = content_rcpt(e->item, e->n);
 	const char *folder = r != NULL ? local_folder(&e->item->content->c.e, r) : "";
@@ -148,7 +149,11 @@ published(struct entry *e, uint64_t status, const char *why)
 		    folder[0] != '\0' ? folder : "INBOX");
 		if (e->item->crashes != 0)
 			local_set_crashes(e->item, 0);
-		flow_done(e, EVENT_DELIVERED, text);
+		if (r != NULL && (r->notify & NOTIFY_SUCCESS) != 0)
+			report_succeeded(
+			    done, e, &(struct outcome){ "", 0, "", text }, false);
+		else
+			flow_done(e, EVENT_DELIVERED, text);
 	} else if (status == STEP_PERMANENT) {
 		flow_hold(e, why);
 	} else {
@@ -162,6 +167,9 @@ published(struct entry *e, uint64_t status, const char *why)
 void
 local_on_published(struct frame *f)
 {
+	struct report *done = NULL; /* on the message of the present row */
+	struct item *last = NULL;
+
 	if (f->link != local.mda)
 		return;
 	while (wire_more(&f->in)) {
@@ -173,8 +181,12 @@ local_on_published(struct frame *f)
 		if (e == NULL)
 			continue;
 		slice_copy(text, why, sizeof(why));
-		published(e, status, why);
+		if (last != e->item)
+			report_go(&done);
+		last = e->item;
+		published(e, status, why, &done);
 	}
+	report_go(&done);
 	flow_pump();
 }
 

@@ -259,6 +259,7 @@ job_send(struct job_out *j, struct link *relay)
 	wire_put_u64(b, e->flags);
 	wire_put_text(b, j->dest->domain);
 	wire_put_text(b, e->from);
+	wire_put_text(b, e->envid);
 	wire_put_bytes(b, e->prefix);
 	wire_put_bytes(b, buf_all(&cuts));
 	wire_put_bytes(b, e->body);
@@ -271,12 +272,16 @@ job_send(struct job_out *j, struct link *relay)
 			flow_hold(en, "its record in the queue is damaged");
 			continue;
 		}
-		if (b->len + WIRE_COST(8) + WIRE_COST(strlen(r->address)) > FRAME_MAX) {
+		if (b->len + 2 * WIRE_COST(8) + WIRE_COST(strlen(r->address)) +
+			WIRE_COST(strlen(r->orcpt)) >
+		    FRAME_MAX) {
 			flow_ready(en); /* another job */
 			continue;
 		}
 		wire_put_u64(b, en->n);
 		wire_put_text(b, r->address);
+		wire_put_u64(b, r->notify);
+		wire_put_text(b, r->orcpt);
 		j->entries[kept++] = en;
 	}
 	j->n = kept;
@@ -361,19 +366,26 @@ remote_pump(int64_t now)
 
 /* -- what relay says */
 
+struct reports { /* that one answer leads to */
+	struct report *failed, *relayed;
+};
+
 static void
-sent(struct entry *e, uint64_t status, const struct outcome *o, struct report **failed)
+sent(struct entry *e, uint64_t status, const struct outcome *o, bool reports, struct reports *to)
 {
+	const struct rcpt *r = content_rcpt(e->item, e->n);
 	char text[1000];
 
-	if (status == STEP_OK) {
+	if (status == STEP_OK && !reports && r != NULL && (r->notify & NOTIFY_SUCCESS) != 0) {
+		report_succeeded(&to->relayed, e, o, true);
+	} else if (status == STEP_OK) {
 		snprintf(
 		    text, sizeof(text), "accepted by %.255s: %u %.600s", o->host, o->code, o->text);
 		flow_done(e, EVENT_RELAYED, text);
 	} else if (status == STEP_PERMANENT) {
-		flow_fail(e, o, failed);
+		flow_fail(e, o, &to->failed);
 	} else {
-		flow_defer(e, o, failed);
+		flow_defer(e, o, &to->failed);
 	}
 }
 
@@ -390,7 +402,7 @@ void
 remote_on_sent(struct frame *f)
 {
 	struct job_out *j = job_find(wire_u64(&f->in));
-	struct report *failed = NULL;
+	struct reports reports = { NULL, NULL };
 	bool reached = false;
 	char host[256] = "", enhanced[32] = "", text[800] = "the relay said nothing";
 	struct outcome o = { .host = host, .enhanced = enhanced, .text = text };
@@ -401,22 +413,25 @@ remote_on_sent(struct frame *f)
 	while (wire_more(&f->in)) {
 		struct entry *e = job_entry(j, wire_u64(&f->in));
 		uint64_t status = wire_u64(&f->in), code;
+		bool dsn;
 
 		code = wire_u64(&f->in);
 		o.code = code <= 999 ? (unsigned)code : 0;
 		slice_copy(wire_bytes(&f->in), enhanced, sizeof(enhanced));
 		slice_copy(wire_bytes(&f->in), text, sizeof(text));
+		dsn = wire_u64(&f->in) == 1;
 		reached = reached || status != STEP_TEMPORARY || o.code != 0;
 		if (e != NULL)
-			sent(e, status, &o, &failed);
+			sent(e, status, &o, dsn, &reports);
 	}
 	for (unsigned i = 0; i < j->n; i++)
 		if (j->entries[i]->state == ENTRY_SENDING)
 			sent(j->entries[i], STEP_TEMPORARY,
 			    &(struct outcome){
 				host, 0, "", "the relay did not say what became of it" },
-			    &failed);
-	report_go(&failed);
+			    false, &reports);
+	report_go(&reports.failed);
+	report_go(&reports.relayed);
 	j->dest->active--; /* not counting this job */
 	dest_learn(j->dest, reached);
 	j->dest->active++;

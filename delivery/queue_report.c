@@ -1,12 +1,12 @@
-/* queue_report - tell a sender that mail could not be delivered, or not yet
+/* queue_report - tell a sender what became of his mail, as far as he wants to know (RFC 3461 5)
  *
  * collecting -> reading the mail -> asking the directory where the sender is -> writing ->
  * committed
  *
  * Nobody is answered who did not ask to be: not <>, not our own reports, not junk. When the
- * directory is away the report waits, and the failed recipients with it; after a restart they are
- * simply tried once more. */
-#include "delivery/queue_report.h"
+ * directory is away the report waits, and its recipients with it; after a restart the failed ones
+ * are simply tried once more, and delivered ones are found delivered. Only what another host has
+ * taken does not wait: it would be sent again, and a second copy is worse than a missing report. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,50 +14,27 @@
 
 #include "base/log.h"
 #include "base/qid.h"
-#include "delivery/bounce.h"
+#include "delivery/queue_report_state.h"
 
 #define RCPTS_MAX 2000
-#define REPORT_MAX (BODY_IN_FRAME_MAX)
-#define HEAD_MAX (16 * 1024)
-
-struct failed_rcpt {
-	struct entry *e; /* NULL: only delayed */
-	struct outcome o;
-	char to[ADDRESS_MAX + 1], original[ADDRESS_MAX + 1];
-	char host[256], enhanced[32], text[1200];
-	bool last;
-};
-
-struct report {
-	struct op op;
-	struct report *next; /* among those that wait for the directory */
-	struct item *item;   /* the mail; NULL once nothing of it is needed */
-	uint64_t id;         /* of the report; op.qid is the mail's */
-	bool delayed;
-	int64_t until;
-	char why_not[100]; /* no report is made */
-	char *sender;
-	struct failed_rcpt *rcpts;
-	size_t n, size;
-	struct content *content; /* the report as a message */
-	struct item *message;
-};
 
 static struct report *waiting;
+static unsigned under_way; /* that do not wait */
 
 /* -- collecting */
 
-static struct failed_rcpt *
-report_add(struct report **rp, struct entry *e, const struct outcome *o)
+static struct told_rcpt *
+report_add(struct report **rp, struct entry *e, enum bounce_kind kind, const struct outcome *o)
 {
 	struct report *r = *rp;
-	struct failed_rcpt *f;
+	struct told_rcpt *f;
 
 	if (r == NULL) {
 		r = calloc(1, sizeof(*r));
 		if (r == NULL)
 			return NULL;
 		r->item = e->item;
+		r->kind = kind;
 		*rp = r;
 	}
 	if (r->n == r->size) {
@@ -71,6 +48,7 @@ report_add(struct report **rp, struct entry *e, const struct outcome *o)
 	}
 	f = &r->rcpts[r->n++];
 	memset(f, 0, sizeof(*f));
+	f->n = e->n;
 	snprintf(f->host, sizeof(f->host), "%s", o->host);
 	snprintf(f->enhanced, sizeof(f->enhanced), "%s", o->enhanced);
 	snprintf(f->text, sizeof(f->text), "%s", o->text);
@@ -81,7 +59,7 @@ report_add(struct report **rp, struct entry *e, const struct outcome *o)
 void
 report_failed(struct report **r, struct entry *e, const struct outcome *o)
 {
-	struct failed_rcpt *f = report_add(r, e, o);
+	struct told_rcpt *f = report_add(r, e, BOUNCE_FAILED, o);
 
 	if (f == NULL) {
 		flow_hold(e, "it failed, and there was no memory to report it");
@@ -92,9 +70,9 @@ report_failed(struct report **r, struct entry *e, const struct outcome *o)
 }
 
 static void
-name_rcpt(const struct report *r, struct failed_rcpt *f, uint32_t n)
+name_rcpt(const struct report *r, struct told_rcpt *f)
 {
-	const struct rcpt *rc = content_rcpt(r->item, n);
+	const struct rcpt *rc = content_rcpt(r->item, f->n);
 
 	if (rc == NULL)
 		return;
@@ -105,13 +83,26 @@ name_rcpt(const struct report *r, struct failed_rcpt *f, uint32_t n)
 void
 report_delayed(struct report **rp, struct entry *e, const struct outcome *o, int64_t until)
 {
-	struct failed_rcpt *f = report_add(rp, e, o);
+	struct told_rcpt *f = report_add(rp, e, BOUNCE_DELAYED, o);
 
 	if (f == NULL)
 		return;
-	(*rp)->delayed = true;
 	(*rp)->until = until;
-	name_rcpt(*rp, f, e->n);
+	name_rcpt(*rp, f);
+}
+
+void
+report_succeeded(struct report **r, struct entry *e, const struct outcome *o, bool relayed)
+{
+	struct told_rcpt *f =
+	    report_add(r, e, relayed ? BOUNCE_RELAYED : BOUNCE_DELIVERED, o);
+
+	if (f == NULL) {
+		flow_done(e, relayed ? EVENT_RELAYED : EVENT_DELIVERED, o->text);
+		return;
+	}
+	f->e = e;
+	e->state = ENTRY_FAILED;
 }
 
 static void
@@ -124,22 +115,59 @@ report_free(struct report *r)
 
 /* -- the end without a report */
 
+static const enum trace_event events[] = {
+	[BOUNCE_FAILED] = EVENT_BOUNCED,
+	[BOUNCE_DELAYED] = EVENT_DEFERRED,
+	[BOUNCE_DELIVERED] = EVENT_DELIVERED,
+	[BOUNCE_RELAYED] = EVENT_RELAYED,
+};
+
+static void
+rcpt_silently(const struct report *r, const struct told_rcpt *f, const char *why_not)
+{
+	struct outcome o = { f->host, f->o.code, f->enhanced, f->text };
+	char said[1200], text[1400];
+
+	if (f->e == NULL)
+		return;
+	outcome_text(&o, said, sizeof(said));
+	snprintf(text, sizeof(text), "%s (no report is sent: %s)", said, why_not);
+	flow_done(f->e, events[r->kind], text);
+}
+
 static void
 end_silently(struct report *r)
 {
-	for (size_t i = 0; i < r->n; i++) {
-		struct failed_rcpt *f = &r->rcpts[i];
-		struct outcome o = { f->host, f->o.code, f->enhanced, f->text };
-		char said[1200], text[1400];
-
-		if (f->e == NULL)
-			continue;
-		outcome_text(&o, said, sizeof(said));
-		snprintf(text, sizeof(text), "%s (no report is sent: %s)", said, r->why_not);
-		flow_done(f->e, EVENT_BOUNCED, text);
-	}
+	for (size_t i = 0; i < r->n; i++)
+		rcpt_silently(r, &r->rcpts[i], r->why_not);
 	content_release(r->item);
+	under_way--;
 	report_free(r);
+}
+
+static void
+silence(struct report *r, const char *why)
+{
+	snprintf(r->why_not, sizeof(r->why_not), "%s", why);
+	end_silently(r);
+}
+
+/* Recipients of whose failure the sender does not want to hear end now. */
+static void
+leave_out_unwanted(struct report *r)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < r->n; i++) {
+		const struct rcpt *rc = content_rcpt(r->item, r->rcpts[i].n);
+
+		if (r->kind == BOUNCE_FAILED && rc != NULL && rc->notify != 0 &&
+		    (rc->notify & NOTIFY_FAILURE) == 0)
+			rcpt_silently(r, &r->rcpts[i], "the sender asked for none");
+		else
+			r->rcpts[kept++] = r->rcpts[i];
+	}
+	r->n = kept;
 }
 
 /* Why nobody is told; NULL: somebody is. */
@@ -155,67 +183,7 @@ reason_for_silence(const struct item *it, const struct envelope *e)
 	return NULL;
 }
 
-/* -- writing */
-
-static void
-fill_bounce(
-    const struct report *r, struct bounce *b, struct bounce_rcpt *rcpts, char *id, char *report_id)
-{
-	const struct envelope *e = &r->item->content->c.e;
-
-	qid_text(e->qid, id);
-	qid_text(r->id, report_id);
-	*b = (struct bounce){ .hostname = role_conf()->hostname,
-		.to = r->sender,
-		.id = id,
-		.report_id = report_id,
-		.now = clock_now(),
-		.arrived = qid_time(e->qid),
-		.delayed = r->delayed,
-		.until = r->until,
-		.utf8 = (e->flags & ENVELOPE_UTF8) != 0,
-		.rcpts = rcpts,
-		.n_rcpts = r->n };
-	for (size_t i = 0; i < r->n && i < 50; i++) {
-		struct failed_rcpt *f = &r->rcpts[i];
-
-		rcpts[i] = (struct bounce_rcpt){ f->to, f->original, f->host, f->o.code,
-			f->enhanced, f->text };
-	}
-}
-
-/* The text of it, in the pool of the new message. */
-static struct slice
-write_body(struct report *r, struct pool *pool)
-{
-	const struct content *c = r->item->content;
-	struct bounce_rcpt rcpts[50];
-	char id[QID_TEXT], report_id[QID_TEXT];
-	struct slice body = { NULL, 0 };
-	struct bounce b;
-	struct buf out, headers;
-
-	fill_bounce(r, &b, rcpts, id, report_id);
-	buf_init(&headers, ENVELOPE_PREFIX_MAX + HEAD_MAX);
-	buf_slice(&headers, c->c.e.prefix);
-	buf_slice(&headers, content_head(c, HEAD_MAX));
-	b.headers = buf_all(&headers);
-	/* what does not fit beside 50 recipients is left out of the headers, never of the report */
-	for (size_t most = HEAD_MAX; body.at == NULL; most /= 4) {
-		b.headers = slice_first(buf_all(&headers), most);
-		buf_init(&out, REPORT_MAX);
-		bounce_write(&out, &b);
-		if (!out.failed)
-			body = pool_slice(pool, buf_all(&out));
-		buf_free(&out);
-		if (most == 0)
-			break;
-		if (b.n_rcpts > 5 && most <= 1024)
-			b.n_rcpts = 5;
-	}
-	buf_free(&headers);
-	return body;
-}
+/* -- the commit */
 
 static int
 report_run(struct op *op, struct queue_store *s, struct err *err)
@@ -223,7 +191,7 @@ report_run(struct op *op, struct queue_store *s, struct err *err)
 	struct report *r = (struct report *)op;
 
 	for (size_t i = 0; i < r->n; i++) {
-		const struct failed_rcpt *f = &r->rcpts[i];
+		const struct told_rcpt *f = &r->rcpts[i];
 
 		if (f->e != NULL &&
 		    queue_store_done(s, f->e->item->qid, f->e->n, f->last, err) == -1)
@@ -233,7 +201,7 @@ report_run(struct op *op, struct queue_store *s, struct err *err)
 }
 
 static void
-report_event(const struct report *r, const struct failed_rcpt *f)
+report_event(const struct report *r, const struct told_rcpt *f)
 {
 	struct outcome o = { f->host, f->o.code, f->enhanced, f->text };
 	char said[1300], text[1800], report_id[QID_TEXT];
@@ -242,12 +210,13 @@ report_event(const struct report *r, const struct failed_rcpt *f)
 	outcome_text(&o, said, sizeof(said));
 	snprintf(text, sizeof(text), "%s (report to %s: %s)", said, r->sender, report_id);
 	role_event(&(struct event_note){ .qid = r->item->qid,
-	    .event = r->delayed ? EVENT_DEFERRED : EVENT_BOUNCED,
+	    .event = events[r->kind],
 	    .text = text,
 	    .from = r->sender,
 	    .to = f->to });
-	if (!r->delayed)
-		queue.bounced++;
+	queue.bounced += r->kind == BOUNCE_FAILED;
+	queue.delivered += r->kind == BOUNCE_DELIVERED;
+	queue.relayed += r->kind == BOUNCE_RELAYED;
 }
 
 static void
@@ -256,8 +225,9 @@ accepted_event(const struct report *r)
 	const struct envelope *e = &r->content->c.e;
 	char text[120];
 
-	snprintf(text, sizeof(text), "%llu bytes, a report on undelivered mail",
-	    (unsigned long long)e->size);
+	snprintf(text, sizeof(text), "%llu bytes, a report on %s mail",
+	    (unsigned long long)e->size,
+	    r->kind == BOUNCE_DELIVERED || r->kind == BOUNCE_RELAYED ? "delivered" : "undelivered");
 	role_event(&(struct event_note){ .qid = e->qid,
 	    .event = EVENT_ACCEPTED,
 	    .text = text,
@@ -283,6 +253,7 @@ report_done(struct op *op, const struct err *err)
 		index_remove(queue.index, r->message);
 		content_free(&r->content);
 		content_release(it);
+		under_way--;
 		report_free(r);
 		return;
 	}
@@ -295,12 +266,18 @@ report_done(struct op *op, const struct err *err)
 	for (size_t i = 0; i < r->n; i++)
 		if (r->rcpts[i].e != NULL)
 			flow_ended(r->rcpts[i].e);
+	under_way--;
 	report_free(r);
 }
 
 static void
 report_wait(struct report *r)
 {
+	if (r->kind == BOUNCE_RELAYED) {
+		silence(r, "it cannot be written now");
+		return;
+	}
+	under_way--;
 	r->next = waiting;
 	waiting = r;
 }
@@ -315,13 +292,13 @@ make_message(struct report *r, struct pool *pool, struct rcpt *rcpts, size_t n)
 	r->id = qid_new();
 	qid_text(r->id, id);
 	e->qid = r->id;
-	e->flags = ENVELOPE_REPORT | (r->item->flags & ENVELOPE_UTF8);
 	e->from = e->ip = e->envid = "";
 	e->msgid = pool_printf(pool, "<%s@%s>", id, role_conf()->hostname);
 	e->rcpts = rcpts;
 	e->n_rcpts = n;
-	e->body = write_body(r, pool);
+	e->body = report_body(r, pool);
 	e->size = e->body.len;
+	e->flags = r->flags;
 	if (e->body.at == NULL || e->msgid == NULL) {
 		pool_free(&qc.pool);
 		return -1;
@@ -358,7 +335,8 @@ report_write(struct report *r, struct pool *pool, struct rcpt *rcpts, size_t n)
 	r->op.run = report_run;
 	r->op.done = report_done;
 	r->op.unlink =
-	    (r->item->flags & ENVELOPE_SPOOLED) != 0 && r->item->left == 0 && !r->delayed;
+	    (r->item->flags & ENVELOPE_SPOOLED) != 0 && r->item->left == 0 &&
+	    r->kind != BOUNCE_DELAYED;
 	writer_submit(queue.writer, &r->op);
 }
 
@@ -381,13 +359,6 @@ read_rcpts(struct frame *f, struct pool *pool, struct rcpt *rcpts, size_t most)
 		n++;
 	}
 	return f->in.failed ? 0 : n;
-}
-
-static void
-silence(struct report *r, const char *why)
-{
-	snprintf(r->why_not, sizeof(r->why_not), "%s", why);
-	end_silently(r);
 }
 
 static void
@@ -441,10 +412,11 @@ report_ready(struct item *it, void *arg, const struct err *err)
 	}
 	for (size_t i = 0; i < r->n; i++)
 		if (r->rcpts[i].e != NULL)
-			name_rcpt(r, &r->rcpts[i], r->rcpts[i].e->n);
+			name_rcpt(r, &r->rcpts[i]);
+	leave_out_unwanted(r);
 	why = reason_for_silence(it, &it->content->c.e);
 	r->sender = why == NULL ? strdup(it->content->c.e.from) : NULL;
-	if (r->sender == NULL)
+	if (r->sender == NULL || r->n == 0)
 		silence(r, why != NULL ? why : "out of memory");
 	else
 		ask_directory(r);
@@ -456,8 +428,10 @@ report_go(struct report **rp)
 	struct report *r = *rp;
 
 	*rp = NULL;
-	if (r != NULL)
-		content_want(r->item, report_ready, r);
+	if (r == NULL)
+		return;
+	under_way++;
+	content_want(r->item, report_ready, r);
 }
 
 void
@@ -468,6 +442,13 @@ report_retry(void)
 	waiting = NULL;
 	for (; r != NULL; r = next) {
 		next = r->next;
+		under_way++;
 		ask_directory(r);
 	}
+}
+
+unsigned
+report_in_flight(void)
+{
+	return under_way;
 }

@@ -35,10 +35,14 @@ relay_body_next(struct relay_body *b)
 		return (struct slice){ NULL, 0 };
 	if (b->rest.len == 0 && !next_stretch(b)) {
 		b->ended = true;
-		return dot_tail(&b->dots);
+		return b->raw ? (struct slice){ NULL, 0 } : dot_tail(&b->dots);
 	}
 	piece = slice_first(b->rest, RELAY_BODY_PIECE);
 	run = piece;
+	if (b->raw) {
+		b->rest = slice_skip(b->rest, piece.len);
+		return piece;
+	}
 	dot_stuff(&b->dots, &piece, &run);
 	b->rest = slice_skip(b->rest, (size_t)(piece.at - b->rest.at));
 	return run;
@@ -52,4 +56,26 @@ relay_body_size(const struct relay_body *b)
 	for (size_t i = 0; i < b->n_cuts; i++)
 		size -= b->cuts[i].len;
 	return size;
+}
+
+bool
+relay_body_utf8_header(const struct relay_body *b)
+{
+	struct relay_body at;
+	unsigned ends = 0; /* line ends in a row */
+
+	relay_body_start(&at, b->prefix, b->body, b->cuts, b->n_cuts);
+	while (next_stretch(&at)) {
+		for (size_t i = 0; i < at.rest.len; i++) {
+			unsigned char c = (unsigned char)at.rest.at[i];
+
+			if (c >= 0x80)
+				return true;
+			if (c == '\n' && ++ends == 2)
+				return false;
+			if (c != '\n' && c != '\r')
+				ends = 0;
+		}
+	}
+	return false;
 }

@@ -1,4 +1,5 @@
-/* relay_body - the bytes of a message as they go to a peer: prefix, body without its cuts, dots doubled (RFC 5321 4.5.2) */
+/* relay_body - the bytes of a message as they go to a peer: prefix, body without its cuts, dots doubled (RFC 5321 4.5.2), or as
+ * it is for BDAT (RFC 3030) */
 #ifndef DELIVERY_RELAY_BODY_H
 #define DELIVERY_RELAY_BODY_H
 
@@ -15,6 +16,7 @@ struct relay_body {
 	struct slice rest;	/* of the present stretch */
 	uint64_t pos;		/* in the body, for cuts_next */
 	bool prefix_done, ended;
+	bool raw;		/* for BDAT: nothing is doubled and no final dot is given; set it after the start */
 	struct dot_stuffer dots;
 };
 
@@ -24,5 +26,7 @@ void relay_body_start(struct relay_body *b, struct slice prefix, struct slice bo
 struct slice relay_body_next(struct relay_body *b);
 /* How many bytes a message has (for SIZE): without doubled dots and the final one. */
 uint64_t relay_body_size(const struct relay_body *b);
+/* Is a byte past ASCII in its header, which ends at the first empty line? */
+bool relay_body_utf8_header(const struct relay_body *b);
 
 #endif

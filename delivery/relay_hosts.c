@@ -126,6 +126,15 @@ got_mx(void *arg, const struct dns_answer *a)
 	char text[RESULT_TEXT];
 
 	h->mx = NULL;
+	if (h->route.checked && !a->secure && a->status != DNS_TEMPORARY && a->status != DNS_BOGUS) {
+		snprintf(text, sizeof(text),
+		    "its sender requires TLS with a proven host, but %s has not signed its MX records "
+		    "(DNSSEC)",
+		    h->route.host);
+		note(h, STEP_PERMANENT, "5.7.30", text);
+		h->ready(h->arg);
+		return;
+	}
 	switch (a->status) {
 	case DNS_OK:
 		take_mx(h, a);

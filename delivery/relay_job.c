@@ -15,6 +15,7 @@
 
 #include "base/role.h"
 #include "conf/conf.h"
+#include "delivery/relay_idn.h"
 #include "delivery/relay_pool.h"
 
 static const struct session_user job_user;
@@ -82,8 +83,59 @@ mail_decide(struct mail *mail, size_t i, const struct result *result, bool again
 {
 	struct job *job = (struct job *)((char *)mail - offsetof(struct job, mail));
 
-	if (!again)
-		rcpt_decide(job, &job->rcpts[job->map[i]], result);
+	if (again)
+		return;
+	job->rcpts[job->map[i]].dsn = mail->dsn;
+	rcpt_decide(job, &job->rcpts[job->map[i]], result);
+}
+
+/* The address as the peer can take it: as it is, or with its domain in ASCII (RFC 5890), which
+ * names the same mailbox. */
+static const char *
+address_for(struct job *job, const char *address)
+{
+	struct slice local = slice_of(address);
+	ptrdiff_t at = slice_find_last(local, '@');
+	char domain[IDN_SIZE];
+	const char *ascii;
+
+	if (slice_is_ascii(local) || at < 0 || job->session->caps.set & CAP_SMTPUTF8)
+		return address;
+	local = slice_first(local, (size_t)at);
+	if (!slice_is_ascii(local) ||
+	    !idn_ascii(slice_of(address + at + 1), domain))
+		return address;
+	ascii = pool_printf(job->pool, "%.*s@%s", SLICE_ARG(local), domain);
+	return ascii != NULL ? ascii : address;
+}
+
+/* This peer cannot be told of them; the others need not suffer for it. */
+static void
+refuse_utf8(struct job *job)
+{
+	struct result r;
+
+	result_set(&r, STEP_PERMANENT, "5.6.7",
+	    "it takes only ASCII in addresses, and this one has others (SMTPUTF8)");
+	if (job->session->caps.set & CAP_SMTPUTF8)
+		return;
+	for (size_t i = 0; i < job->n; i++)
+		if (!slice_is_ascii(slice_of(address_for(job, job->rcpts[i].to))))
+			rcpt_decide(job, &job->rcpts[i], &r);
+}
+
+static void
+put_rcpt(struct job *job, size_t i)
+{
+	struct mail *m = &job->mail;
+	const struct job_rcpt *r = &job->rcpts[i];
+
+	job->map[m->n] = i;
+	m->to[m->n] = address_for(job, r->to);
+	m->notify[m->n] = r->notify;
+	m->orcpt[m->n] = r->orcpt;
+	m->utf8 = m->utf8 || !slice_is_ascii(slice_of(m->to[m->n]));
+	m->state[m->n++] = RCPT_WAITING;
 }
 
 /* The session is ready: the next recipients. */
@@ -92,16 +144,19 @@ job_send(struct job *job)
 {
 	struct mail *m = &job->mail;
 
-	m->n = 0;
-	for (size_t i = 0; i < job->n && m->n < MAIL_RCPTS_MAX; i++) {
-		if (job->rcpts[i].decided)
-			continue;
-		job->map[m->n] = i;
-		m->to[m->n] = job->rcpts[i].to;
-		m->state[m->n++] = RCPT_WAITING;
+	refuse_utf8(job);
+	if (job->undecided == 0) {
+		job_ended(job);
+		return;
 	}
-	m->from = job->from;
+	m->n = 0;
+	m->from = address_for(job, job->from);
+	m->utf8 = job->utf8_header || !slice_is_ascii(slice_of(m->from));
+	for (size_t i = 0; i < job->n && m->n < MAIL_RCPTS_MAX; i++)
+		if (!job->rcpts[i].decided)
+			put_rcpt(job, i);
 	m->flags = job->flags;
+	m->envid = job->envid;
 	m->decide = mail_decide;
 	relay_body_start(&m->body, job->prefix, job->body.bytes, job->cuts, job->n_cuts);
 	session_send(job->session, m);
@@ -250,6 +305,7 @@ static const struct session_user job_user = { session_ready, session_sent, sessi
 void
 job_start(struct job *job)
 {
+	char domain[IDN_SIZE];
 	struct session *s;
 	struct err err = { 0 };
 
@@ -257,7 +313,9 @@ job_start(struct job *job)
 		job_ended(job);
 		return;
 	}
-	if (route_choose(role_conf(), job->domain, &job->route, &err) == -1) {
+	if (!idn_ascii(slice_of(job->domain), domain))
+		slice_copy(slice_of(job->domain), domain, sizeof(domain));
+	if (route_choose(role_conf(), domain, &job->route, &err) == -1) {
 		bool permanent = err.kind == ERR_PERMANENT;
 
 		result_set(&job->why, permanent ? STEP_PERMANENT : STEP_TEMPORARY,
@@ -265,6 +323,7 @@ job_start(struct job *job)
 		job_give_up(job);
 		return;
 	}
+	route_for_message(&job->route, job->flags);
 	s = pool_take(job->route.key);
 	if (s != NULL)
 		use_idle(job, s);

@@ -9,8 +9,10 @@
 struct job_rcpt {
 	struct job_rcpt *next;		/* only while they are read */
 	uint64_t number;
-	const char *to;
+	const char *to, *orcpt;
+	unsigned notify;		/* enum notify */
 	bool decided;
+	bool dsn;			/* the host that took it reports its delivery */
 	enum step_status status;
 	unsigned code;
 	char enhanced[12];
@@ -23,8 +25,9 @@ struct job {
 	uint64_t number;
 	struct pool *pool;
 	size_t bytes;			/* of the pool's ceiling that count for JOBS_BYTES_MAX */
-	const char *from, *domain;
+	const char *from, *domain, *envid;
 	unsigned flags;
+	bool utf8_header;
 	struct slice prefix;
 	struct body body;
 	struct cut cuts[ENVELOPE_CUTS_MAX];

@@ -67,18 +67,19 @@ static void
 put_rcpts(const struct job *job, struct buf *out)
 {
 	size_t share = job->n > 0 ? ANSWER_BYTES / job->n : 0;
-	size_t words = share > 64 ? share - 64 : 0;
+	size_t words = share > 80 ? share - 80 : 0;
 
 	for (size_t i = 0; i < job->n; i++) {
 		const struct job_rcpt *r = &job->rcpts[i];
 
-		if (out->len + 64 > FRAME_MAX)
+		if (out->len + 80 > FRAME_MAX)
 			return;
 		wire_put_u64(out, r->number);
 		wire_put_u64(out, r->status);
 		wire_put_u64(out, r->code);
 		wire_put_text(out, r->enhanced);
 		wire_put_bytes(out, slice_first(slice_of(r->text), words));
+		wire_put_u64(out, r->dsn);
 	}
 }
 
@@ -157,6 +158,18 @@ address_ok(const char *address)
 	return true;
 }
 
+/* A parameter that cannot stand in a command is left out. */
+static const char *
+param(const char *text, size_t most)
+{
+	if (strlen(text) > most)
+		return "";
+	for (const char *p = text; *p != '\0'; p++)
+		if ((unsigned char)*p <= 0x20 || *p == 0x7f)
+			return "";
+	return text;
+}
+
 static int
 read_rcpts(struct job *job, struct wire *in)
 {
@@ -169,6 +182,8 @@ read_rcpts(struct job *job, struct wire *in)
 			return -1;
 		r->number = wire_u64(in);
 		r->to = wire_text(in, job->pool);
+		r->notify = (unsigned)wire_u64(in);
+		r->orcpt = param(wire_text(in, job->pool), ORCPT_MAX);
 		*last = r;
 		last = &r->next;
 		job->n++;
@@ -207,6 +222,7 @@ job_read(struct job *job, struct frame *f)
 	job->flags = (unsigned)wire_u64(in);
 	job->domain = wire_text(in, job->pool);
 	job->from = wire_text(in, job->pool);
+	job->envid = param(wire_text(in, job->pool), ENVID_MAX);
 	job->prefix = pool_slice(job->pool, wire_bytes(in));
 	cuts = wire_bytes(in);
 	body = wire_bytes(in);
@@ -214,7 +230,15 @@ job_read(struct job *job, struct frame *f)
 		body = pool_slice(job->pool, body);
 	if (cuts_get(cuts, job->cuts, &job->n_cuts) == -1 || read_rcpts(job, in) == -1)
 		return -1;
-	return body_open(&job->body, body, f->fd);
+	if (body_open(&job->body, body, f->fd) == -1)
+		return -1;
+	if (job->flags & ENVELOPE_UTF8) {
+		struct relay_body all;
+
+		relay_body_start(&all, job->prefix, job->body.bytes, job->cuts, job->n_cuts);
+		job->utf8_header = relay_body_utf8_header(&all);
+	}
+	return 0;
 }
 
 static struct job *
@@ -245,15 +269,17 @@ answer_later(struct frame *f, struct wire in, const char *why)
 	wire_put_u64(out, wire_u64(&in));
 	wire_put_text(out, "");
 	wire_u64(&in);
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 6; i++)
 		wire_bytes(&in);
-	while (wire_more(&in) && out->len + 64 + strlen(why) <= FRAME_MAX) {
+	while (wire_more(&in) && out->len + 80 + strlen(why) <= FRAME_MAX) {
 		wire_put_u64(out, wire_u64(&in));
-		wire_bytes(&in);
+		for (int i = 0; i < 3; i++)
+			wire_bytes(&in);
 		wire_put_u64(out, STEP_TEMPORARY);
 		wire_put_u64(out, 0);
 		wire_put_text(out, "4.3.2");
 		wire_put_text(out, why);
+		wire_put_u64(out, 0);
 	}
 	reply_send(reply_later(f), -1);
 }

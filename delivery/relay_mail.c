@@ -2,15 +2,20 @@
  *
  * The commands of a transaction are numbered: (RSET,) MAIL, RCPT for each recipient, DATA. With
  * PIPELINING (RFC 2920) all leave in one write; without, each waits for the reply to the one
- * before. Replies are matched by number, so there is one path for both.
+ * before. Replies are matched by number, so there is one path for both. Binary mail (RFC 3030) has
+ * no DATA: when all recipients are answered, the message follows in one BDAT.
  *
  * A recipient is decided exactly once. What the peer may have taken is only what was fully sent,
  * final dot included: until then any failure is "not taken"; after it, a missing reply is temporary
  * (the peer may get the mail again). */
 #include "delivery/relay_mail.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "delivery/xtext.h"
+
+#define COMMANDS_MAX (512 * 1024) /* a coded ORCPT is up to four times as long */
 #define PENDING_MAX (64 * 1024) /* bytes of the message that wait in the channel */
 #define RCPT_EXTRA_MS 5000      /* a peer may think so long about each recipient */
 #define SLOWEST 32768           /* bytes a second: slower peers are given up */
@@ -22,7 +27,7 @@ enum command { COMMAND_RSET, COMMAND_MAIL, COMMAND_RCPT, COMMAND_DATA };
 static size_t
 commands(const struct mail *m)
 {
-	return m->with_rset + 1 + m->n + 1;
+	return m->with_rset + 1 + m->n + !m->binary;
 }
 
 /* What the command with this number is; *rcpt is which recipient's. */
@@ -45,10 +50,54 @@ put_mail(struct session *s, struct buf *out)
 	buf_printf(out, "MAIL FROM:<%s>", m->from);
 	if (s->caps.set & CAP_SIZE)
 		buf_printf(out, " SIZE=%llu", (unsigned long long)relay_body_size(&m->body));
-	if (m->flags & (ENVELOPE_8BIT | ENVELOPE_UTF8) && s->caps.set & CAP_8BITMIME)
+	if (m->binary)
+		buf_text(out, " BODY=BINARYMIME");
+	else if ((m->flags & (ENVELOPE_8BIT | ENVELOPE_UTF8) || m->utf8) && s->caps.set & CAP_8BITMIME)
 		buf_text(out, " BODY=8BITMIME");
-	if (m->flags & ENVELOPE_UTF8 && s->caps.set & CAP_SMTPUTF8)
+	if (m->utf8)
 		buf_text(out, " SMTPUTF8");
+	if (m->flags & ENVELOPE_REQUIRETLS)
+		buf_text(out, " REQUIRETLS");
+	if (m->dsn && m->flags & (ENVELOPE_RET_FULL | ENVELOPE_RET_HDRS))
+		buf_text(out, m->flags & ENVELOPE_RET_FULL ? " RET=FULL" : " RET=HDRS");
+	if (m->dsn && m->envid[0] != '\0')
+		buf_printf(out, " ENVID=%s", m->envid);
+	buf_text(out, "\r\n");
+}
+
+/* " NOTIFY=SUCCESS,DELAY" */
+static void
+put_notify(struct buf *out, unsigned notify)
+{
+	static const struct {
+		enum notify bit;
+		const char *word;
+	} words[] = { { NOTIFY_NEVER, "NEVER" }, { NOTIFY_SUCCESS, "SUCCESS" },
+		{ NOTIFY_FAILURE, "FAILURE" }, { NOTIFY_DELAY, "DELAY" } };
+	const char *before = " NOTIFY=";
+
+	for (size_t i = 0; i < COUNT(words); i++) {
+		if ((notify & words[i].bit) == 0)
+			continue;
+		buf_text(out, before);
+		buf_text(out, words[i].word);
+		before = ",";
+	}
+}
+
+static void
+put_rcpt(const struct mail *m, size_t i, struct buf *out)
+{
+	buf_printf(out, "RCPT TO:<%s>", m->to[i]);
+	if (m->dsn)
+		put_notify(out, m->notify[i]);
+	if (m->dsn && m->orcpt[i][0] != '\0') {
+		buf_text(out, " ORCPT=");
+		if (m->utf8)
+			buf_text(out, m->orcpt[i]);
+		else
+			orcpt_ascii(out, m->orcpt[i]);
+	}
 	buf_text(out, "\r\n");
 }
 
@@ -65,7 +114,7 @@ put_command(struct session *s, size_t number, struct buf *out)
 		put_mail(s, out);
 		break;
 	case COMMAND_RCPT:
-		buf_printf(out, "RCPT TO:<%s>\r\n", s->mail->to[rcpt]);
+		put_rcpt(s->mail, rcpt, out);
 		break;
 	case COMMAND_DATA:
 		buf_text(out, "DATA\r\n");
@@ -80,7 +129,7 @@ send_commands(struct session *s)
 	struct mail *m = s->mail;
 	struct buf out;
 
-	buf_init(&out, 128 * 1024);
+	buf_init(&out, COMMANDS_MAX);
 	do
 		put_command(s, m->told++, &out);
 	while (s->caps.set & CAP_PIPELINING && m->told < commands(m));
@@ -174,6 +223,27 @@ mail_go_on(struct session *s)
 }
 
 static void
+body_begin(struct session *s)
+{
+	session_enter(s, SESSION_BODY,
+	    session_settings.data_timeout +
+		(int64_t)(relay_body_size(&s->mail->body) * 1000 / SLOWEST));
+	mail_go_on(s);
+}
+
+/* All of it in one chunk (RFC 3030 2). */
+static void
+bdat_begin(struct session *s)
+{
+	char command[40];
+
+	snprintf(command, sizeof(command), "BDAT %llu LAST\r\n",
+	    (unsigned long long)relay_body_size(&s->mail->body));
+	channel_text(s->channel, command);
+	body_begin(s);
+}
+
+static void
 data_ready(struct session *s)
 {
 	struct mail *m = s->mail;
@@ -189,9 +259,7 @@ data_ready(struct session *s)
 		body_done(s);
 		return;
 	}
-	session_enter(s, SESSION_BODY,
-	    session_settings.data_timeout + (int64_t)(relay_body_size(&m->body) * 1000 / SLOWEST));
-	mail_go_on(s);
+	body_begin(s);
 }
 
 /* -- replies */
@@ -254,7 +322,7 @@ data_verdict(struct session *s)
 	mail_over(s, false);
 }
 
-/* Without PIPELINING: what next? */
+/* Without PIPELINING, or before BDAT: what next? */
 static void
 next_command(struct session *s)
 {
@@ -271,7 +339,10 @@ next_command(struct session *s)
 		mail_over(s, false);
 		return;
 	}
-	send_commands(s);
+	if (m->told < commands(m))
+		send_commands(s);
+	else
+		bdat_begin(s);
 }
 
 static void
@@ -367,6 +438,7 @@ mail_progress(const struct session *s)
 static bool
 peer_cannot(struct session *s, struct mail *m)
 {
+	const unsigned binary = CAP_CHUNKING | CAP_BINARYMIME;
 	uint64_t size = relay_body_size(&m->body);
 	struct result r;
 
@@ -374,9 +446,12 @@ peer_cannot(struct session *s, struct mail *m)
 		result_set(&r, STEP_PERMANENT, "5.3.4",
 		    "it takes messages of at most %llu bytes; this one has %llu",
 		    (unsigned long long)s->caps.size, (unsigned long long)size);
-	else if (m->flags & ENVELOPE_UTF8 && !(s->caps.set & CAP_SMTPUTF8))
-		result_set(&r, STEP_PERMANENT, "5.6.7",
-		    "it does not take internationalised mail (SMTPUTF8)");
+	else if (m->utf8 && !(s->caps.set & CAP_SMTPUTF8))
+		result_set(&r, STEP_PERMANENT, "5.6.7", "%s",
+		    "it takes only ASCII in addresses and headers, and this mail has others (SMTPUTF8)");
+	else if (m->binary && (s->caps.set & binary) != binary)
+		result_set(&r, STEP_PERMANENT, "5.6.1", "%s",
+		    "it does not take binary mail (BINARYMIME); send it in base64");
 	else
 		return false;
 	decide_all(m, RCPT_WAITING, &r);
@@ -389,6 +464,8 @@ session_send(struct session *s, struct mail *m)
 	const struct relay_body b = m->body;
 
 	relay_body_start(&m->body, b.prefix, b.body, b.cuts, b.n_cuts);
+	m->binary = m->body.raw = (m->flags & ENVELOPE_BINARY) != 0;
+	m->dsn = (s->caps.set & CAP_DSN) != 0;
 	m->told = m->answered = m->accepted = 0;
 	m->refused = false;
 	m->last_code = 0;

@@ -16,8 +16,11 @@ enum rcpt_state {
 struct mail {
 	const char *from;
 	unsigned flags;			/* enum envelope_flag */
+	const char *envid;		/* xtext; "": none */
+	bool utf8;			/* an address or a header field is not ASCII: SMTPUTF8 is needed */
 	struct relay_body body;		/* prepared by relay_body_start; begun anew for each transaction */
-	const char *to[MAIL_RCPTS_MAX];
+	const char *to[MAIL_RCPTS_MAX], *orcpt[MAIL_RCPTS_MAX];
+	unsigned notify[MAIL_RCPTS_MAX];	/* enum notify */
 	enum rcpt_state state[MAIL_RCPTS_MAX];
 	size_t n;
 	/* Recipient i is decided. `again`: the peer takes no more in this transaction, but it may in the next. */
@@ -26,6 +29,8 @@ struct mail {
 	size_t told, answered;		/* commands sent, replies seen */
 	size_t accepted;
 	bool refused;			/* MAIL was */
+	bool dsn;			/* the peer takes NOTIFY and the like: it will report itself */
+	bool binary;			/* goes by BDAT */
 	bool with_rset;
 	unsigned last_code;
 };

@@ -6,8 +6,6 @@
  *
  * A peer can only hurt its own session. When `queue` goes away, unsent messages are dropped: its
  * successor sends them again. */
-#include <openssl/err.h>
-#include <openssl/ssl.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -16,23 +14,9 @@
 #include "delivery/relay_jobs.h"
 #include "delivery/relay_pool.h"
 #include "delivery/relay_session.h"
+#include "delivery/relay_tls.h"
 
 #define FILES 4096
-
-static int
-tls_context(struct err *err)
-{
-	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-
-	if (ctx == NULL)
-		return err_set(err, ERR_TEMPORARY, "cannot make a TLS context");
-	SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
-	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-				  SSL_MODE_RELEASE_BUFFERS);
-	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-	session_settings.tls = ctx;
-	return 0;
-}
 
 static void
 read_settings(void)
@@ -63,7 +47,9 @@ relay_open(struct err *err)
 {
 	raise_files();
 	read_settings();
-	return tls_context(err);
+	if (relay_tls_context(false) == NULL)
+		return err_set(err, ERR_TEMPORARY, "cannot make a TLS context");
+	return 0;
 }
 
 static int
@@ -71,6 +57,7 @@ relay_reload(struct err *err)
 {
 	(void)err;
 	read_settings();
+	relay_tls_forget();
 	pool_close_all();
 	return 0;
 }

@@ -5,7 +5,8 @@
  * A session that ends costs its mail one try, nothing else.
  *
  * `required` TLS means encrypted: the certificate is not checked against a name, since MX names
- * come from plain DNS anyway. */
+ * come from plain DNS anyway. A `checked` session (REQUIRETLS, RFC 8689 4.2.1) carries nothing until
+ * its host has proven its name and said that it will demand the same of the next. */
 #include "delivery/relay_session.h"
 
 #include <errno.h>
@@ -19,9 +20,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "delivery/relay_pool.h"
+#include "delivery/relay_tls.h"
 
 #define IN_MAX (16 * 1024)
-#define OUT_MAX (256 * 1024) /* the commands for all recipients of a transaction */
+#define OUT_MAX (640 * 1024) /* the commands for all recipients of a transaction */
 
 struct session_settings session_settings;
 
@@ -30,7 +32,8 @@ struct session_settings session_settings;
 void
 session_peer_key(const struct target *target, const struct route *route, char key[static 300])
 {
-	snprintf(key, 300, "%s:%u/%d", target->host, route->port, (int)route->tls);
+	snprintf(key, 300, "%s:%u/%d%s", target->host, route->port, (int)route->tls,
+	    route->checked ? " checked" : "");
 }
 
 void
@@ -141,9 +144,28 @@ say_ehlo(struct session *s)
 	say(s, SESSION_EHLO, "EHLO ", session_settings.helo);
 }
 
+/* The peer cannot keep what REQUIRETLS promises: for the next host, or for good. */
+static void
+fail_checked(struct session *s, const char *words)
+{
+	struct result why;
+
+	result_set(&why, STEP_PERMANENT, "5.7.30", "its sender requires TLS with a proven host, but %s",
+	    words);
+	session_fail(s, PROGRESS_SOME, &why);
+}
+
 static void
 become_ready(struct session *s)
 {
+	if (s->checked && !s->secured) {
+		fail_checked(s, "this one does not offer STARTTLS");
+		return;
+	}
+	if (s->checked && !(s->caps.set & CAP_REQUIRETLS)) {
+		fail_checked(s, "this one does not offer REQUIRETLS");
+		return;
+	}
 	session_enter(s, SESSION_READY, 0);
 	s->user->ready(s->arg);
 }
@@ -151,12 +173,15 @@ become_ready(struct session *s)
 static void
 start_tls(struct session *s)
 {
+	SSL_CTX *ctx;
+
 	/* what came glued to the reply was sent in plain text, maybe by somebody in between: it
 	 * must not count */
 	channel_discard(s->channel);
 	session_enter(s, SESSION_HANDSHAKE, session_settings.command_timeout);
-	if (channel_start_tls(s->channel, session_settings.tls, false,
-		s->target.named ? s->target.host : NULL) == -1)
+	ctx = relay_tls_context(s->checked);
+	if (ctx == NULL || channel_start_tls(s->channel, ctx, false,
+			       s->target.named ? s->target.host : NULL) == -1)
 		session_broke(s, "cannot start TLS");
 }
 
@@ -177,7 +202,7 @@ choose_tls(struct session *s)
 		become_ready(s);
 	else if (s->caps.set & CAP_STARTTLS)
 		say(s, SESSION_STARTTLS, "STARTTLS", "");
-	else if (s->tls == TLS_REQUIRED)
+	else if (s->tls == TLS_REQUIRED && !s->checked)
 		session_fail_words(s, "4.7.4", "it does not offer STARTTLS, but TLS is required");
 	else
 		become_ready(s);
@@ -281,7 +306,13 @@ static void
 on_secured(struct session *s)
 {
 	bool implicit = s->reply.lines == 0 && s->mails == 0 && s->caps.set == 0;
+	const char *fault;
 
+	if (s->checked &&
+	    (fault = relay_tls_fault(channel_ssl(s->channel), s->target.host)) != NULL) {
+		fail_checked(s, fault);
+		return;
+	}
 	s->secured = true;
 	reply_reset(&s->reply);
 	if (implicit)
@@ -375,6 +406,7 @@ session_open(const struct target *target, const struct route *route, bool plain_
 	}
 	*s = (struct session){ .target = *target,
 		.tls = route->tls,
+		.checked = route->checked,
 		.plain_only = plain_only,
 		.user = user,
 		.arg = arg,

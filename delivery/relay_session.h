@@ -53,6 +53,7 @@ struct session {
 	struct caps caps;
 	struct reply reply;		/* the one that is coming in */
 	bool plain_only, secured;
+	bool checked;			/* see struct route */
 	bool reused;			/* a mail went over it before */
 	bool dirty;			/* needs RSET before the next mail */
 	bool busy, dead;		/* inside a channel callback; to be freed at its end */
@@ -64,7 +65,6 @@ struct session {
 /* How all sessions behave; set at start and by a reload. */
 struct session_settings {
 	struct event_base *base;
-	SSL_CTX *tls;
 	char helo[256];
 	int64_t connect_timeout, command_timeout, data_timeout;	/* ms */
 };

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/envelope.h"
+
 static const struct conf_route *
 section_for(const struct conf *conf, const char *domain)
 {
@@ -68,6 +70,13 @@ choose(const struct conf *conf, const char *domain, struct route *route, struct 
 	return 0;
 }
 
+static void
+set_key(struct route *route)
+{
+	snprintf(route->key, sizeof(route->key), "%s%s:%u/%d%s", route->by_mx ? "mx " : "",
+	    route->host, route->port, (int)route->tls, route->checked ? " checked" : "");
+}
+
 int
 route_choose(const struct conf *conf, const char *domain, struct route *route, struct err *err)
 {
@@ -79,7 +88,18 @@ route_choose(const struct conf *conf, const char *domain, struct route *route, s
 	for (char *c = route->host; *c != '\0'; c++)
 		if (*c >= 'A' && *c <= 'Z')
 			*c = (char)(*c + 32);
-	snprintf(route->key, sizeof(route->key), "%s%s:%u/%d", route->by_mx ? "mx " : "",
-	    route->host, route->port, (int)route->tls);
+	set_key(route);
 	return 0;
+}
+
+void
+route_for_message(struct route *route, unsigned flags)
+{
+	if (flags & ENVELOPE_REQUIRETLS) {
+		route->tls = TLS_REQUIRED;
+		route->checked = true;
+	} else if (flags & ENVELOPE_TLS_OPTIONAL && route->tls == TLS_REQUIRED) {
+		route->tls = TLS_OPPORTUNISTIC;
+	}
+	set_key(route);
 }

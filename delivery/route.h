@@ -12,10 +12,13 @@ struct route {
 	char host[256];		/* name or address */
 	uint16_t port;
 	enum conf_tls tls;
+	bool checked;		/* the host must prove who it is: DNSSEC for its MX, a certificate for its name (RFC 8689) */
 	char key[300];		/* equal keys: the same hosts under the same TLS policy (sessions may be shared) */
 };
 
 /* -1 + ERR_PERMANENT for a domain no mail can go to, ERR_TEMPORARY for a mistake in the configuration. */
 int route_choose(const struct conf *conf, const char *domain, struct route *route, struct err *err);
+/* The policy for one message, by its enum envelope_flag: stricter (REQUIRETLS) or laxer (TLS-Required: No, RFC 8689 5). */
+void route_for_message(struct route *route, unsigned flags);
 
 #endif

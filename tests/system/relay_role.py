@@ -15,7 +15,7 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
-from queue_role import BUILD, Frame, Peer, ROLE, STEP_OK, STEP_PERMANENT, STEP_TEMPORARY  # noqa: F401
+from queue_role import BUILD, Frame, Peer, ROLE, SETUP_FILE, STEP_OK, STEP_PERMANENT, STEP_TEMPORARY  # noqa: F401
 
 DNS_OK, DNS_NO_DATA, DNS_NXDOMAIN, DNS_TEMPORARY, DNS_BOGUS = range(5)
 
@@ -23,7 +23,7 @@ DNS_OK, DNS_NO_DATA, DNS_NXDOMAIN, DNS_TEMPORARY, DNS_BOGUS = range(5)
 class Role:
     """One program with a supervisor that is this test."""
 
-    def __init__(self, name, program, conf=(), links=(), cwd="/tmp"):
+    def __init__(self, name, program, conf=(), links=(), cwd="/tmp", files=()):
         self.sup = Peer()
         fd = self.sup.theirs.fileno()
         self.p = subprocess.Popen([os.path.join(BUILD, program)], cwd=cwd, preexec_fn=lambda: os.dup2(fd, 3),
@@ -33,6 +33,9 @@ class Role:
         for peer, sock in links:
             self.sup.send("SETUP_LINK", ROLE["ROLE_" + peer], 0, fd=sock.fileno())
             sock.close()
+        for kind, path in files:
+            with open(path, "rb") as f:
+                self.sup.send("SETUP_FILE", SETUP_FILE["SETUP_FILE_" + kind], "", fd=f.fileno())
         self.sup.send("SETUP_GO", 0)
         f = self.sup.recv(10)
         assert f.name == "ROLE_READY", (f.name, f.f)
@@ -149,6 +152,15 @@ class Conn:
     def say(self, text):
         self.sock.sendall(text.replace("\n", "\r\n").encode("latin1") + b"\r\n")
 
+    def exactly(self, n):
+        while len(self.buf) < n:
+            data = self.sock.recv(65536)
+            if not data:
+                raise Drop
+            self.buf += data
+        data, self.buf = self.buf[:n], self.buf[n:]
+        return data
+
     def body(self):
         out = []
         while True:
@@ -163,7 +175,8 @@ class Smtp:
     Stages: GREETING, EHLO, HELO, STARTTLS, MAIL, RCPT, DATA, BODY, RSET, QUIT."""
     EHLO = "250-sink.test hello\n250-PIPELINING\n250-SIZE 100000000\n250-8BITMIME\n250 ENHANCEDSTATUSCODES"
 
-    def __init__(self, cert=None, **rules):
+    def __init__(self, cert=None, offers=(), **rules):
+        self.EHLO = self.EHLO.replace("250 ENH", "".join("250-%s\n" % o for o in offers) + "250 ENH")
         self.rules, self.cert = rules, cert
         self.mails, self.commands, self.connections = [], [], 0
         self.sock = socket.socket()
@@ -216,7 +229,7 @@ class Smtp:
                 self.reply(c, verb, line, "250 2.1.0 fine")
             elif verb == "RCPT":
                 if self.reply(c, verb, line, "250 2.1.5 fine").startswith("2"):
-                    mail["to"].append(line[9:-1])
+                    mail["to"].append(line[9:line.index(">")])
             elif verb == "DATA":
                 if self.reply(c, verb, line, "354 go on" if mail.get("to") else "503 no recipients").startswith("354"):
                     rule = self.rules.get("READ")
@@ -227,6 +240,12 @@ class Smtp:
                         self.mails.append(mail)
                     if text:
                         c.say(text)
+            elif verb == "BDAT":
+                mail["data"] = c.exactly(int(line.split(" ")[1]))
+                text = self.rules.get("BDAT", "250 2.0.0 taken as 4712")
+                if text.startswith("2"):
+                    self.mails.append(mail)
+                c.say(text)
             elif verb == "QUIT":
                 self.reply(c, verb, line, "221 bye")
                 return
@@ -238,7 +257,7 @@ class Relay:
     """The relay with a queue and a resolver that are this test; DNS questions are answered from `zone` as in Dns (rdata made by
     dnspython)."""
 
-    def __init__(self, conf=(), resolver=None):
+    def __init__(self, conf=(), resolver=None, files=()):
         self.queue = Peer()
         self.dns = Peer()
         links = [("QUEUE", self.queue.theirs)]
@@ -246,7 +265,7 @@ class Relay:
             links.append(("RESOLVER", self.dns.theirs))
         base = [("hostname", "mx.own.test"), ("relay.allow_loopback", "true"), ("relay.command_timeout", "2000"),
                 ("relay.connect_timeout", "2000"), ("relay.data_timeout", "3000")]
-        self.role = Role("relay", "delivery/relay", base + list(conf), links)
+        self.role = Role("relay", "delivery/relay", base + list(conf), links, files=files)
         if resolver is not None:
             a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self.role.add("RESOLVER", a)
@@ -254,16 +273,19 @@ class Relay:
         self.job = 0
 
     def put(self, domain, to, body="Subject: x\r\n\r\nhello\r\n", sender="a@own.test", prefix="Received: by us\r\n", flags=0,
-            cuts=b"", fd=None):
+            cuts=b"", fd=None, envid=""):
+        """to: an address, or a list of addresses and (address, notify, orcpt)."""
         self.job += 1
         to = [to] if isinstance(to, str) else to
-        fields = [x for pair in enumerate(to) for x in pair]
-        self.queue.send("RELAY_SEND", self.job, flags, domain, sender, prefix, cuts, body, *fields, fd=fd)
+        fields = [x for i, t in enumerate(to) for x in (i, *((t, 0, "") if isinstance(t, str) else t))]
+        self.queue.send("RELAY_SEND", self.job, flags, domain, sender, envid, prefix, cuts, body, *fields, fd=fd)
         return self.job
 
     def result(self, timeout=10):
         f = self.queue.want("RELAY_SENT", timeout)
-        return f.f[0], f.f[1], f.groups(2)
+        rcpts = f.groups(2)
+        self.reports = [r[5] for r in rcpts]  # will the host report success itself?
+        return f.f[0], f.f[1], [r[:5] for r in rcpts]
 
     def send(self, *args, **kw):
         timeout = kw.pop("timeout", 10)

@@ -182,19 +182,19 @@ def test_remote_way_and_grouping(state):
     assert q.put(qid, [R, (REMOTE, "y@FAR.example"), (REMOTE, "z@other.example")])[0] == PUT_OK
     a, c = q.relay.want("RELAY_SEND"), q.relay.want("RELAY_SEND")
     jobs = {f.f[2]: f for f in (a, c)}
-    assert [g[1] for g in jobs["far.example"].groups(7)] == ["x@far.example", "y@FAR.example"]
+    assert [g[1] for g in jobs["far.example"].groups(8)] == ["x@far.example", "y@FAR.example"]
     for f in jobs.values():
         out = []
-        for n, to in f.groups(7):
-            out += [n, STEP_OK, 250, "2.0.0", "ok"]
+        for n, to, notify, orcpt in f.groups(8):
+            out += [n, STEP_OK, 250, "2.0.0", "ok", 0]
         q.relay.send("RELAY_SENT", f.f[0], "mx." + f.f[2], *out)
     q.gone()
 
 
-def relay_all(q, f, status, code, enhanced, text):
+def relay_all(q, f, status, code, enhanced, text, dsn=0):
     out = []
-    for n, to in f.groups(7):
-        out += [n, status, code, enhanced, text]
+    for n, to, notify, orcpt in f.groups(8):
+        out += [n, status, code, enhanced, text, dsn]
     q.relay.send("RELAY_SENT", f.f[0], "mx." + f.f[2], *out)
 
 
@@ -273,7 +273,7 @@ def test_delay_warning(state):
         f = q.relay.want("RELAY_SEND")
         seen.append(f.f[2])
         if f.f[2] == "example.test":
-            assert b"Action: delayed" in f.f[6]
+            assert b"Action: delayed" in f.f[7]
         relay_all(q, f, STEP_OK, 250, "2.0.0", "ok")
     assert sorted(seen) == ["example.test", "far.example"]
     q.gone()

@@ -179,7 +179,7 @@ def test_size_limit_is_known_before(relays):
 
 
 def test_no_smtputf8(relays):
-    assert relays(to(Smtp())).send("x.test", "b@x.test", flags=8)[1][0][1:4] == [STEP_PERMANENT, 0, "5.6.7"]
+    assert relays(to(Smtp())).send("x.test", "b@x.test", sender="ä@own.test", flags=8)[1][0][1:4] == [STEP_PERMANENT, 0, "5.6.7"]
 
 
 @pytest.mark.parametrize("field", ["to", "from"])

@@ -11,8 +11,8 @@
 #include "delivery/bounce.h"
 
 static const struct bounce_rcpt rcpts[] = {
-	{ "x@far.example", "x@far.example", "mx.far.example", 550, "5.1.1", "No such user" },
-	{ "y@far.example", "alias@example.test", "", 0, "5.4.7",
+	{ "x@far.example", "x@far.example", "", "mx.far.example", 550, "5.1.1", "No such user" },
+	{ "y@far.example", "alias@example.test", "", "", 0, "5.4.7",
 	    "given up after 5 days; the last attempt said: timed out" },
 };
 
@@ -83,7 +83,7 @@ test_delayed(void **state)
 	char *text;
 
 	(void)state;
-	b.delayed = true;
+	b.kind = BOUNCE_DELAYED;
 	text = write_it(&b);
 	assert_non_null(strstr(text, "Action: delayed\r\n"));
 	assert_non_null(strstr(text, "Will-Retry-Until: "));
@@ -113,7 +113,7 @@ assert_clean(const char *text, bool ascii)
 static void
 test_hostile(void **state)
 {
-	struct bounce_rcpt bad = { "x@a\r\nBcc: y", "o\n\n--b", "h\r\nX: y", 550, "5.1.1\r\nX: y",
+	struct bounce_rcpt bad = { "x@a\r\nBcc: y", "o\n\n--b", "", "h\r\nX: y", 550, "5.1.1\r\nX: y",
 		NULL };
 	char *longest = malloc(20001), *text;
 	struct bounce b = usual();
@@ -157,7 +157,7 @@ test_many(void **state)
 static void
 test_utf8(void **state)
 {
-	struct bounce_rcpt r = { "j\xc3\xb6rg@far.example", "", "", 0, "", "no" };
+	struct bounce_rcpt r = { "j\xc3\xb6rg@far.example", "", "", "", 0, "", "no" };
 	struct bounce b = usual();
 	char *text;
 
@@ -171,6 +171,61 @@ test_utf8(void **state)
 	free(text);
 }
 
+/* -- what RFC 3461 adds */
+
+static char *
+write_one(enum bounce_kind kind, struct bounce_rcpt r, const char *envid, const char *full)
+{
+	struct bounce b = usual();
+
+	b.kind = kind;
+	b.rcpts = &r;
+	b.n_rcpts = 1;
+	b.envid = envid;
+	b.full = slice_of(full);
+	return write_it(&b);
+}
+
+static void
+test_success(void **state)
+{
+	const struct bounce_rcpt r = { "x@far.example", "x@far.example", "", "", 0, "", "delivered" };
+	const struct bounce_rcpt on = { "x@far.example", "x@far.example", "rfc822;X+2B1@far.example",
+		"mx.far.example", 250, "2.1.5", "Ok" };
+	char *text = write_one(BOUNCE_DELIVERED, r, "", "");
+
+	(void)state;
+	assert_non_null(strstr(text, "\r\nSubject: Your mail was delivered\r\n"));
+	assert_non_null(strstr(text, "\r\nAction: delivered\r\nStatus: 2.0.0\r\n"));
+	assert_null(strstr(text, "Diagnostic-Code"));
+	assert_null(strstr(text, "Original-Envelope-Id"));
+	free(text);
+	text = write_one(BOUNCE_RELAYED, on, "Q+0D+0AX:+20y", "");
+	assert_non_null(strstr(text, "\r\nOriginal-Envelope-Id: Q  X: y\r\n"));
+	assert_non_null(strstr(text, "\r\nOriginal-Recipient: rfc822;X+1@far.example\r\n"));
+	assert_non_null(strstr(text, "\r\nAction: relayed\r\nStatus: 2.1.5\r\n"
+				     "Remote-MTA: dns;mx.far.example\r\nDiagnostic-Code: smtp;250 Ok\r\n"));
+	assert_clean(text, true);
+	free(text);
+}
+
+static void
+test_full(void **state)
+{
+	char *text = write_one(BOUNCE_FAILED, rcpts[0], "",
+	    "Subject: x\r\n\r\nthe body\r\n");
+
+	(void)state;
+	assert_non_null(strstr(text, "Content-Type: message/rfc822\r\n\r\nSubject: x\r\n\r\nthe body\r\n"
+				     "\r\n--0000000000002/mx.example.test--\r\n"));
+	assert_null(strstr(text, "secret plan"));
+	assert_null(strstr(text, "8bit"));
+	free(text);
+	text = write_one(BOUNCE_FAILED, rcpts[0], "", "Subject: x\r\n\r\n\xc3\x9f\r\n");
+	assert_non_null(strstr(text, "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n"));
+	free(text);
+}
+
 int
 main(void)
 {
@@ -180,6 +235,8 @@ main(void)
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_utf8),
+		cmocka_unit_test(test_success),
+		cmocka_unit_test(test_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
