@@ -147,7 +147,7 @@ enum setup_file {		/* SETUP_FILE */
 	SETUP_FILE_CLIENTS	/* smtpd: shared memory (memfd, CLIENTS_BYTES; smtp/clients.c lays it out), the same for all of them */
 };
 
-#define CLIENTS_BYTES (64 * (16384 + 16) * sizeof(uint32_t))
+#define CLIENTS_BYTES ((64 * (16384 + 16) + 16384 * 8) * sizeof(uint32_t))
 
 enum listener_kind { LISTEN_MX, LISTEN_SUBMISSION, LISTEN_SUBMISSIONS, LISTEN_LMTP, LISTEN_LOCAL };
 

@@ -87,7 +87,14 @@ struct conf {
 		int64_t command_line;		/* bytes */
 		int64_t errors;			/* bad commands before 421 */
 		int64_t auth_failures;		/* per client network, in 10 minutes */
-		int64_t idle_timeout, data_timeout, session_timeout;
+		int64_t idle_timeout, data_timeout, session_timeout, output_timeout, overload_timeout;
+		int64_t client_network4, client_network6;	/* bits of an address that name a client */
+		int64_t connections_per_user;	/* of the local socket, per uid */
+		int64_t reserved_connections;	/* beyond `connections`, for who is no stranger */
+		int64_t overload;		/* per cent of `connections` */
+		int64_t connection_rate, message_rate, recipient_rate, unknown_rate, error_rate;	/* a minute */
+		int64_t data_rate;		/* bytes a second */
+		int64_t tarpit, greet_delay;	/* ms */
 		int64_t queued;			/* messages in the queue before intake stops */
 		int64_t hops;			/* Received fields before a loop is assumed */
 	} limits;

@@ -1,4 +1,5 @@
-/* clients - how many connections there are, in all and per client, over all processes of smtpd */
+/* clients - how many connections there are, in all and per client, and what each client did of late,
+ * over all processes of smtpd */
 #include "smtp/clients.h"
 
 #include <arpa/inet.h>
@@ -7,6 +8,8 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+
+#include "base/clock.h"
 
 #define ROWS 64
 #define SLOTS 16384
@@ -17,9 +20,20 @@ struct row { /* of one process */
 	uint32_t spare[14];
 	_Atomic uint32_t count[SLOTS];
 };
-_Static_assert(sizeof(struct row) * ROWS == CLIENTS_BYTES, "the shared memory is the table");
+struct meter { /* of a client, by all processes */
+	_Atomic uint32_t minute; /* that the counts are of */
+	_Atomic uint32_t n[METERS];
+	uint32_t spare[7 - METERS];
+};
+struct table {
+	struct row rows[ROWS];
+	struct meter meters[SLOTS];
+};
+_Static_assert(sizeof(struct table) == CLIENTS_BYTES, "the shared memory is the table");
 
+static struct table *table;
 static struct row *rows;
+static unsigned bits_4 = 32, bits_6 = 56;
 static unsigned mine;
 static unsigned used = 1; /* rows that may hold something */
 
@@ -40,10 +54,11 @@ clients_open(int fd, unsigned number, struct err *err)
 	bool shared =
 	    fd >= 0 && number < ROWS && fstat(fd, &st) == 0 && (size_t)st.st_size >= CLIENTS_BYTES;
 
-	rows = mmap(NULL, CLIENTS_BYTES, PROT_READ | PROT_WRITE,
+	table = mmap(NULL, CLIENTS_BYTES, PROT_READ | PROT_WRITE,
 	    shared ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS, shared ? fd : -1, 0);
-	if (rows == MAP_FAILED)
+	if (table == MAP_FAILED)
 		return err_sys(err, "the counts of clients cannot be mapped");
+	rows = table->rows;
 	mine = shared ? number : 0;
 	used = shared ? ROWS : 1;
 	seed();
@@ -54,20 +69,46 @@ clients_open(int fd, unsigned number, struct err *err)
 	return 0;
 }
 
+void
+clients_networks(unsigned bits4, unsigned bits6)
+{
+	bits_4 = bits4;
+	bits_6 = bits6;
+}
+
+static uint32_t
+slot_of(const unsigned char *bytes, size_t bits)
+{
+	uint32_t hash = rows[0].seed;
+
+	for (size_t i = 0; i * 8 < bits; i++) {
+		unsigned left = (unsigned)(bits - i * 8);
+		unsigned char byte =
+		    left >= 8 ? bytes[i] : (unsigned char)(bytes[i] & 0xff << (8 - left));
+
+		hash = (hash ^ byte) * 16777619u;
+		hash ^= hash >> 13;
+	}
+	return hash % SLOTS;
+}
+
 uint32_t
 clients_slot(const char *ip)
 {
 	unsigned char bytes[16] = { 0 };
-	size_t len = 4;
-	uint32_t hash = rows[0].seed;
 
 	if (inet_pton(AF_INET, ip, bytes) != 1 && inet_pton(AF_INET6, ip, bytes) == 1)
-		len = 8;
-	for (size_t i = 0; i < len; i++) {
-		hash = (hash ^ bytes[i]) * 16777619u;
-		hash ^= hash >> 13;
-	}
-	return hash % SLOTS;
+		return slot_of(bytes, bits_6);
+	return slot_of(bytes, bits_4);
+}
+
+uint32_t
+clients_slot_uid(uid_t uid)
+{
+	unsigned char bytes[5] = { 'u' }; /* longer than an address, so no address is the same */
+
+	memcpy(bytes + 1, &uid, sizeof(uint32_t));
+	return slot_of(bytes, sizeof(bytes) * 8);
 }
 
 enum clients_answer
@@ -96,4 +137,43 @@ clients_leave(uint32_t slot)
 {
 	rows[mine].total--;
 	rows[mine].count[slot]--;
+}
+
+uint64_t
+clients_total(void)
+{
+	uint64_t total = 0;
+
+	for (unsigned i = 0; i < used; i++)
+		total += rows[i].total;
+	return total;
+}
+
+/* -- meters */
+
+static uint32_t
+minute_of(int64_t now)
+{
+	return (uint32_t)(now / (60 * CLOCK_SECOND));
+}
+
+uint32_t
+clients_count(uint32_t slot, enum clients_meter meter, int64_t now)
+{
+	struct meter *m = &table->meters[slot];
+	uint32_t minute = minute_of(now), was = m->minute;
+
+	/* whoever comes first in a minute clears; a count that slips in between is lost, no more */
+	if (was != minute && atomic_compare_exchange_strong(&m->minute, &was, minute))
+		for (unsigned i = 0; i < METERS; i++)
+			m->n[i] = 0;
+	return ++m->n[meter];
+}
+
+uint32_t
+clients_counted(uint32_t slot, enum clients_meter meter, int64_t now)
+{
+	const struct meter *m = &table->meters[slot];
+
+	return m->minute == minute_of(now) ? m->n[meter] : 0;
 }

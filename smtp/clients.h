@@ -1,25 +1,47 @@
-/* clients - how many connections there are, in all and per client, over all processes of smtpd
+/* clients - how many connections there are, in all and per client, and what each client did of late,
+ * over all processes of smtpd
  *
- * The counts lie in memory that the processes share (made by tegamid; without it each counts for
- * itself). A process writes only its own row, so no lock is needed, and a process that starts in
- * the place of a dead one begins by clearing its row. */
+ * The numbers lie in memory that the processes share (made by tegamid; without it each counts for
+ * itself). Connections: a process writes only its own row, so no lock is needed, and a process that
+ * starts in the place of a dead one begins by clearing its row. Meters: all write the same ones, and
+ * each begins anew every minute, so nothing of the dead stays. A client is a network of so many bits
+ * (clients_networks). */
 #ifndef SMTP_CLIENTS_H
 #define SMTP_CLIENTS_H
 
 #include "base/msg.h" /* CLIENTS_BYTES */
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 
 enum clients_answer { CLIENTS_FINE, CLIENTS_TOO_MANY, CLIENTS_TOO_MANY_FROM_ONE };
+enum clients_meter { /* what is counted for a minute */
+	METER_CONNECTIONS,
+	METER_MESSAGES,
+	METER_RECIPIENTS,
+	METER_UNKNOWN, /* recipients */
+	METER_ERRORS,
+	METERS
+};
 
 /* `fd`: the shared memory, or -1. `number`: of this process. */
 int clients_open(int fd, unsigned number, struct err *err);
-/* The slot of an address in text form (IPv6: of its /64). Two clients may share one by chance. */
+/* Bits of an address that name a client. Connections that are counted already stay where they are. */
+void clients_networks(unsigned bits4, unsigned bits6);
+/* The slot of an address in text form, or of a local user. Two clients may share one by chance. */
 uint32_t clients_slot(const char *ip);
+uint32_t clients_slot_uid(uid_t uid);
 /* Count one more, unless a limit is reached. */
 enum clients_answer clients_enter(uint32_t slot, uint64_t most, uint64_t most_per_client);
 void clients_leave(uint32_t slot);
+/* Connections of all processes. */
+uint64_t clients_total(void);
+/* Count one more and say how many there were within this minute, this one included; `now` is
+ * clock_mono(). */
+uint32_t clients_count(uint32_t slot, enum clients_meter meter, int64_t now);
+/* The same without counting. */
+uint32_t clients_counted(uint32_t slot, enum clients_meter meter, int64_t now);
 
 #endif

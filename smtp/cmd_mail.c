@@ -8,6 +8,7 @@
 #include "smtp/proto/line.h"
 #include "smtp/proto/params.h"
 #include "smtp/proto/path.h"
+#include "smtp/rates.h"
 
 static void
 begin(struct session *s)
@@ -162,7 +163,8 @@ cmd_mail(struct session *s, struct slice args)
 		    s, 530, "5.7.0", "Log in first%s", s->tls ? "" : ": STARTTLS, then AUTH");
 		return;
 	}
-	if (!read_args(s, args, &from, &params) || !may_be(s, &from, &params))
+	if (!read_args(s, args, &from, &params) || !may_be(s, &from, &params) ||
+	    !rates_message(s))
 		return;
 	if (start(s, &from, &params) == -1) {
 		transaction_free(&s->tx);

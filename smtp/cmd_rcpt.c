@@ -13,6 +13,7 @@
 #include "smtp/proto/line.h"
 #include "smtp/proto/params.h"
 #include "smtp/proto/path.h"
+#include "smtp/rates.h"
 
 static void
 refuse(struct session *s, int code, const char *enhanced, const char *to, const char *why)
@@ -95,6 +96,7 @@ decide(struct session *s, const char *to, struct wire *in)
 		break;
 	case RCPT_UNKNOWN:
 		refuse(s, 550, "5.1.1", to, why[0] != '\0' ? why : "there is no such mailbox");
+		rates_unknown(s);
 		break;
 	case RCPT_OVER_QUOTA:
 		refuse(s, 452, "4.2.2", to, why[0] != '\0' ? why : "the mailbox is full");
@@ -210,6 +212,8 @@ cmd_rcpt(struct session *s, struct slice args)
 		    "Too many recipients for one message; send the rest in another");
 		return;
 	}
+	if (!rates_recipient(s))
+		return;
 	t->notify = params.notify;
 	t->orcpt = pool_text(t->pool, params.orcpt);
 	if (t->orcpt == NULL)

@@ -11,6 +11,7 @@
 #include "conf/conf.h"
 #include "smtp/clients.h"
 #include "smtp/command.h"
+#include "smtp/pressure.h"
 #include "smtp/proto/ip.h"
 
 #define VALUE_MAX 256
@@ -145,7 +146,7 @@ recount(struct session *s)
 		return true;
 	clients_leave(s->client);
 	s->client = slot;
-	s->counted = clients_enter(slot, (uint64_t)role_conf()->limits.connections,
+	s->counted = clients_enter(slot, pressure_most(s->kind, s->trusted),
 			 (uint64_t)role_conf()->limits.connections_per_client) == CLIENTS_FINE;
 	if (s->counted)
 		return true;

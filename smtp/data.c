@@ -4,6 +4,7 @@
  * piece, as fast as queue takes it, so a large message costs smtpd no more than a small one. A
  * message that is bad (see dot.h) or too big is swallowed to its true end, within bounds, and then
  * refused. */
+#include "base/clock.h"
 #include "base/qid.h"
 #include "base/role.h"
 #include "conf/conf.h"
@@ -21,8 +22,55 @@ cmd_data(struct session *s, struct slice args)
 	(void)args;
 	t->qid = qid_new();
 	dot_init(&t->dot, 0);
+	t->due_from = clock_mono();
 	session_reply(s, 354, NULL, "Send the message; end it with a line that has only a dot");
 	session_enter(s, SESSION_DATA);
+}
+
+/* -- how fast they come */
+
+/* clock_mono() when as many bytes as came so far were due at the latest, or 0: any time. */
+static int64_t
+due(const struct transaction *t)
+{
+	const struct conf *conf = role_conf();
+	int64_t rate = conf->limits.data_rate;
+
+	if (rate == 0 || t->due_from == 0)
+		return 0;
+	return t->due_from + conf->limits.data_timeout * 1000 +
+	       (int64_t)t->raw / rate * CLOCK_SECOND;
+}
+
+int64_t
+data_patience(const struct transaction *t)
+{
+	int64_t most = role_conf()->limits.data_timeout, until = due(t), left;
+
+	if (until == 0 || t->stalled != 0)
+		return most;
+	left = (until - clock_mono()) / 1000;
+	return left < most ? left : most;
+}
+
+bool
+data_is_slow(const struct transaction *t)
+{
+	return t->stalled == 0 && t->raw > 0 && due(t) != 0 && clock_mono() >= due(t) - CLOCK_SECOND;
+}
+
+/* Time in which queue has no room for us is not the client's. */
+static void
+mark_stall(struct transaction *t, bool stalls)
+{
+	if (stalls == (t->stalled != 0))
+		return;
+	if (stalls) {
+		t->stalled = clock_mono();
+	} else {
+		t->due_from += clock_mono() - t->stalled;
+		t->stalled = 0;
+	}
 }
 
 /* -- where the bytes go */
@@ -168,6 +216,7 @@ data_input(struct session *s)
 	size_t room = t->spool != NULL ? spool_room(t->spool) : SIZE_MAX;
 
 	piece = slice_first(in, room);
+	mark_stall(t, in.len > 0 && piece.len == 0);
 	if (piece.len == 0)
 		return false;
 	room = piece.len;

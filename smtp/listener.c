@@ -17,8 +17,10 @@
 #include "base/role.h"
 #include "conf/conf.h"
 #include "smtp/clients.h"
+#include "smtp/pressure.h"
 #include "smtp/proto/ip.h"
 #include "smtp/proxied.h"
+#include "smtp/rates.h"
 #include "smtp/session.h"
 
 #define LISTENERS_MAX 64
@@ -76,20 +78,26 @@ wants_header(const struct listener *l)
 static void
 admit(int fd, const struct peer *peer, uint64_t most_per_client, proxied_fn *begin)
 {
-	const struct conf *conf = role_conf();
-	uint32_t slot = clients_slot(peer->ip);
+	bool trusted = conf_networks_hold(&role_conf()->trusted_networks, peer->ip);
+	uint32_t slot = peer->ip[0] != '\0' ? clients_slot(peer->ip) : clients_slot_uid(peer->uid);
+	const char *why = rates_connect(peer, slot);
 
-	switch (clients_enter(slot, (uint64_t)conf->limits.connections, most_per_client)) {
+	if (why != NULL) {
+		session_turn_away(fd, peer, "4.7.0", why);
+		return;
+	}
+	pressure_look();
+	switch (clients_enter(slot, pressure_most(peer->kind, trusted), most_per_client)) {
 	case CLIENTS_FINE:
 		begin(fd, peer, slot);
 		break;
 	case CLIENTS_TOO_MANY:
-		session_turn_away(
-		    fd, peer, "This server has too many connections; please try again later");
+		session_turn_away(fd, peer, "4.3.2",
+		    "This server has too many connections; please try again later");
 		break;
 	case CLIENTS_TOO_MANY_FROM_ONE:
-		session_turn_away(
-		    fd, peer, "You have too many connections to this server; please close some");
+		session_turn_away(fd, peer, "4.7.0",
+		    "You have too many connections to this server; please close some");
 		break;
 	}
 }
@@ -126,6 +134,18 @@ may_hand_over(const struct peer *peer)
 	       conf_networks_hold(&role_conf()->trusted_networks, peer->ip);
 }
 
+/* Connections that this client may have; mail systems behind an LMTP socket are one of ours. */
+static uint64_t
+most_of(const struct peer *peer)
+{
+	const struct conf *conf = role_conf();
+
+	if (peer->ip[0] != '\0')
+		return (uint64_t)conf->limits.connections_per_client;
+	return peer->kind == LISTEN_LOCAL ? (uint64_t)conf->limits.connections_per_user
+					  : UINT32_MAX;
+}
+
 static void
 welcome(struct listener *l, int fd, const struct sockaddr_storage *from)
 {
@@ -138,17 +158,15 @@ welcome(struct listener *l, int fd, const struct sockaddr_storage *from)
 		return;
 	}
 	if (l->kind == LISTEN_LMTP && !may_hand_over(&peer)) {
-		session_turn_away(
-		    fd, &peer, "LMTP is for this machine and trusted_networks only");
+		session_turn_away(fd, &peer, "4.7.0",
+		    "LMTP is for this machine and trusted_networks only");
 		return;
 	}
 	/* a proxy's connections belong to many clients */
 	if (conf_networks_hold(&conf->trusted_proxies, peer.ip))
 		admit(fd, &peer, UINT32_MAX, wants_header(l) ? on_proxy : session_start);
 	else
-		admit(fd, &peer,
-		    peer.ip[0] == '\0' ? UINT32_MAX : (uint64_t)conf->limits.connections_per_client,
-		    session_start);
+		admit(fd, &peer, most_of(&peer), session_start);
 }
 
 /* -- accepting */

@@ -39,6 +39,8 @@ smtp_smtpd_SOURCES = \
 	smtp/known.h smtp/known.c \
 	smtp/listener.h smtp/listener.c \
 	smtp/proxied.h smtp/proxied.c \
+	smtp/pressure.h smtp/pressure.c \
+	smtp/rates.h smtp/rates.c \
 	smtp/received.c \
 	smtp/session.h smtp/session.c \
 	smtp/smtpd.c \
@@ -46,6 +48,7 @@ smtp_smtpd_SOURCES = \
 	smtp/author.h smtp/author.c \
 	smtp/submit.c \
 	smtp/submit_head.h smtp/submit_head.c \
+	smtp/tarpit.h smtp/tarpit.c \
 	smtp/transaction.c
 smtp_smtpd_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
 smtp_smtpd_LDADD = smtp/proto/libproto.a base/libtls.a $(ROLE_LIBS) $(OPENSSL_LIBS)

@@ -63,6 +63,7 @@ hand_over(struct proxied *p, const struct proxy_header *header)
 	proxied_fn *fn = p->fn;
 	int fd = p->fd;
 
+	peer.proxied = true;
 	peer.unnamed = header->source == PROXY_UNNAMED;
 	if (header->source == PROXY_CLIENT) {
 		memcpy(peer.ip, header->ip, sizeof(peer.ip));

@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,9 @@
 #include "conf/conf.h"
 #include "smtp/clients.h"
 #include "smtp/command.h"
+#include "smtp/pressure.h"
+#include "smtp/rates.h"
+#include "smtp/tarpit.h"
 
 #define IN_MIN (32 * 1024) /* bytes a client may send ahead */
 #define OUT_MAX (64 * 1024)
@@ -36,6 +40,7 @@
 #define HANDSHAKE_MS (30 * 1000) /* all of it, however it drips in */
 #define LINGER_MS 2000
 #define LINGER_BYTES (4 * 1024 * 1024)
+#define TRIM_FROM 200 /* sessions that leave enough memory behind */
 
 static struct session *sessions;
 static unsigned n_sessions;
@@ -140,6 +145,7 @@ session_bad(struct session *s, int code, const char *enhanced, const char *fmt, 
 	va_start(ap, fmt);
 	reply_v(s, code, enhanced, fmt, ap);
 	va_end(ap);
+	rates_error(s);
 	if (++s->errors < (unsigned)role_conf()->limits.errors || s->state == SESSION_CLOSING)
 		return;
 	session_reply(s, 421, "4.7.0", "Too many commands in error; goodbye");
@@ -206,10 +212,25 @@ log_out(struct session *s)
 	explicit_bzero(s->ticket, sizeof(s->ticket));
 }
 
+/* After a flood its memory goes back to the system. */
+static void
+give_back(void)
+{
+	static unsigned most;
+
+	if (n_sessions > most)
+		most = n_sessions + 1;
+	if (most < TRIM_FROM || n_sessions > most / 4)
+		return;
+	most = n_sessions;
+	malloc_trim(0);
+}
+
 static void
 session_free(struct session *s)
 {
 	link_forget(s->token);
+	tarpit_release(s);
 	if (s->auth_id != 0)
 		auth_abort(s);
 	transaction_free(&s->tx);
@@ -227,6 +248,7 @@ session_free(struct session *s)
 	free(s->name);
 	free(s);
 	n_sessions--;
+	give_back();
 	if (n_sessions == 0 && role_stopping())
 		role_exit(0);
 }
@@ -234,17 +256,40 @@ session_free(struct session *s)
 /* -- deadlines */
 
 static int64_t
-patience(const struct session *s)
+shorter(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* How long the client may be silent. */
+static int64_t
+silence(const struct session *s)
 {
 	const struct conf *conf = role_conf();
+	int64_t ms =
+	    s->state == SESSION_DATA ? data_patience(s->tx) : conf->limits.idle_timeout;
 
+	if (pressure_is_high() && !session_may_relay(s))
+		ms = shorter(ms, conf->limits.overload_timeout);
+	if (channel_pending(s->channel) > 0)
+		ms = shorter(ms, conf->limits.output_timeout);
+	return ms;
+}
+
+static int64_t
+patience(const struct session *s)
+{
 	if (s->state == SESSION_CLOSING)
 		return s->lingering ? LINGER_MS : CLOSE_MS;
 	if (s->token != 0 || s->state == SESSION_END)
 		return BUSY_MS;
+	if (s->hold_ms > 0)
+		return s->hold_ms;
+	if (s->waiting)
+		return role_conf()->limits.greet_delay;
 	if (s->state == SESSION_NEW || s->state == SESSION_TLS)
 		return HANDSHAKE_MS;
-	return s->state == SESSION_DATA ? conf->limits.data_timeout : conf->limits.idle_timeout;
+	return silence(s);
 }
 
 static void
@@ -258,11 +303,28 @@ move_deadline(struct session *s)
 	channel_deadline(s->channel, ms > 0 ? ms : 1);
 }
 
+/* A pause of ours is over. */
+static bool
+go_on(struct session *s)
+{
+	if (s->hold_ms == 0 && !s->waiting)
+		return false;
+	if (s->waiting) {
+		s->waiting = false;
+		session_greet(s);
+	}
+	tarpit_release(s);
+	session_run(s);
+	return true;
+}
+
 static void
 on_timeout(struct session *s)
 {
 	enum session_state state = s->state;
 
+	if (state != SESSION_CLOSING && go_on(s))
+		return;
 	if (state == SESSION_CLOSING || state == SESSION_NEW || state == SESSION_TLS) {
 		session_free(s);
 		return;
@@ -279,6 +341,15 @@ on_timeout(struct session *s)
 	else if (s->token != 0 || state == SESSION_END)
 		session_reply(s, 421, "4.3.0",
 		    "This server could not finish in time; please try again later");
+	else if (channel_pending(s->channel) > 0)
+		session_reply(s, 421, "4.4.2", "You leave replies unread for too long; goodbye");
+	else if (state == SESSION_DATA && data_is_slow(s->tx))
+		session_reply(s, 421, "4.4.2",
+		    "The message comes in too slowly; this server waits for %lld bytes a second",
+		    (long long)role_conf()->limits.data_rate);
+	else if (pressure_is_high() && !session_may_relay(s))
+		session_reply(s, 421, "4.3.2",
+		    "This server has too many connections and you are silent; please try again later");
 	else
 		session_reply(s, 421, "4.4.2", "Nothing came from you for too long; goodbye");
 	session_close(s);
@@ -292,7 +363,7 @@ step(struct session *s)
 {
 	input_fn *input = states[s->state].input;
 
-	if (s->token != 0 || input == NULL || channel_pending(s->channel) > OUT_HIGH)
+	if (s->token != 0 || s->hold_ms > 0 || input == NULL || channel_pending(s->channel) > OUT_HIGH)
 		return false;
 	return input(s);
 }
@@ -301,7 +372,7 @@ step(struct session *s)
 static bool
 blocked(const struct session *s)
 {
-	return s->token != 0 || channel_pending(s->channel) > 0 ||
+	return s->token != 0 || s->hold_ms > 0 || channel_pending(s->channel) > 0 ||
 	       (s->state == SESSION_DATA && channel_input(s->channel).len > 0);
 }
 
@@ -386,6 +457,17 @@ on_secured(struct session *s)
 	session_run(s);
 }
 
+/* It speaks before it was greeted, which only those do that do not listen. */
+static void
+too_early(struct session *s)
+{
+	s->waiting = false;
+	session_reply(s, 554, "5.5.1",
+	    "You spoke before this server had greeted you (RFC 5321 3.1); no mail is taken like that");
+	session_refused(s, NULL, "the client spoke before the greeting");
+	session_close(s);
+}
+
 static void
 on_channel(struct channel *c, enum channel_event event, void *arg)
 {
@@ -393,7 +475,12 @@ on_channel(struct channel *c, enum channel_event event, void *arg)
 
 	switch (event) {
 	case CHANNEL_INPUT:
+		if (s->waiting)
+			too_early(s);
+		session_run(s);
+		break;
 	case CHANNEL_DRAINED:
+		s->progress = true; /* it does read */
 		session_run(s);
 		break;
 	case CHANNEL_SECURED:
@@ -449,6 +536,36 @@ session_start_tls(struct session *s)
 	return channel_start_tls(s->channel, smtpd_tls(), true, scopes[s->kind]);
 }
 
+/* Bytes before the greeting? A PROXY header has a reply of its own (cmd_proxy). */
+static bool
+spoke_already(const struct session *s)
+{
+	char first[6];
+	ssize_t n = recv(channel_fd(s->channel), first, sizeof(first), MSG_PEEK | MSG_DONTWAIT);
+
+	return n > 0 && !slice_starts_nocase((struct slice){ first, (size_t)n }, SLICE("PROXY ")) &&
+	       first[0] != '\r';
+}
+
+/* The first words. */
+static void
+begin(struct session *s, const struct peer *peer)
+{
+	/* a proxy may pass on what was sent to it meanwhile */
+	bool stranger = s->kind == LISTEN_MX && !s->trusted && !s->proxy && !peer->proxied;
+
+	if (s->kind == LISTEN_SUBMISSIONS) {
+		if (session_start_tls(s) == -1)
+			session_close(s);
+	} else if (stranger && spoke_already(s)) {
+		too_early(s);
+	} else if (stranger && role_conf()->limits.greet_delay > 0) {
+		s->waiting = true;
+	} else {
+		session_greet(s);
+	}
+}
+
 static void
 link_in(struct session *s)
 {
@@ -498,18 +615,15 @@ session_start(int fd, const struct peer *peer, uint32_t client)
 		s->proxy = s->trusted = false;
 	s->progress = true;
 	link_in(s);
-	if (peer->kind != LISTEN_SUBMISSIONS)
-		session_greet(s);
-	else if (session_start_tls(s) == -1)
-		session_close(s);
+	begin(s, peer);
 	settle(s);
 }
 
 void
-session_turn_away(int fd, const struct peer *peer, const char *why)
+session_turn_away(int fd, const struct peer *peer, const char *enhanced, const char *why)
 {
 	char line[256];
-	int n = snprintf(line, sizeof(line), "421 4.7.0 %s\r\n", why);
+	int n = snprintf(line, sizeof(line), "421 %s %s\r\n", enhanced, why);
 
 	/* to one who waits for TLS plain words would be noise */
 	if (peer->kind != LISTEN_SUBMISSIONS &&
@@ -522,6 +636,15 @@ unsigned
 session_count(void)
 {
 	return n_sessions;
+}
+
+void
+session_hurry_all(void)
+{
+	for (struct session *s = sessions; s != NULL; s = s->next)
+		if (s->token == 0 && s->hold_ms == 0 && !s->waiting && !session_may_relay(s) &&
+		    (IN(GREETED) | IN(IDLE) | IN(MAIL) | IN(RCPT) | IN(DATA)) & 1u << s->state)
+			move_deadline(s);
 }
 
 void

@@ -55,6 +55,8 @@ struct transaction { /* MAIL .. the reply to the end of data */
 	/* the body */
 	struct dot dot;
 	uint64_t raw, raw_mark; /* bytes read since DATA; and when the deadline was last moved */
+	int64_t due_from;       /* clock_mono() from which limits.data_rate counts; 0: no DATA yet */
+	int64_t stalled;        /* since when we, not the client, keep it from going on; or 0 */
 	uint64_t size;          /* of the body */
 	struct buf body;        /* all of it while it is short */
 	struct spool *spool;    /* else */
@@ -84,6 +86,8 @@ struct session {
 	uint64_t auth_id; /* of the SASL exchange under way, or 0 */
 	int64_t ends;     /* clock_mono() when the session is over in any case */
 	unsigned errors;
+	uint32_t hold_ms; /* the tarpit: no command is looked at for so long; 0: at once */
+	uint16_t faults;  /* errors and unknown recipients in all */
 	uint32_t client; /* its slot in clients.c */
 	uid_t uid;       /* LISTEN_LOCAL */
 	in_port_t port;
@@ -95,6 +99,7 @@ struct session {
 	uint32_t skipped; /* bytes of it */
 	bool progress;    /* something happened that moves the deadline */
 	bool counted;
+	bool waiting; /* for limits.greet_delay to pass */
 	bool linger; /* read on for a moment when closing, or the last reply may be lost */
 	bool lingering;
 	uint32_t swallowed; /* bytes, while lingering */
@@ -108,15 +113,18 @@ struct peer { /* who was accepted */
 	char ip[INET6_ADDRSTRLEN]; /* "" for a local one */
 	in_port_t port;
 	uid_t uid;
+	bool proxied; /* a proxy spoke first */
 	bool unnamed; /* a proxy has a client whose address it does not know: `ip` is the proxy's */
 };
 /* Takes the descriptor over; it lives until the client goes. */
 void session_start(int fd, const struct peer *peer, uint32_t client);
 /* Refuse a connection: one reply if nothing was begun yet, and close. */
-void session_turn_away(int fd, const struct peer *peer, const char *why);
+void session_turn_away(int fd, const struct peer *peer, const char *enhanced, const char *why);
 unsigned session_count(void);
 /* 421 to all that are idle; the others follow when their message is done. */
 void session_stop_all(void);
+/* There is overload: the deadlines of strangers become short. */
+void session_hurry_all(void);
 /* 421 to all that are between messages, from now on; the others go on. */
 void session_drain_all(void);
 /* The one door for states. */
@@ -161,6 +169,10 @@ int transaction_add(struct transaction *t, const struct rcpt *r);
 
 /* The next bytes of a body; false when there is nothing to do for now. */
 bool data_input(struct session *s);
+/* How long (ms) the client may be silent within the body, so that it comes in at limits.data_rate;
+ * is it too slow for that? */
+int64_t data_patience(const struct transaction *t);
+bool data_is_slow(const struct transaction *t);
 /* The next line of a SASL exchange; the exchange is given up (the client left). */
 bool auth_input(struct session *s);
 void auth_abort(struct session *s);

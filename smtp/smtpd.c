@@ -60,6 +60,15 @@ raise_limits(void)
 	}
 }
 
+static void
+count_by(void)
+{
+	const struct conf *conf = role_conf();
+
+	clients_networks(
+	    (unsigned)conf->limits.client_network4, (unsigned)conf->limits.client_network6);
+}
+
 static int
 smtpd_open(struct err *err)
 {
@@ -71,6 +80,7 @@ smtpd_open(struct err *err)
 	if (role_file(SETUP_FILE_TICKETS, "") >= 0 &&
 	    tickets_open(role_file(SETUP_FILE_TICKETS, ""), err) == -1)
 		return -1;
+	count_by();
 	tls = load_certificates(err);
 	return tls != NULL ? 0 : -1;
 }
@@ -93,6 +103,7 @@ smtpd_reload(struct err *err)
 	if (fresh == NULL)
 		return -1;
 	known_forget_all();
+	count_by();
 	tls_server_free(&tls);
 	tls = fresh;
 	return 0;
