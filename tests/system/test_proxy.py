@@ -3,6 +3,7 @@ import re
 import socket
 import ssl
 import struct
+import subprocess
 import time
 
 import pytest
@@ -109,6 +110,18 @@ def test_byte_by_byte(server, header):
         time.sleep(0.002)
     c.expect("220")
     c.cmd("QUIT", "221")
+
+
+@pytest.mark.parametrize("version,family,ip", [("1", "TCP4", "192.0.2.9"), ("2", "AF_INET", "192.0.2.10"),
+                                               ("2", "AF_INET6", "2001:db8::10")])
+def test_swaks(server, version, family, ip):
+    before = names(server)
+    p = subprocess.run(["swaks", "--server", f"127.0.0.1:{server.ports['proxy']}", "--local-interface", PROXY, "--from", "a@peer.test",
+                        "--to", "alice@example.test", "--proxy-version", version, "--proxy-family", family, "--proxy-source", ip,
+                        "--proxy-source-port", "12345", "--proxy-dest", ip, "--proxy-dest-port", "25", "--proxy-protocol", "STREAM",
+                        "--proxy-command", "PROXY"], capture_output=True, text=True, timeout=60)
+    assert p.returncode == 0, p.stdout + p.stderr
+    assert f"{ip}])" in newest(server, before).header("Received")[0]
 
 
 def test_glued_to_what_follows(server):
