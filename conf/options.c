@@ -185,7 +185,7 @@ const struct conf_row conf_rows[] = {
 	{ "relay.data_timeout", 0, CONF_TIME, false, ONE(relay.data_timeout), "10m", SECOND, HOUR, ANY, R(RELAY),
 	    "How long the peer may think about a whole message." },
 	{ "relay.ca_bundle", 0, CONF_PATH, false, ONE(relay.ca_bundle), "/etc/ssl/certs/ca-certificates.crt", 0, 0, ANY,
-	    R(RELAY), "The certificate authorities that are trusted where TLS is required." },
+	    R(RELAY), "The certificate authorities that may vouch for a host when a message says REQUIRETLS." },
 	{ "route.*.host", GROUP_ROUTE, CONF_HOST_PORT, false, IN(conf_route, host), none, 0, 0, ANY,
 	    R(RELAY) | R(QUEUE), "HOST:PORT that takes it (no MX look-up)." },
 	{ "route.*.tls", GROUP_ROUTE, CONF_ENUM, false, IN(conf_route, tls), "opportunistic", 0, 0, NAMES(tls_names),

@@ -49,6 +49,57 @@ wire_form(void **state)
 	}
 }
 
+/* For BDAT not a byte is added, and bare CR, LF and NUL stay. */
+static void
+raw_form(void **state)
+{
+	static const char body[] = ".\r\n..x\nbare\rcr\0nul";
+	const struct cut cut = { 3, 2 };
+	struct relay_body b;
+	struct slice piece;
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 4096);
+	relay_body_start(&b, SLICE("P: 1\r\n"), (struct slice){ body, sizeof(body) - 1 }, &cut, 1);
+	b.raw = true;
+	while ((piece = relay_body_next(&b)).len > 0)
+		buf_slice(&out, piece);
+	assert_int_equal(out.len, relay_body_size(&b));
+	assert_true(slice_eq(buf_all(&out), SLICE("P: 1\r\n.\r\nx\nbare\rcr\0nul")));
+	buf_free(&out);
+}
+
+static void
+headers_beyond_ascii(void **state)
+{
+	static const struct {
+		const char *prefix, *body;
+		bool utf8;
+	} table[] = {
+		{ "", "", false },
+		{ "P: 1\r\n", "A: 1\r\n\r\n\xc3\x9f\r\n", false },
+		{ "P: 1\r\n", "A: \xc3\x9f\r\n\r\nx\r\n", true },
+		{ "P: \xc3\x9f\r\n", "A: 1\r\n\r\nx\r\n", true },
+		{ "P: 1\r\n", "\r\n\xc3\x9f\r\n", false },
+		{ "P: 1\r\n", "A: 1\r\nXX\xc3\x9fXX\r\n\r\n", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(table); i++) {
+		struct relay_body b;
+
+		relay_body_start(&b, slice_of(table[i].prefix), slice_of(table[i].body), NULL, 0);
+		assert_int_equal(relay_body_utf8_header(&b), table[i].utf8);
+	}
+	/* what is cut out does not count */
+	const struct cut cut = { 6, 6 };
+	struct relay_body b;
+
+	relay_body_start(&b, SLICE(""), SLICE("A: 1\r\nXX\xc3\x9fXX\r\n"), &cut, 1);
+	assert_false(relay_body_utf8_header(&b));
+}
+
 static void
 pieces_are_small(void **state)
 {
@@ -99,7 +150,8 @@ addresses(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(wire_form), cmocka_unit_test(pieces_are_small),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(wire_form), cmocka_unit_test(raw_form),
+		cmocka_unit_test(headers_beyond_ascii), cmocka_unit_test(pieces_are_small),
 		cmocka_unit_test(addresses) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

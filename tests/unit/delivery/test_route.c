@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/envelope.h"
 #include "delivery/route.h"
 
 static struct conf_route sections[] = {
@@ -64,10 +65,46 @@ choice(void **state)
 	}
 }
 
+/* A message may make the policy stricter, or laxer; sessions under different ones are never shared. */
+static void
+for_messages(void **state)
+{
+	static const struct {
+		enum conf_tls before;
+		unsigned flags;
+		enum conf_tls after;
+		bool checked, same_key;
+	} table[] = {
+		{ TLS_OPPORTUNISTIC, 0, TLS_OPPORTUNISTIC, false, true },
+		{ TLS_NONE, ENVELOPE_REQUIRETLS, TLS_REQUIRED, true, false },
+		{ TLS_REQUIRED, ENVELOPE_REQUIRETLS, TLS_REQUIRED, true, false },
+		{ TLS_REQUIRED, ENVELOPE_TLS_OPTIONAL, TLS_OPPORTUNISTIC, false, false },
+		{ TLS_NONE, ENVELOPE_TLS_OPTIONAL, TLS_NONE, false, true },
+		{ TLS_REQUIRED, ENVELOPE_REQUIRETLS | ENVELOPE_TLS_OPTIONAL, TLS_REQUIRED, true, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(table); i++) {
+		struct conf conf = { .n_route = 0 };
+		struct err err = { 0 };
+		struct route r;
+		char key[300];
+
+		conf.relay.port = 25;
+		conf.relay.tls = (int)table[i].before;
+		assert_int_equal(route_choose(&conf, "x.test", &r, &err), 0);
+		memcpy(key, r.key, sizeof(key));
+		route_for_message(&r, table[i].flags);
+		assert_int_equal(r.tls, table[i].after);
+		assert_int_equal(r.checked, table[i].checked);
+		assert_int_equal(strcmp(key, r.key) == 0, table[i].same_key);
+	}
+}
+
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(choice) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(choice), cmocka_unit_test(for_messages) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
