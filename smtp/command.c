@@ -37,6 +37,11 @@ const struct command commands[] = {
 	/* a browser that was made to speak to us (cross-protocol attack): never go on reading */
 	{ "GET", cmd_web, ANY, HIDDEN, "" },
 	{ "POST", cmd_web, ANY, HIDDEN, "" },
+	{ "PUT", cmd_web, ANY, HIDDEN, "" },
+	{ "PATCH", cmd_web, ANY, HIDDEN, "" },
+	{ "DELETE", cmd_web, ANY, HIDDEN, "" },
+	{ "HEAD", cmd_web, ANY, HIDDEN, "" },
+	{ "OPTIONS", cmd_web, ANY, HIDDEN, "" },
 	{ "CONNECT", cmd_web, ANY, HIDDEN, "" },
 	{ NULL, NULL, 0, 0, NULL },
 };
