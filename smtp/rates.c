@@ -18,7 +18,16 @@ beyond(uint32_t client, enum clients_meter meter, int64_t most)
 static bool
 is_counted(const struct session *s)
 {
-	return s->counted && !session_may_relay(s) && !s->proxy;
+	return s->counted && s->kind != LISTEN_LMTP && !session_may_relay(s) && !s->proxy;
+}
+
+/* A proxy itself, and a mail server that hands its mail over, connect for many. */
+static bool
+connects_for_others(const struct peer *peer)
+{
+	return peer->kind == LISTEN_LMTP ||
+	       (!peer->proxied &&
+		   conf_networks_hold(&role_conf()->trusted_proxies, peer->ip));
 }
 
 const char *
@@ -27,7 +36,7 @@ rates_connect(const struct peer *peer, uint32_t client)
 	const struct conf *conf = role_conf();
 
 	if (conf->limits.connection_rate == 0 || peer->kind == LISTEN_LOCAL ||
-	    conf_networks_hold(&conf->trusted_networks, peer->ip) ||
+	    connects_for_others(peer) || conf_networks_hold(&conf->trusted_networks, peer->ip) ||
 	    !beyond(client, METER_CONNECTIONS, conf->limits.connection_rate))
 		return NULL;
 	return "Your network connects too often; please wait a minute";

@@ -145,6 +145,16 @@ def test_many_recipients(lmtp):
     assert lmtp.noop()[0] == 250
 
 
+def test_unknown_recipients_are_not_its_fault(server):
+    """They are those of all the senders behind it; a stranger with so many would be sent away."""
+    with smtplib.LMTP(server.path, timeout=30) as c:
+        talk(c, "LHLO feeder.test", "MAIL FROM:<a@peer.test>")
+        for _ in range(4):
+            c.send(b"RCPT TO:<nobody@example.test>\r\n" * 100)
+            assert {g[0] for g in replies(c, 100)} == {550}
+        assert c.docmd("RCPT TO:<alice@example.test>")[0] == 250
+
+
 def test_words_of_the_other_protocol(server, lmtp):
     for line in ("EHLO x", "HELO x"):
         code, text = lmtp.docmd(line)

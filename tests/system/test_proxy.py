@@ -245,6 +245,18 @@ def test_limits_count_the_client(server):
     wait_until("the slot to be free", lambda: Client(server, say=v1("192.0.2.77")).reply().startswith("220"))
 
 
+def test_rates_count_the_client():
+    s = Server({"trusted_proxies": '{"127.0.0.2"}', "limits.connection_rate": "3"})
+    s.ports["proxy"] = free_port()
+    s.extra = f'listen "proxy" {{ kind = mx address = {{"127.0.0.1:{s.ports["proxy"]}"}} proxy_protocol = true }}'
+    with s:
+        for i in range(12):
+            Client(s, say=v2(f"192.0.2.{i}")).expect("220")
+        for _ in range(3):
+            Client(s, say=v2("192.0.2.100")).expect("220")
+        Client(s, say=v2("192.0.2.100")).expect("421 4.7.0 Your network connects too often")
+
+
 # -- XCLIENT
 
 def test_xclient(server):
