@@ -70,8 +70,7 @@ put_head(struct buf *out, const struct bounce *b)
 	buf_printf(out, "From: Mail Delivery System <MAILER-DAEMON@%s>\r\n", b->hostname);
 	buf_text(out, "To: <");
 	put_clean(out, b->to, b->utf8);
-	buf_printf(out, ">\r\nSubject: %s\r\n",
-	    kinds[b->kind].subject);
+	buf_printf(out, ">\r\nSubject: %s\r\n", kinds[b->kind].subject);
 	buf_printf(out, "Date: %s\r\nMessage-ID: <%s@%s>\r\n", date, b->report_id, b->hostname);
 	buf_text(out, "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n");
 	buf_printf(out,
@@ -154,8 +153,8 @@ status_of(const struct bounce *b, const struct bounce_rcpt *r)
 static void
 put_address(struct buf *out, const char *field, const char *address, bool utf8)
 {
-	buf_printf(out, "%s: %s;", field,
-	    utf8 && !slice_is_ascii(slice_of(address)) ? "utf-8" : "rfc822");
+	buf_printf(
+	    out, "%s: %s;", field, utf8 && !slice_is_ascii(slice_of(address)) ? "utf-8" : "rfc822");
 	put_clean(out, address, utf8);
 	buf_text(out, "\r\n");
 }
@@ -204,8 +203,7 @@ put_status_rcpt(struct buf *out, const struct bounce *b, const struct bounce_rcp
 	buf_text(out, "\r\n");
 	put_original(out, b, r);
 	put_address(out, "Final-Recipient", r->address, b->utf8);
-	buf_printf(out, "Action: %s\r\nStatus: %s\r\n", kinds[b->kind].action,
-	    status_of(b, r));
+	buf_printf(out, "Action: %s\r\nStatus: %s\r\n", kinds[b->kind].action, status_of(b, r));
 	if (r->host != NULL && r->host[0] != '\0')
 		put_field(out, "Remote-MTA: dns;", r->host, b->utf8);
 	put_diagnostic(out, b, r);

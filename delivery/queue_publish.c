@@ -150,8 +150,7 @@ published(struct entry *e, uint64_t status, const char *why, struct report **don
 		if (e->item->crashes != 0)
 			local_set_crashes(e->item, 0);
 		if (r != NULL && (r->notify & NOTIFY_SUCCESS) != 0)
-			report_succeeded(
-			    done, e, &(struct outcome){ "", 0, "", text }, false);
+			report_succeeded(done, e, &(struct outcome){ "", 0, "", text }, false);
 		else
 			flow_done(e, EVENT_DELIVERED, text);
 	} else if (status == STEP_PERMANENT) {

@@ -94,8 +94,7 @@ report_delayed(struct report **rp, struct entry *e, const struct outcome *o, int
 void
 report_succeeded(struct report **r, struct entry *e, const struct outcome *o, bool relayed)
 {
-	struct told_rcpt *f =
-	    report_add(r, e, relayed ? BOUNCE_RELAYED : BOUNCE_DELIVERED, o);
+	struct told_rcpt *f = report_add(r, e, relayed ? BOUNCE_RELAYED : BOUNCE_DELIVERED, o);
 
 	if (f == NULL) {
 		flow_done(e, relayed ? EVENT_RELAYED : EVENT_DELIVERED, o->text);
@@ -225,8 +224,7 @@ accepted_event(const struct report *r)
 	const struct envelope *e = &r->content->c.e;
 	char text[120];
 
-	snprintf(text, sizeof(text), "%llu bytes, a report on %s mail",
-	    (unsigned long long)e->size,
+	snprintf(text, sizeof(text), "%llu bytes, a report on %s mail", (unsigned long long)e->size,
 	    r->kind == BOUNCE_DELIVERED || r->kind == BOUNCE_RELAYED ? "delivered" : "undelivered");
 	role_event(&(struct event_note){ .qid = e->qid,
 	    .event = EVENT_ACCEPTED,
@@ -334,9 +332,8 @@ report_write(struct report *r, struct pool *pool, struct rcpt *rcpts, size_t n)
 	r->op.bytes = r->content->c.e.size;
 	r->op.run = report_run;
 	r->op.done = report_done;
-	r->op.unlink =
-	    (r->item->flags & ENVELOPE_SPOOLED) != 0 && r->item->left == 0 &&
-	    r->kind != BOUNCE_DELAYED;
+	r->op.unlink = (r->item->flags & ENVELOPE_SPOOLED) != 0 && r->item->left == 0 &&
+		       r->kind != BOUNCE_DELAYED;
 	writer_submit(queue.writer, &r->op);
 }
 

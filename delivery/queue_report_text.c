@@ -11,7 +11,7 @@
 #define REPORT_MAX (BODY_IN_FRAME_MAX)
 #define HEAD_MAX (16 * 1024)
 #define FULL_MAX (16 * 1024) /* a longer mail does not come back whole */
-#define LINE_LONGEST 998 /* RFC 5322 2.1.1 */
+#define LINE_LONGEST 998     /* RFC 5322 2.1.1 */
 #define SHOWN 50
 
 static void

@@ -102,8 +102,7 @@ address_for(struct job *job, const char *address)
 	if (slice_is_ascii(local) || at < 0 || job->session->caps.set & CAP_SMTPUTF8)
 		return address;
 	local = slice_first(local, (size_t)at);
-	if (!slice_is_ascii(local) ||
-	    !idn_ascii(slice_of(address + at + 1), domain))
+	if (!slice_is_ascii(local) || !idn_ascii(slice_of(address + at + 1), domain))
 		return address;
 	ascii = pool_printf(job->pool, "%.*s@%s", SLICE_ARG(local), domain);
 	return ascii != NULL ? ascii : address;

@@ -16,9 +16,9 @@
 #include "delivery/xtext.h"
 
 #define COMMANDS_MAX (512 * 1024) /* a coded ORCPT is up to four times as long */
-#define PENDING_MAX (64 * 1024) /* bytes of the message that wait in the channel */
-#define RCPT_EXTRA_MS 5000      /* a peer may think so long about each recipient */
-#define SLOWEST 32768           /* bytes a second: slower peers are given up */
+#define PENDING_MAX (64 * 1024)   /* bytes of the message that wait in the channel */
+#define RCPT_EXTRA_MS 5000        /* a peer may think so long about each recipient */
+#define SLOWEST 32768             /* bytes a second: slower peers are given up */
 
 enum command { COMMAND_RSET, COMMAND_MAIL, COMMAND_RCPT, COMMAND_DATA };
 
@@ -52,7 +52,8 @@ put_mail(struct session *s, struct buf *out)
 		buf_printf(out, " SIZE=%llu", (unsigned long long)relay_body_size(&m->body));
 	if (m->binary)
 		buf_text(out, " BODY=BINARYMIME");
-	else if ((m->flags & (ENVELOPE_8BIT | ENVELOPE_UTF8) || m->utf8) && s->caps.set & CAP_8BITMIME)
+	else if ((m->flags & (ENVELOPE_8BIT | ENVELOPE_UTF8) || m->utf8) &&
+		 s->caps.set & CAP_8BITMIME)
 		buf_text(out, " BODY=8BITMIME");
 	if (m->utf8)
 		buf_text(out, " SMTPUTF8");
@@ -448,7 +449,8 @@ peer_cannot(struct session *s, struct mail *m)
 		    (unsigned long long)s->caps.size, (unsigned long long)size);
 	else if (m->utf8 && !(s->caps.set & CAP_SMTPUTF8))
 		result_set(&r, STEP_PERMANENT, "5.6.7", "%s",
-		    "it takes only ASCII in addresses and headers, and this mail has others (SMTPUTF8)");
+		    "it takes only ASCII in addresses and headers, and this mail has others "
+		    "(SMTPUTF8)");
 	else if (m->binary && (s->caps.set & binary) != binary)
 		result_set(&r, STEP_PERMANENT, "5.6.1", "%s",
 		    "it does not take binary mail (BINARYMIME); send it in base64");

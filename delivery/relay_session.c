@@ -150,8 +150,8 @@ fail_checked(struct session *s, const char *words)
 {
 	struct result why;
 
-	result_set(&why, STEP_PERMANENT, "5.7.30", "its sender requires TLS with a proven host, but %s",
-	    words);
+	result_set(&why, STEP_PERMANENT, "5.7.30",
+	    "its sender requires TLS with a proven host, but %s", words);
 	session_fail(s, PROGRESS_SOME, &why);
 }
 

@@ -54,15 +54,16 @@ checking_new(void)
 	struct body bundle;
 	int n = 0;
 
-	if (ctx == NULL ||
-	    body_open(&bundle, (struct slice){ NULL, 0 }, role_file(SETUP_FILE_CA_BUNDLE, "")) == -1)
+	if (ctx == NULL || body_open(&bundle, (struct slice){ NULL, 0 },
+			       role_file(SETUP_FILE_CA_BUNDLE, "")) == -1)
 		return ctx;
 	if (bundle.bytes.len > 0 && bundle.bytes.len < INT32_MAX)
 		n = add_cas(SSL_CTX_get_cert_store(ctx), bundle.bytes);
 	body_close(&bundle);
 	if (n == 0)
-		log_warning("relay.ca_bundle names no certificate authority: mail with REQUIRETLS cannot "
-			    "be sent on");
+		log_warning(
+		    "relay.ca_bundle names no certificate authority: mail with REQUIRETLS cannot "
+		    "be sent on");
 	return ctx;
 }
 

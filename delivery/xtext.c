@@ -49,7 +49,8 @@ xtext_show(struct buf *out, struct slice xtext)
 static void
 put_utf8(struct buf *out, uint32_t c)
 {
-	if (c < 0xa0) { /* the controls behind ASCII end no line, but may move a terminal's cursor */
+	if (c <
+	    0xa0) { /* the controls behind ASCII end no line, but may move a terminal's cursor */
 		put_byte(out, c < 0x80 ? (unsigned char)c : ' ', true);
 		return;
 	}

@@ -153,13 +153,14 @@ class Conn:
         self.sock.sendall(text.replace("\n", "\r\n").encode("latin1") + b"\r\n")
 
     def exactly(self, n):
-        while len(self.buf) < n:
+        got = bytearray(self.buf)
+        while len(got) < n:
             data = self.sock.recv(65536)
             if not data:
                 raise Drop
-            self.buf += data
-        data, self.buf = self.buf[:n], self.buf[n:]
-        return data
+            got += data
+        self.buf = bytes(got[n:])
+        return bytes(got[:n])
 
     def body(self):
         out = []

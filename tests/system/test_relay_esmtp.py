@@ -1,5 +1,8 @@
 """What the relay tells a peer beyond the plain commands, as far as the peer understands it: DSN, SMTPUTF8, BINARYMIME, REQUIRETLS."""
+import os
+import struct
 import subprocess
+import tempfile
 
 import pytest
 
@@ -164,16 +167,15 @@ def test_binary_refusals(relays):
 def test_large_binary(relays):
     s = Smtp(offers=["CHUNKING", "BINARYMIME"])
     r = relays(to(s))
-    import os
-    import tempfile
     with tempfile.TemporaryFile() as f:
-        data = bytes(range(256)) * 20000
+        data = bytes(range(256)) * 4000
         f.write(data)
         f.flush()
         fd = os.open("/proc/self/fd/%d" % f.fileno(), os.O_RDONLY)
         _, rcpts = r.send("x.test", "b@x.test", "", fd=fd, flags=BINARY | 2, timeout=60)
         os.close(fd)
-    assert rcpts[0][1] == STEP_OK and s.mails[0]["data"] == b"Received: by us\r\n" + data
+    assert rcpts[0][1] == STEP_OK, rcpts
+    assert s.mails[0]["data"] == b"Received: by us\r\n" + data
 
 
 # -- TLS
@@ -238,3 +240,29 @@ def test_tls_required_no(relays):
     assert r.send("x.test", "b@x.test", flags=TLS_OPTIONAL)[1][0][1] == STEP_OK
     assert r.send("x.test", "b@x.test")[1][0][1:4] == [STEP_TEMPORARY, 0, "4.7.4"]
     assert len(s.mails) == 1
+
+
+def mx_rdata(name):
+    return struct.pack("!H", 10) + b"".join(bytes([len(x)]) + x.encode() for x in name.split(".")) + b"\0"
+
+
+@pytest.mark.parametrize("secure", [0, 1])
+def test_requiretls_by_mx(relays, pki, secure):
+    """Who answers for a domain must be proven too: its MX records are signed, or nothing is sent."""
+    s = Smtp(cert=str(pki / "other.pem"), offers=["REQUIRETLS"])
+    r = relays([("relay.port", str(s.port))], files=[("CA_BUNDLE", pki / "ca.pem")])
+    job = r.put("x.test", "b@x.test", flags=REQUIRETLS)
+    ask = r.dns.want("DNS_ASK")
+    assert ask.f[0] == "x.test"
+    r.dns.send("DNS_IS", 0, secure, 60, "x.test", mx_rdata("other.test"), id=ask.id)
+    if secure:
+        for _ in range(2):
+            ask = r.dns.want("DNS_ASK")
+            answer = [0, 0, 60, "other.test", bytes([127, 0, 0, 1])] if ask.f[1] == 1 else [1, 0, 60, ""]
+            r.dns.send("DNS_IS", *answer, id=ask.id)
+    got, _, rcpts = r.result()
+    assert got == job
+    if secure:
+        assert rcpts[0][1] == STEP_OK and s.mails[0]["tls"], rcpts
+    else:
+        assert rcpts[0][1:4] == [STEP_PERMANENT, 0, "5.7.30"] and "DNSSEC" in rcpts[0][4] and s.connections == 0

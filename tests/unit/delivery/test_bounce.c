@@ -113,8 +113,8 @@ assert_clean(const char *text, bool ascii)
 static void
 test_hostile(void **state)
 {
-	struct bounce_rcpt bad = { "x@a\r\nBcc: y", "o\n\n--b", "", "h\r\nX: y", 550, "5.1.1\r\nX: y",
-		NULL };
+	struct bounce_rcpt bad = { "x@a\r\nBcc: y", "o\n\n--b", "", "h\r\nX: y", 550,
+		"5.1.1\r\nX: y", NULL };
 	char *longest = malloc(20001), *text;
 	struct bounce b = usual();
 
@@ -189,9 +189,10 @@ write_one(enum bounce_kind kind, struct bounce_rcpt r, const char *envid, const 
 static void
 test_success(void **state)
 {
-	const struct bounce_rcpt r = { "x@far.example", "x@far.example", "", "", 0, "", "delivered" };
-	const struct bounce_rcpt on = { "x@far.example", "x@far.example", "rfc822;X+2B1@far.example",
-		"mx.far.example", 250, "2.1.5", "Ok" };
+	const struct bounce_rcpt r = { "x@far.example", "x@far.example", "", "", 0, "",
+		"delivered" };
+	const struct bounce_rcpt on = { "x@far.example", "x@far.example",
+		"rfc822;X+2B1@far.example", "mx.far.example", 250, "2.1.5", "Ok" };
 	char *text = write_one(BOUNCE_DELIVERED, r, "", "");
 
 	(void)state;
@@ -203,8 +204,9 @@ test_success(void **state)
 	text = write_one(BOUNCE_RELAYED, on, "Q+0D+0AX:+20y", "");
 	assert_non_null(strstr(text, "\r\nOriginal-Envelope-Id: Q  X: y\r\n"));
 	assert_non_null(strstr(text, "\r\nOriginal-Recipient: rfc822;X+1@far.example\r\n"));
-	assert_non_null(strstr(text, "\r\nAction: relayed\r\nStatus: 2.1.5\r\n"
-				     "Remote-MTA: dns;mx.far.example\r\nDiagnostic-Code: smtp;250 Ok\r\n"));
+	assert_non_null(
+	    strstr(text, "\r\nAction: relayed\r\nStatus: 2.1.5\r\n"
+			 "Remote-MTA: dns;mx.far.example\r\nDiagnostic-Code: smtp;250 Ok\r\n"));
 	assert_clean(text, true);
 	free(text);
 }
@@ -212,17 +214,18 @@ test_success(void **state)
 static void
 test_full(void **state)
 {
-	char *text = write_one(BOUNCE_FAILED, rcpts[0], "",
-	    "Subject: x\r\n\r\nthe body\r\n");
+	char *text = write_one(BOUNCE_FAILED, rcpts[0], "", "Subject: x\r\n\r\nthe body\r\n");
 
 	(void)state;
-	assert_non_null(strstr(text, "Content-Type: message/rfc822\r\n\r\nSubject: x\r\n\r\nthe body\r\n"
-				     "\r\n--0000000000002/mx.example.test--\r\n"));
+	assert_non_null(
+	    strstr(text, "Content-Type: message/rfc822\r\n\r\nSubject: x\r\n\r\nthe body\r\n"
+			 "\r\n--0000000000002/mx.example.test--\r\n"));
 	assert_null(strstr(text, "secret plan"));
 	assert_null(strstr(text, "8bit"));
 	free(text);
 	text = write_one(BOUNCE_FAILED, rcpts[0], "", "Subject: x\r\n\r\n\xc3\x9f\r\n");
-	assert_non_null(strstr(text, "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n"));
+	assert_non_null(
+	    strstr(text, "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n"));
 	free(text);
 }
 

@@ -40,7 +40,8 @@ static const struct {
 } orcpts[] = {
 	{ "rfc822;Bob@x.test", "rfc822;Bob@x.test", "rfc822;Bob@x.test" },
 	{ "rfc822;a+2Bb@x.test", "rfc822;a+b@x.test", "rfc822;a+b@x.test" },
-	{ "rfc822;x+0D+0AAction:+20failed", "rfc822;x  Action: failed", "rfc822;x  Action: failed" },
+	{ "rfc822;x+0D+0AAction:+20failed", "rfc822;x  Action: failed",
+	    "rfc822;x  Action: failed" },
 	{ "utf-8;\\x{DF}@x.test", "utf-8;\\x{DF}@x.test", "utf-8;\xc3\x9f@x.test" },
 	{ "UTF-8;\xc3\x9f@x.test", "UTF-8;\\x{DF}@x.test", "UTF-8;\xc3\x9f@x.test" },
 	{ "utf-8;a\\x{2B}b\\x{20AC}\\x{1F600}", "utf-8;a\\x{2B}b\\x{20AC}\\x{1F600}",

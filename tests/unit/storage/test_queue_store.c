@@ -311,12 +311,13 @@ test_upgrade(void **state)
 	(void)state;
 	db = db_open(&v1, DB_CREATE, &err);
 	assert_non_null(db);
-	assert_int_equal(db_exec(db,
-			     "INSERT INTO message VALUES (7, 's@example.test', '<m@x>', '192.0.2.1',"
-			     " x'', x'', x'626f6479');"
-			     "INSERT INTO rcpt VALUES (7, 0, 4, 4, 1, 0, 2, 1, 99, 'a@peer.test', '',"
-			     " '', 'A@peer.test', 'later', '');",
-			     &err),
+	assert_int_equal(
+	    db_exec(db,
+		"INSERT INTO message VALUES (7, 's@example.test', '<m@x>', '192.0.2.1',"
+		" x'', x'', x'626f6479');"
+		"INSERT INTO rcpt VALUES (7, 0, 4, 4, 1, 0, 2, 1, 99, 'a@peer.test', '',"
+		" '', 'A@peer.test', 'later', '');",
+		&err),
 	    0);
 	db_close(&db);
 	assert_null(queue_store_open(&err));
