@@ -52,6 +52,7 @@ struct conf {
 	struct { struct conf_strings servers; int64_t timeout; char *trust_anchor; bool validate; } resolver;
 	struct conf_strings trusted_networks;
 	struct conf_strings trusted_proxies;
+	struct conf_strings normalize_line_ends;
 	struct { bool enabled; } spf;
 	struct { bool enabled; } dkim;
 	struct { bool enabled; } dmarc;

@@ -125,6 +125,9 @@ const struct conf_row conf_rows[] = {
 	    "Clients that may relay without a password, such as printers and scanners." },
 	{ "trusted_proxies", 0, CONF_NETWORK, true, TEXTS(trusted_proxies), none, 0, 0, ANY, R(SMTPD),
 	    "Clients that may name the true client by XCLIENT or the PROXY protocol." },
+	{ "normalize_line_ends", 0, CONF_NETWORK, true, TEXTS(normalize_line_ends), none, 0, 0, ANY, R(SMTPD),
+	    "Clients that cannot do better than end lines with LF or CR alone: what they send is taken, and such line ends become "
+	    "CR LF. Only CR LF, dot, CR LF ends a message from them too. Mail of all others that holds a bare LF or CR is refused."},
 
 	{ "spf.enabled", 0, CONF_BOOL, false, ONE(spf.enabled), "true", 0, 0, ANY, FILTERS,
 	    "Check whether the sender's domain lets this client send for it." },

@@ -76,6 +76,8 @@ extended_hello(struct session *s, struct slice args)
 	offer(&out, "8BITMIME");
 	offer(&out, "SMTPUTF8");
 	offer(&out, "DSN");
+	offer(&out, "CHUNKING");
+	offer(&out, "BINARYMIME");
 	if (!s->tls && s->ip[0] != '\0' && smtpd_tls() != NULL)
 		offer(&out, "STARTTLS");
 	if (s->tls && s->user == NULL &&

@@ -48,19 +48,34 @@ cmd_expn(struct session *s, struct slice args)
 	session_bad(s, 502, "5.5.1", "This server does not tell who is behind an address");
 }
 
+static void
+help_line(struct session *s, const char *text)
+{
+	char line[256];
+
+	snprintf(line, sizeof(line), "214-2.0.0 %s\r\n", text);
+	channel_text(s->channel, line);
+}
+
 void
 cmd_help(struct session *s, struct slice args)
 {
-	char line[160];
+	const struct command *c = command_find(args);
 
-	(void)args;
-	for (const struct command *c = commands; c->verb != NULL; c++) {
-		if (c->traits & HIDDEN)
-			continue;
-		snprintf(line, sizeof(line), "214-%s\r\n", c->usage);
-		channel_text(s->channel, line);
+	if (c != NULL && c->help[0] != '\0') {
+		help_line(s, c->usage);
+		session_reply(s, 214, "2.0.0", "%s", c->help);
+		return;
 	}
-	session_reply(s, 214, "2.0.0", "More is in RFC 5321");
+	if (args.len > 0) {
+		session_bad(s, 504, "5.5.4", "There is no help on %s; HELP lists the commands",
+		    command_echo(args));
+		return;
+	}
+	for (c = commands; c->verb != NULL; c++)
+		if (!(c->traits & HIDDEN))
+			help_line(s, c->usage);
+	session_reply(s, 214, "2.0.0", "HELP and a command says more; the whole is in RFC 5321");
 }
 
 void

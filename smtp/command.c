@@ -10,40 +10,55 @@
 #include "smtp/proto/line.h"
 
 #define READY (IN(GREETED) | IN(IDLE))
-#define ANY (READY | IN(MAIL) | IN(RCPT))
+#define BEFORE_BODY (READY | IN(MAIL) | IN(RCPT))
+#define ANY (BEFORE_BODY | IN(BDAT))
 #define LINE_LIMIT (64 * 1024)
 #define SKIP_MAX (4 * 1024 * 1024) /* bytes of a line that is too long */
 
 const struct command commands[] = {
-	/* verb       does          legal in                        traits */
-	{ "EHLO", cmd_ehlo, ANY, ENDS_PIPELINE, "EHLO your.host.name" },
-	{ "HELO", cmd_helo, ANY, ENDS_PIPELINE, "HELO your.host.name" },
-	{ "LHLO", cmd_lhlo, ANY, ENDS_PIPELINE | HIDDEN, "LHLO your.host.name" },
-	{ "MAIL", cmd_mail, IN(IDLE), 0, "MAIL FROM:<sender@domain> [SIZE=bytes] [BODY=8BITMIME]" },
-	{ "RCPT", cmd_rcpt, IN(MAIL) | IN(RCPT), 0, "RCPT TO:<recipient@domain>" },
-	{ "DATA", cmd_data, IN(RCPT), NO_ARGUMENTS | ENDS_PIPELINE, "DATA" },
-	{ "RSET", cmd_rset, ANY, NO_ARGUMENTS, "RSET" },
-	{ "NOOP", cmd_noop, ANY, 0, "NOOP" },
-	{ "QUIT", cmd_quit, ANY, NO_ARGUMENTS, "QUIT" },
-	{ "VRFY", cmd_vrfy, ANY, 0, "VRFY address" },
-	{ "EXPN", cmd_expn, ANY, HIDDEN, "" },
-	{ "HELP", cmd_help, ANY, 0, "HELP" },
-	{ "STARTTLS", cmd_starttls, ANY, NO_ARGUMENTS | ENDS_PIPELINE, "STARTTLS" },
-	{ "AUTH", cmd_auth, IN(IDLE), ENDS_PIPELINE, "AUTH mechanism [initial response]" },
+	/* verb       does          legal in       traits, usage, help */
+	{ "EHLO", cmd_ehlo, ANY, ENDS_PIPELINE, "EHLO your.host.name",
+	    "Says who you are; the reply lists what this server can do." },
+	{ "HELO", cmd_helo, ANY, ENDS_PIPELINE, "HELO your.host.name",
+	    "The same for old programs, which know no extensions." },
+	{ "LHLO", cmd_lhlo, ANY, ENDS_PIPELINE | HIDDEN, "LHLO your.host.name",
+	    "The same in LMTP." },
+	{ "MAIL", cmd_mail, IN(IDLE), 0,
+	    "MAIL FROM:<sender@domain> [SIZE=bytes] [BODY=7BIT|8BITMIME|BINARYMIME] [SMTPUTF8] "
+	    "[RET=FULL|HDRS] [ENVID=id] [REQUIRETLS]",
+	    "Begins a message; reports of failure go to this address, none when it is <>." },
+	{ "RCPT", cmd_rcpt, IN(MAIL) | IN(RCPT), 0,
+	    "RCPT TO:<recipient@domain> [NOTIFY=NEVER|SUCCESS,FAILURE,DELAY] [ORCPT=type;address]",
+	    "Names one recipient; say it once for each." },
+	{ "DATA", cmd_data, IN(RCPT), NO_ARGUMENTS | ENDS_PIPELINE, "DATA",
+	    "Begins the text of the message; a line with only a dot ends it." },
+	{ "BDAT", cmd_bdat, ANY, 0, "BDAT bytes [LAST]",
+	    "Sends so many bytes of the message as they are, in place of DATA." },
+	{ "RSET", cmd_rset, ANY, NO_ARGUMENTS, "RSET", "Gives up the message that was begun." },
+	{ "NOOP", cmd_noop, ANY, 0, "NOOP", "Does nothing." },
+	{ "QUIT", cmd_quit, ANY, NO_ARGUMENTS, "QUIT", "Ends the connection." },
+	{ "VRFY", cmd_vrfy, ANY, 0, "VRFY address",
+	    "Tells nothing here: whether an address exists is said to RCPT." },
+	{ "EXPN", cmd_expn, ANY, HIDDEN, "EXPN list", "Is not done here: who is behind an address is nobody's business." },
+	{ "HELP", cmd_help, ANY, 0, "HELP [command]", "Lists the commands, or says what one does." },
+	{ "STARTTLS", cmd_starttls, BEFORE_BODY, NO_ARGUMENTS | ENDS_PIPELINE, "STARTTLS",
+	    "Goes on in TLS; say EHLO again then." },
+	{ "AUTH", cmd_auth, IN(IDLE), ENDS_PIPELINE, "AUTH mechanism [initial response]",
+	    "Logs in; EHLO lists the mechanisms, on the ports for users and in TLS." },
 	{ "XCLIENT", cmd_xclient, READY, ENDS_PIPELINE | HIDDEN,
-	    "XCLIENT ADDR=... NAME=... HELO=... PORT=..." },
+	    "XCLIENT ADDR=... NAME=... HELO=... PORT=...", "Is for trusted_proxies." },
 	/* from whom no header is wanted */
-	{ "PROXY", cmd_proxy, ANY, HIDDEN, "" },
+	{ "PROXY", cmd_proxy, ANY, HIDDEN, "", "" },
 	/* a browser that was made to speak to us (cross-protocol attack): never go on reading */
-	{ "GET", cmd_web, ANY, HIDDEN, "" },
-	{ "POST", cmd_web, ANY, HIDDEN, "" },
-	{ "PUT", cmd_web, ANY, HIDDEN, "" },
-	{ "PATCH", cmd_web, ANY, HIDDEN, "" },
-	{ "DELETE", cmd_web, ANY, HIDDEN, "" },
-	{ "HEAD", cmd_web, ANY, HIDDEN, "" },
-	{ "OPTIONS", cmd_web, ANY, HIDDEN, "" },
-	{ "CONNECT", cmd_web, ANY, HIDDEN, "" },
-	{ NULL, NULL, 0, 0, NULL },
+	{ "GET", cmd_web, ANY, HIDDEN, "", "" },
+	{ "POST", cmd_web, ANY, HIDDEN, "", "" },
+	{ "PUT", cmd_web, ANY, HIDDEN, "", "" },
+	{ "PATCH", cmd_web, ANY, HIDDEN, "", "" },
+	{ "DELETE", cmd_web, ANY, HIDDEN, "", "" },
+	{ "HEAD", cmd_web, ANY, HIDDEN, "", "" },
+	{ "OPTIONS", cmd_web, ANY, HIDDEN, "", "" },
+	{ "CONNECT", cmd_web, ANY, HIDDEN, "", "" },
+	{ NULL, NULL, 0, 0, NULL, NULL },
 };
 
 const struct command *
@@ -144,6 +159,17 @@ skip(struct session *s)
 	return ended;
 }
 
+/* Clients in normalize_line_ends may end a line with LF alone. */
+static enum line_status
+next_line(const struct session *s, struct slice in, size_t max, struct slice *line, size_t *used)
+{
+	enum line_status status = line_next(in, max, line, used);
+
+	if (status != LINE_BARE_LF || !conf_networks_hold(&role_conf()->normalize_line_ends, s->ip))
+		return status;
+	return slice_find(*line, '\r') < 0 && slice_find(*line, '\0') < 0 ? LINE_OK : LINE_BAD;
+}
+
 bool
 command_input(struct session *s)
 {
@@ -155,7 +181,7 @@ command_input(struct session *s)
 		return false;
 	if (s->skipping)
 		return skip(s);
-	switch (line_next(in, max < LINE_LIMIT ? max : LINE_LIMIT, &line, &used)) {
+	switch (next_line(s, in, max < LINE_LIMIT ? max : LINE_LIMIT, &line, &used)) {
 	case LINE_MORE:
 		return false;
 	case LINE_TOO_LONG:

@@ -18,6 +18,7 @@ struct command {
 	unsigned legal; /* states it may be given in */
 	unsigned traits;
 	const char *usage;
+	const char *help; /* a sentence */
 };
 /* Ended by a row without a verb. */
 extern const struct command commands[];
@@ -28,7 +29,7 @@ bool command_input(struct session *s);
 /* A word of the client for a reply: cut and printable. Four of them may be in use at once. */
 const char *command_echo(struct slice word);
 
-command_fn cmd_helo, cmd_ehlo, cmd_lhlo, cmd_mail, cmd_rcpt, cmd_data, cmd_rset, cmd_noop, cmd_quit, cmd_vrfy,
+command_fn cmd_helo, cmd_ehlo, cmd_lhlo, cmd_mail, cmd_rcpt, cmd_data, cmd_bdat, cmd_rset, cmd_noop, cmd_quit, cmd_vrfy,
     cmd_expn, cmd_help, cmd_starttls, cmd_auth, cmd_xclient, cmd_proxy, cmd_web;
 
 #endif

@@ -40,11 +40,20 @@ take_msgid(struct head *h, struct slice value)
 	h->msgid[n] = '\0';
 }
 
+/* Its value, or what stands in the next line when that is folded right behind the name. */
+static struct slice
+value_of(struct slice line, struct slice rest)
+{
+	struct slice value = slice_skip(line, (size_t)slice_find(line, ':') + 1);
+
+	if (slice_trim(value).len == 0 && rest.len > 0 && (rest.at[0] == ' ' || rest.at[0] == '\t'))
+		slice_line(&rest, &value);
+	return slice_trim(value);
+}
+
 static void
 take_field(struct head *h, struct slice line, struct slice rest)
 {
-	size_t value;
-
 	switch (line.at[0] | 0x20) {
 	case 'r':
 		h->received += is_field(line, SLICE("Received"));
@@ -59,12 +68,11 @@ take_field(struct head *h, struct slice line, struct slice rest)
 		if (h->has_msgid || !is_field(line, SLICE("Message-ID")))
 			break;
 		h->has_msgid = true;
-		value = (size_t)slice_find(line, ':') + 1;
-		if (slice_trim(slice_skip(line, value)).len == 0 && rest.len > 0 &&
-		    (rest.at[0] == ' ' || rest.at[0] == '\t'))
-			take_msgid(h, slice_first(rest, HEAD_MSGID_SIZE));
-		else
-			take_msgid(h, slice_skip(line, value));
+		take_msgid(h, value_of(line, rest));
+		break;
+	case 't':
+		h->tls_optional |= is_field(line, SLICE("TLS-Required")) &&
+				   slice_eq_nocase(value_of(line, rest), SLICE("No"));
 		break;
 	}
 }

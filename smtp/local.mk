@@ -24,6 +24,8 @@ TLS_LIBS = base/libtls.a $(OPENSSL_LIBS)
 
 role_PROGRAMS += smtp/smtpd
 smtp_smtpd_SOURCES = \
+	smtp/bdat.c \
+	smtp/body.h smtp/body.c \
 	smtp/clients.h smtp/clients.c \
 	smtp/cmd_auth.c \
 	smtp/cmd_hello.c \

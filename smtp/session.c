@@ -25,6 +25,7 @@
 #include "base/qid.h"
 #include "base/role.h"
 #include "conf/conf.h"
+#include "smtp/body.h"
 #include "smtp/clients.h"
 #include "smtp/command.h"
 #include "smtp/pressure.h"
@@ -71,13 +72,19 @@ static const struct state_row {
 	input_fn *input; /* what the client's bytes mean; false: nothing to do for now */
 } states[SESSION_STATES] = {
 	[SESSION_NEW] = { "new", IN(GREETED) | IN(CLOSING), NULL },
-	[SESSION_GREETED] = { "greeted", IN(IDLE) | IN(GREETED) | IN(TLS) | IN(CLOSING),
+	[SESSION_GREETED] = { "greeted", IN(IDLE) | IN(GREETED) | IN(CHUNK) | IN(TLS) | IN(CLOSING),
 	    command_input },
 	[SESSION_IDLE] = { "idle",
-	    IN(GREETED) | IN(IDLE) | IN(MAIL) | IN(AUTH) | IN(TLS) | IN(CLOSING), command_input },
-	[SESSION_MAIL] = { "mail", IN(IDLE) | IN(RCPT) | IN(TLS) | IN(CLOSING), command_input },
-	[SESSION_RCPT] = { "rcpt", IN(IDLE) | IN(DATA) | IN(TLS) | IN(CLOSING), command_input },
+	    IN(GREETED) | IN(IDLE) | IN(MAIL) | IN(CHUNK) | IN(AUTH) | IN(TLS) | IN(CLOSING),
+	    command_input },
+	[SESSION_MAIL] = { "mail", IN(IDLE) | IN(RCPT) | IN(CHUNK) | IN(TLS) | IN(CLOSING),
+	    command_input },
+	[SESSION_RCPT] = { "rcpt", IN(IDLE) | IN(DATA) | IN(CHUNK) | IN(TLS) | IN(CLOSING),
+	    command_input },
 	[SESSION_DATA] = { "data", IN(END) | IN(CLOSING), data_input },
+	[SESSION_CHUNK] = { "chunk",
+	    IN(GREETED) | IN(IDLE) | IN(MAIL) | IN(BDAT) | IN(END) | IN(CLOSING), bdat_input },
+	[SESSION_BDAT] = { "bdat", IN(IDLE) | IN(CHUNK) | IN(CLOSING), command_input },
 	[SESSION_END] = { "end", IN(IDLE) | IN(CLOSING), NULL },
 	[SESSION_AUTH] = { "auth", IN(IDLE) | IN(CLOSING), auth_input },
 	[SESSION_TLS] = { "tls", IN(GREETED) | IN(CLOSING), NULL },
@@ -255,6 +262,12 @@ session_free(struct session *s)
 
 /* -- deadlines */
 
+static bool
+in_body(const struct session *s)
+{
+	return s->state == SESSION_DATA || s->state == SESSION_CHUNK;
+}
+
 static int64_t
 shorter(int64_t a, int64_t b)
 {
@@ -267,7 +280,7 @@ silence(const struct session *s)
 {
 	const struct conf *conf = role_conf();
 	int64_t ms =
-	    s->state == SESSION_DATA ? data_patience(s->tx) : conf->limits.idle_timeout;
+	    in_body(s) ? body_patience(s) : conf->limits.idle_timeout;
 
 	if (pressure_is_high() && !session_may_relay(s))
 		ms = shorter(ms, conf->limits.overload_timeout);
@@ -343,7 +356,7 @@ on_timeout(struct session *s)
 		    "This server could not finish in time; please try again later");
 	else if (channel_pending(s->channel) > 0)
 		session_reply(s, 421, "4.4.2", "You leave replies unread for too long; goodbye");
-	else if (state == SESSION_DATA && data_is_slow(s->tx))
+	else if (in_body(s) && body_is_slow(s))
 		session_reply(s, 421, "4.4.2",
 		    "The message comes in too slowly; this server waits for %lld bytes a second",
 		    (long long)role_conf()->limits.data_rate);
@@ -373,7 +386,7 @@ static bool
 blocked(const struct session *s)
 {
 	return s->token != 0 || s->hold_ms > 0 || channel_pending(s->channel) > 0 ||
-	       (s->state == SESSION_DATA && channel_input(s->channel).len > 0);
+	       (in_body(s) && channel_input(s->channel).len > 0);
 }
 
 /* All was written. True when the connection may be closed at once. */
@@ -643,7 +656,8 @@ session_hurry_all(void)
 {
 	for (struct session *s = sessions; s != NULL; s = s->next)
 		if (s->token == 0 && s->hold_ms == 0 && !s->waiting && !session_may_relay(s) &&
-		    (IN(GREETED) | IN(IDLE) | IN(MAIL) | IN(RCPT) | IN(DATA)) & 1u << s->state)
+		    (IN(GREETED) | IN(IDLE) | IN(MAIL) | IN(RCPT) | IN(DATA) | IN(CHUNK) | IN(BDAT)) &
+			1u << s->state)
 			move_deadline(s);
 }
 

@@ -27,6 +27,8 @@ enum session_state {
 	SESSION_MAIL,    /* MAIL was accepted */
 	SESSION_RCPT,    /* a recipient was accepted */
 	SESSION_DATA,    /* the body comes in */
+	SESSION_CHUNK,   /* a part of it, of known length (BDAT) */
+	SESSION_BDAT,    /* between its chunks */
 	SESSION_END,     /* the body is here; its fate is being decided */
 	SESSION_AUTH,    /* in a SASL exchange */
 	SESSION_TLS,     /* STARTTLS was accepted */
@@ -62,6 +64,7 @@ struct transaction { /* MAIL .. the reply to the end of data */
 	struct spool *spool;    /* else */
 	int64_t began;          /* clock_now() at the end of data */
 	bool too_big;
+	bool over;          /* a chunk was refused, and so will be the others */
 	bool put;           /* queue was asked to store it: only queue's own answer may be told */
 	const char *failed; /* why it cannot be taken now, or NULL */
 	struct head head;
@@ -93,6 +96,12 @@ struct session {
 	in_port_t port;
 	enum listener_kind kind;
 	enum session_state state;
+	struct {
+		uint64_t size, left; /* bytes; left: still to come */
+		bool last;
+		const char *refused;     /* why it is not taken, or NULL */
+		enum session_state back; /* in which state it was refused */
+	} chunk;
 	bool esmtp, tls, trusted, proxy, helo_fixed;
 	bool eof;         /* the client closed its side */
 	bool skipping;    /* the rest of a line that was too long */
@@ -165,14 +174,11 @@ void transaction_free(struct transaction **t);
  */
 int transaction_add(struct transaction *t, const struct rcpt *r);
 
-/* -- data.c, submit.c, deliver.c, received.c */
+/* -- data.c, bdat.c, submit.c, deliver.c, received.c */
 
 /* The next bytes of a body; false when there is nothing to do for now. */
 bool data_input(struct session *s);
-/* How long (ms) the client may be silent within the body, so that it comes in at limits.data_rate;
- * is it too slow for that? */
-int64_t data_patience(const struct transaction *t);
-bool data_is_slow(const struct transaction *t);
+bool bdat_input(struct session *s);
 /* The next line of a SASL exchange; the exchange is given up (the client left). */
 bool auth_input(struct session *s);
 void auth_abort(struct session *s);

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/role.h"
+#include "conf/conf.h"
 #include "smtp/command.h"
 
 /* The handlers are not under test. */
@@ -21,6 +22,7 @@ NOTHING(cmd_ehlo)
 NOTHING(cmd_mail)
 NOTHING(cmd_rcpt)
 NOTHING(cmd_data)
+NOTHING(cmd_bdat)
 NOTHING(cmd_rset)
 NOTHING(cmd_noop)
 NOTHING(cmd_quit)
@@ -38,6 +40,14 @@ const struct conf *
 role_conf(void)
 {
 	return NULL;
+}
+
+bool
+conf_networks_hold(const struct conf_strings *networks, const char *ip)
+{
+	(void)networks;
+	(void)ip;
+	return false;
 }
 
 struct slice
@@ -85,9 +95,11 @@ static const struct {
 	{ "EHLO", IN(GREETED) | IN(IDLE) | IN(RCPT), IN(DATA) | IN(AUTH) | IN(TLS) },
 	{ "mail", IN(IDLE), IN(GREETED) | IN(MAIL) | IN(RCPT) },
 	{ "Rcpt", IN(MAIL) | IN(RCPT), IN(IDLE) | IN(GREETED) },
-	{ "DATA", IN(RCPT), IN(MAIL) | IN(IDLE) },
+	{ "DATA", IN(RCPT), IN(MAIL) | IN(IDLE) | IN(BDAT) },
+	{ "bdat", IN(RCPT) | IN(BDAT) | IN(IDLE), IN(DATA) | IN(CHUNK) | IN(CLOSING) },
+	{ "RSET", IN(BDAT) | IN(RCPT), IN(CHUNK) },
 	{ "QUIT", IN(GREETED) | IN(IDLE) | IN(MAIL) | IN(RCPT), IN(CLOSING) },
-	{ "STARTTLS", IN(GREETED) | IN(IDLE) | IN(MAIL), IN(DATA) | IN(TLS) },
+	{ "STARTTLS", IN(GREETED) | IN(IDLE) | IN(MAIL), IN(DATA) | IN(TLS) | IN(BDAT) },
 	{ "AUTH", IN(IDLE), IN(GREETED) | IN(MAIL) | IN(RCPT) },
 	{ "XCLIENT", IN(GREETED) | IN(IDLE), IN(MAIL) | IN(RCPT) },
 };
@@ -118,6 +130,9 @@ is_complete(void **state)
 		assert_true(c->legal != 0);
 		assert_true(
 		    (c->traits & HIDDEN) || slice_starts(slice_of(c->usage), slice_of(c->verb)));
+		assert_true((c->traits & HIDDEN) || c->help[0] != '\0');
+		/* with code and line end within RFC 5321's 512 bytes, and what cmd_help has room for */
+		assert_true(strlen(c->usage) < 240 && strlen(c->help) < 240);
 	}
 }
 

@@ -46,6 +46,33 @@ reads(void **state)
 }
 
 static void
+finds_tls_required(void **state)
+{
+	static const struct {
+		const char *in;
+		bool optional;
+	} fields[] = {
+		{ "TLS-Required: No\r\n\r\n", true },
+		{ "tls-required:no\r\n\r\n", true },
+		{ "Subject: x\r\nTLS-Required:\r\n No\r\nDate: x\r\n\r\n", true },
+		{ "TLS-Required: Yes\r\n\r\n", false },
+		{ "TLS-Required: None\r\n\r\n", false },
+		{ "TLS-Required:\r\n\r\nNo\r\n", false },
+		{ "X-TLS-Required: No\r\n\r\n", false },
+		{ "Subject: x\r\n TLS-Required: No\r\n\r\n", false },
+		{ "Subject: x\r\n\r\nTLS-Required: No\r\n", false },
+	};
+	struct head h;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(fields); i++) {
+		head_read(&h, slice_of(fields[i].in), true);
+		if (h.tls_optional != fields[i].optional)
+			fail_msg("%s", fields[i].in);
+	}
+}
+
+static void
 long_ids_are_dropped(void **state)
 {
 	char in[700];
@@ -64,6 +91,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(reads),
+		cmocka_unit_test(finds_tls_required),
 		cmocka_unit_test(long_ids_are_dropped) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
