@@ -145,8 +145,64 @@ def test_nothing_is_smuggled(start, bad):
     c.ehlo()
     c.mail(b"Subject: x\r\n\r\n" + bad + b"more\r\n", start="550 5.5.2")
     assert s.puts == []
+    if b"evil" in bad:  # whoever wrote that wanted what follows to be commands
+        c.expect("421 4.7.0")
+        assert c.closed()
+        return
     c.mail()
     assert len(s.puts) == 1
+
+
+def chunks(body, *cuts):
+    """BDAT commands for a body, cut at these places."""
+    ends = [*cuts, len(body)]
+    return b"".join(b"BDAT %d%s\r\n%s" % (end - begin, b" LAST" if end == len(body) else b"", body[begin:end])
+                    for begin, end in zip([0, *cuts], ends))
+
+
+@pytest.mark.parametrize("size,cuts", [(30, ()), (32768, (100,)), (32769, (32768,)), (40000, (16, 17, 18)), (300000, (1, 200000)), (3000000, ())])
+def test_chunks(start, size, cuts):
+    s = start()
+    c = s.connect()
+    c.ehlo()
+    body = b"Subject: x\r\n\r\n" + (b"0123456789" * 7 + b"\r\n.\r\n") * (size // 75 + 1)
+    body = body[:size].rstrip(b"\r\n")
+    c.send(b"MAIL FROM:<s@far.example>\r\nRCPT TO:<alice@example.test>\r\n" + chunks(body, *cuts) + b"NOOP\r\n")
+    for _ in range(2 + len(cuts)):
+        c.expect("250")
+    c.expect("250 2.0.0 Queued")
+    c.expect("250 2.0.0 Still")
+    m = s.last()
+    assert m["body"] == body and m["size"] == len(body) and s.dropped == []
+
+
+@pytest.mark.parametrize("spoiled", [b"a\nb\r\n", b"\0\r\n", b"\r\r\n"])
+def test_spoiled_chunk_is_dropped(start, spoiled):
+    s = start()
+    c = s.connect()
+    c.ehlo()
+    good = b"Subject: x\r\n\r\n" + b"x" * 50000 + b"\r\n"
+    c.send(b"MAIL FROM:<s@far.example>\r\nRCPT TO:<alice@example.test>\r\n" + chunks(good + spoiled + good, len(good), len(good + spoiled)) +
+           b"RSET\r\n")
+    for start_of_reply in ("250", "250", "250 2.0.0", "550 5.5.2", "503 5.5.1", "250 2.0.0 Begin"):
+        c.expect(start_of_reply)
+    assert s.puts == []
+    c.mail()
+    assert len(s.puts) == 1 and len(s.dropped) == 1
+
+
+@pytest.mark.parametrize("params,body,flags", [
+    ("", b"Subject: \xfc\r\n\r\n", 4), ("", b"Subject: x\r\n\r\n" + b"x" * 40000 + b"\xff", 4 + 2), ("BODY=BINARYMIME", b"x: y\r\n\r\n\x80", 64 + 4),
+    ("", b"TLS-Required: No\r\n\r\n", 256), ("", b"Subject: x\r\n\r\nTLS-Required: No\r\n", 0)])
+def test_flags_of_body(start, params, body, flags):
+    s = start()
+    c = s.connect()
+    c.ehlo()
+    c.cmd(f"MAIL FROM:<s@far.example> {params}", "250")
+    c.cmd("RCPT TO:<alice@example.test>", "250")
+    c.send(chunks(body))
+    c.expect("250")
+    assert s.last()["flags"] == flags
 
 
 @pytest.mark.parametrize("size", [0, 1, 31000, 32768 - 14, 32768, 32769, 70000, 300000, 3000000])
@@ -611,7 +667,7 @@ def test_flags(start, params, flags):
     c.cmd(f"MAIL FROM:<s@far.example> {params}", "250")
     c.cmd("RCPT TO:<alice@example.test>", "250")
     c.cmd("DATA", "354")
-    c.send("Subject: x\r\n\r\nx\r\n.\r\n")
+    c.send("TLS-Required: No\r\n\r\nx\r\n.\r\n" if "REQUIRETLS" in params else "Subject: x\r\n\r\nx\r\n.\r\n")
     c.expect("250")
     assert s.last()["flags"] == flags
 
