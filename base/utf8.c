@@ -46,16 +46,17 @@ utf8_is_hidden(uint32_t c)
 	static const struct {
 		uint32_t first, last;
 	} rows[] = {
-		{ 0x0000, 0x001f },   /* C0 */
-		{ 0x007f, 0x00a0 },   /* DEL, C1, no-break space */
-		{ 0x00ad, 0x00ad },   /* soft hyphen */
-		{ 0x034f, 0x034f },   /* grapheme joiner */
-		{ 0x061c, 0x061c },   /* Arabic letter mark */
-		{ 0x115f, 0x1160 },   /* Hangul fillers */
-		{ 0x1680, 0x1680 },   /* Ogham space */
-		{ 0x17b4, 0x17b5 },   /* Khmer inherent vowels */
-		{ 0x180b, 0x180f },   /* Mongolian selectors */
-		{ 0x2000, 0x200b },   /* spaces; U+200C and U+200D are letters' business in some scripts */
+		{ 0x0000, 0x001f }, /* C0 */
+		{ 0x007f, 0x00a0 }, /* DEL, C1, no-break space */
+		{ 0x00ad, 0x00ad }, /* soft hyphen */
+		{ 0x034f, 0x034f }, /* grapheme joiner */
+		{ 0x061c, 0x061c }, /* Arabic letter mark */
+		{ 0x115f, 0x1160 }, /* Hangul fillers */
+		{ 0x1680, 0x1680 }, /* Ogham space */
+		{ 0x17b4, 0x17b5 }, /* Khmer inherent vowels */
+		{ 0x180b, 0x180f }, /* Mongolian selectors */
+		{ 0x2000,
+		    0x200b }, /* spaces; U+200C and U+200D are letters' business in some scripts */
 		{ 0x200e, 0x200f },   /* marks of direction */
 		{ 0x2028, 0x202f },   /* line ends, embedding */
 		{ 0x205f, 0x206f },   /* invisible operators, isolates */

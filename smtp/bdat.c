@@ -51,11 +51,13 @@ cmd_bdat(struct session *s, struct slice args)
 
 	if (!bdat_read(args, &b)) {
 		lost(s, 501, "5.5.4",
-		    "Say BDAT, the number of bytes that follow, and LAST when they are the last; goodbye");
+		    "Say BDAT, the number of bytes that follow, and LAST when they are the last; "
+		    "goodbye");
 		return;
 	}
 	if (b.size > body_read_max() || (t != NULL && b.size > body_read_max() - t->raw)) {
-		lost(s, 552, "5.3.4", "The chunk is far bigger than any message taken here; goodbye");
+		lost(s, 552, "5.3.4",
+		    "The chunk is far bigger than any message taken here; goodbye");
 		return;
 	}
 	s->chunk.left = s->chunk.size = b.size;
@@ -67,7 +69,8 @@ cmd_bdat(struct session *s, struct slice args)
 	else if (s->state == SESSION_BDAT)
 		body_wait(t, false);
 	/* known now, so nothing of it need be kept */
-	if (s->chunk.refused == NULL && t->size + b.size > (uint64_t)role_conf()->limits.message_size)
+	if (s->chunk.refused == NULL &&
+	    t->size + b.size > (uint64_t)role_conf()->limits.message_size)
 		t->too_big = true;
 	session_enter(s, SESSION_CHUNK);
 }
@@ -80,7 +83,8 @@ swallow(struct session *s)
 	size_t n = in.len < s->chunk.left ? in.len : (size_t)s->chunk.left;
 
 	channel_consume(s->channel, n);
-	if ((s->chunk.size - s->chunk.left) / PROGRESS != (s->chunk.size - s->chunk.left + n) / PROGRESS)
+	if ((s->chunk.size - s->chunk.left) / PROGRESS !=
+	    (s->chunk.size - s->chunk.left + n) / PROGRESS)
 		s->progress = true;
 	return n;
 }
@@ -101,8 +105,8 @@ chunk_end(struct session *s)
 		if (body_is_bad(t))
 			body_refuse(s);
 		else
-			session_reply(s, 250, "2.0.0", "%llu bytes taken",
-			    (unsigned long long)s->chunk.size);
+			session_reply(
+			    s, 250, "2.0.0", "%llu bytes taken", (unsigned long long)s->chunk.size);
 	}
 }
 

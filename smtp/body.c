@@ -233,7 +233,8 @@ find_refusal(const struct transaction *t, struct refusal *r)
 
 	if (t->dot.fault != DOT_FINE && (t->flags & ENVELOPE_BINARY))
 		return say(r, 550, "5.6.1",
-		    "A binary message with a NUL, a bare CR or a bare LF cannot be stored here; please "
+		    "A binary message with a NUL, a bare CR or a bare LF cannot be stored here; "
+		    "please "
 		    "send it encoded, in base64");
 	if (t->dot.fault != DOT_FINE)
 		return say(r, 550, "5.5.2", "%s", dot_why(&t->dot));

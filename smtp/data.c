@@ -7,7 +7,8 @@ cmd_data(struct session *s, struct slice args)
 {
 	(void)args;
 	if (s->tx->flags & ENVELOPE_BINARY) {
-		session_bad(s, 503, "5.5.1", "A message with BODY=BINARYMIME comes by BDAT, not by DATA");
+		session_bad(
+		    s, 503, "5.5.1", "A message with BODY=BINARYMIME comes by BDAT, not by DATA");
 		return;
 	}
 	body_begin(s, 0);

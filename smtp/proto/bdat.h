@@ -5,7 +5,8 @@
 #include "base/slice.h"
 
 struct bdat {
-	uint64_t size; /* octets that follow the line; UINT64_MAX when the number is larger than that */
+	uint64_t
+	    size; /* octets that follow the line; UINT64_MAX when the number is larger than that */
 	bool last;
 };
 

@@ -10,7 +10,7 @@
 
 enum { CLASS_TEXT, CLASS_DOT, CLASS_CR, CLASS_LF, CLASSES };
 
-enum { /* what a move does */
+enum {                 /* what a move does */
 	LINE = 1,      /* hands out CR LF */
 	AGAIN = 2,     /* the byte is looked at once more, in the next state */
 	BARE_CR = 4,   /* a fault, unless it is normalised */
@@ -27,7 +27,7 @@ enum { /* what a move does */
 #define STUFFED [CLASS_TEXT] = { DOT_TEXT, AGAIN }, [CLASS_DOT] = { DOT_TEXT, AGAIN }
 /* the CR was one by itself */
 #define BARE(what)                                                                                 \
-	[CLASS_TEXT] = { DOT_LOOSE_START, (what) | AGAIN },                                          \
+	[CLASS_TEXT] = { DOT_LOOSE_START, (what) | AGAIN },                                        \
 	[CLASS_DOT] = { DOT_LOOSE_START, (what) | AGAIN }, [CLASS_CR] = { DOT_CR_CR, (what) }
 
 static const struct move {
@@ -71,8 +71,9 @@ dot_why(const struct dot *d)
 		[DOT_BARE_LF] = "The message has a bare LF; every line must end with CR LF",
 		[DOT_BARE_CR] = "The message has a bare CR; every line must end with CR LF",
 		[DOT_NUL] = "The message has a NUL byte",
-		[DOT_FALSE_END] = "The message has a dot alone beside a bare LF or bare CR; only CR LF, dot, "
-				  "CR LF ends a message",
+		[DOT_FALSE_END] =
+		    "The message has a dot alone beside a bare LF or bare CR; only CR LF, dot, "
+		    "CR LF ends a message",
 	};
 
 	return words[d->false_end ? DOT_FALSE_END : d->fault];
@@ -151,10 +152,10 @@ static struct slice
 one_byte(struct dot *d, struct slice *in)
 {
 	char c = in->at[0];
-	int class = c == '\r'                                   ? CLASS_CR
-		    : c == '\n'                                 ? CLASS_LF
-		    : c == '.' && !(d->mode & DOT_CHUNKS)        ? CLASS_DOT
-								 : CLASS_TEXT;
+	int class = c == '\r'                             ? CLASS_CR
+		    : c == '\n'                           ? CLASS_LF
+		    : c == '.' && !(d->mode & DOT_CHUNKS) ? CLASS_DOT
+							  : CLASS_TEXT;
 	const struct move *m = &moves[d->state][class];
 
 	if (!(d->mode & DOT_NORMALISE)) {

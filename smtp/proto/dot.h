@@ -31,8 +31,9 @@ enum dot_state {           /* what was read last */
 enum dot_fault { DOT_FINE, DOT_BARE_LF, DOT_BARE_CR, DOT_NUL, DOT_FALSE_END };
 
 enum dot_mode {
-	DOT_CHUNKS = 1,   /* BDAT: a dot is a dot, and the body ends when the caller says so */
-	DOT_NORMALISE = 2 /* a bare LF or CR is a line end, and is handed out as CR LF. It ends no message:
+	DOT_CHUNKS = 1, /* BDAT: a dot is a dot, and the body ends when the caller says so */
+	DOT_NORMALISE =
+	    2 /* a bare LF or CR is a line end, and is handed out as CR LF. It ends no message:
 			     that only CR LF . CR LF does */
 };
 

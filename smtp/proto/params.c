@@ -107,7 +107,8 @@ read_notify(struct params *p, struct slice value, bool utf8)
 			return PARAMS_VALUE;
 		p->notify |= flag;
 	}
-	return checked(p->notify != 0 && (!(p->notify & NOTIFY_NEVER) || p->notify == NOTIFY_NEVER));
+	return checked(
+	    p->notify != 0 && (!(p->notify & NOTIFY_NEVER) || p->notify == NOTIFY_NEVER));
 }
 
 static enum params_status
@@ -185,8 +186,8 @@ read_one(struct slice word, enum params_for where, bool utf8, struct params *out
 }
 
 enum params_status
-params_read(struct slice args, enum params_for where, bool utf8, struct params *out,
-    struct slice *culprit)
+params_read(
+    struct slice args, enum params_for where, bool utf8, struct params *out, struct slice *culprit)
 {
 	memset(out, 0, sizeof(*out));
 	*culprit = (struct slice){ "", 0 };

@@ -33,8 +33,8 @@ struct params {
 /* Read them all. `utf8`: the values of this message's parameters may hold UTF-8 (SMTPUTF8 was given;
  * the parameter itself counts for the rest of its line). *culprit is the parameter that is wrong
  * (into `args`). */
-enum params_status params_read(struct slice args, enum params_for where, bool utf8, struct params *out,
-    struct slice *culprit);
+enum params_status params_read(
+    struct slice args, enum params_for where, bool utf8, struct params *out, struct slice *culprit);
 const char *params_why(enum params_status status);
 
 #endif

@@ -25,7 +25,8 @@ mail(struct slice in)
 	struct params p;
 
 	if (params_read(in, PARAMS_MAIL, false, &p, &culprit) != PARAMS_OK) {
-		if (culprit.len > 0 && (culprit.at < in.at || culprit.at + culprit.len > in.at + in.len))
+		if (culprit.len > 0 &&
+		    (culprit.at < in.at || culprit.at + culprit.len > in.at + in.len))
 			abort();
 		return;
 	}

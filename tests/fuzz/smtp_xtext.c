@@ -21,7 +21,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < text.len; i++)
 		if (text.at[i] < 32 || text.at[i] > 126)
 			abort();
-	if (ok && (xtext_encode(&wire, buf_all(&text)) == -1 || xtext_decode(&again, buf_all(&wire)) == -1 ||
+	if (ok && (xtext_encode(&wire, buf_all(&text)) == -1 ||
+		      xtext_decode(&again, buf_all(&wire)) == -1 ||
 		      !slice_eq(buf_all(&again), buf_all(&text))))
 		abort();
 	if (xtext_orcpt_ok(in, false) && !xtext_orcpt_ok(in, true))

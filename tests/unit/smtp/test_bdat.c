@@ -47,8 +47,8 @@ reads(void **state)
 		bool ok = bdat_read(slice_of(rows[i].in), &b);
 
 		if (ok != rows[i].ok || (ok && (b.size != rows[i].size || b.last != rows[i].last)))
-			fail_msg("\"%s\": %d, %llu, %d", rows[i].in, ok,
-			    (unsigned long long)b.size, b.last);
+			fail_msg("\"%s\": %d, %llu, %d", rows[i].in, ok, (unsigned long long)b.size,
+			    b.last);
 	}
 }
 

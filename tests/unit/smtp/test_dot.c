@@ -55,7 +55,8 @@ static const struct {
 	{ "a\nb\rc\r\n.\r\nQ", 0, "a\r\nb\r\nc\r\n", "Q", DOT_FINE, true, false, DOT_NORMALISE },
 	{ "\n\r\r\n.\r\n", 0, NULL, "", DOT_FALSE_END, true, true, DOT_NORMALISE },
 	{ "\n\r\r\nx\r\n.\r\n", 0, "\r\n\r\n\r\nx\r\n", "", DOT_FINE, true, false, DOT_NORMALISE },
-	{ "a\n..b\n.c\r\n.\r\nQ", 0, "a\r\n.b\r\nc\r\n", "Q", DOT_FINE, true, false, DOT_NORMALISE },
+	{ "a\n..b\n.c\r\n.\r\nQ", 0, "a\r\n.b\r\nc\r\n", "Q", DOT_FINE, true, false,
+	    DOT_NORMALISE },
 	{ "a\n.\nb\r\n.\r\nQ", 0, NULL, "Q", DOT_FALSE_END, true, true, DOT_NORMALISE },
 	{ "a\n.\r\nb\r\n.\r\nQ", 0, NULL, "Q", DOT_FALSE_END, true, true, DOT_NORMALISE },
 	{ "a\r\n.\nb\r\n.\r\nQ", 0, NULL, "Q", DOT_FALSE_END, true, true, DOT_NORMALISE },
@@ -66,7 +67,8 @@ static const struct {
 	{ "a\n.\r\nb", 0, NULL, "", DOT_BARE_LF, false, false, DOT_CHUNKS },
 	{ "a\r.\r\nb", 0, NULL, "", DOT_BARE_CR, false, false, DOT_CHUNKS },
 	{ "a\0.\r\nb", 6, NULL, "", DOT_NUL, false, false, DOT_CHUNKS },
-	{ "a\n.\r\nb\rc", 0, "a\r\n.\r\nb\r\nc", "", DOT_FINE, false, false, DOT_CHUNKS | DOT_NORMALISE },
+	{ "a\n.\r\nb\rc", 0, "a\r\n.\r\nb\r\nc", "", DOT_FINE, false, false,
+	    DOT_CHUNKS | DOT_NORMALISE },
 };
 
 /* Feed `in`; what is left of it. */

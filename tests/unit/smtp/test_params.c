@@ -114,8 +114,9 @@ good(const char *in, enum params_for where, bool utf8)
 static void
 keeps_values(void **state)
 {
-	struct params p = good("SIZE=18446744073709551615 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=a+2Bb",
-	    PARAMS_MAIL, false);
+	struct params p =
+	    good("SIZE=18446744073709551615 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=a+2Bb",
+		PARAMS_MAIL, false);
 
 	(void)state;
 	assert_true(p.size == UINT64_MAX && p.body == BODY_8BIT && p.has_utf8 && p.ret == RET_HDRS);
@@ -144,18 +145,22 @@ keeps_limits(void **state)
 	(void)state;
 	memset(in, 'a', sizeof(in));
 	memcpy(in, "ENVID=", 6);
-	assert_int_equal(params_read((struct slice){ in, 106 }, PARAMS_MAIL, false, &p, &culprit), PARAMS_OK);
-	assert_int_equal(params_read((struct slice){ in, 107 }, PARAMS_MAIL, false, &p, &culprit), PARAMS_LONG);
+	assert_int_equal(
+	    params_read((struct slice){ in, 106 }, PARAMS_MAIL, false, &p, &culprit), PARAMS_OK);
+	assert_int_equal(
+	    params_read((struct slice){ in, 107 }, PARAMS_MAIL, false, &p, &culprit), PARAMS_LONG);
 	memcpy(in, "ORCPT=x;", 8);
-	assert_int_equal(params_read((struct slice){ in, 506 }, PARAMS_RCPT, false, &p, &culprit), PARAMS_OK);
-	assert_int_equal(params_read((struct slice){ in, 507 }, PARAMS_RCPT, false, &p, &culprit), PARAMS_LONG);
+	assert_int_equal(
+	    params_read((struct slice){ in, 506 }, PARAMS_RCPT, false, &p, &culprit), PARAMS_OK);
+	assert_int_equal(
+	    params_read((struct slice){ in, 507 }, PARAMS_RCPT, false, &p, &culprit), PARAMS_LONG);
 }
 
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(reads),
-		cmocka_unit_test(keeps_values), cmocka_unit_test(keeps_limits) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(reads), cmocka_unit_test(keeps_values),
+		cmocka_unit_test(keeps_limits) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -89,8 +89,8 @@ static const struct {
 	{ "<a\xe2\x80\xae@b.example>", PATH_NOT_UTF8 },     /* turns the direction */
 	{ "<alice\xe2\x80\x8b@b.example>", PATH_NOT_UTF8 }, /* no width */
 	{ "<a@b\xe2\x80\x8b.example>", PATH_NOT_UTF8 },
-	{ "<a@b\xef\xbb\xbf.example>", PATH_NOT_UTF8 },     /* byte order mark */
-	{ "<a\302\240b@b.example>", PATH_NOT_UTF8 },        /* a blank that is none */
+	{ "<a@b\xef\xbb\xbf.example>", PATH_NOT_UTF8 }, /* byte order mark */
+	{ "<a\302\240b@b.example>", PATH_NOT_UTF8 },    /* a blank that is none */
 	{ "<@\303\274.example:a@b.example>", PATH_SYNTAX },
 	{ "<|/bin/sh@b.example;x>", PATH_SYNTAX },
 };
@@ -193,8 +193,8 @@ knows_greetings(void **state)
 	static const char *const yes[] = { "a.example", "a", "A_b-c.example", "[192.0.2.1]",
 		"[IPv6:2001:db8::1]", "[::1]", "localhost.", "-x-", "a:b", "192.0.2.1" };
 	static const char *const no[] = { "", "[", "]", "[]", "[x]", "[192.0.2.1", "a b", "a\tb",
-		"%s%n", "a(b", "a;b", "<a>", "a\\b", "\"a\"", "a\r", "\303\274.example", "a/b", "$(x)",
-		"[1.2.3.4]x", "a@b", "a,b", "{x}" };
+		"%s%n", "a(b", "a;b", "<a>", "a\\b", "\"a\"", "a\r", "\303\274.example", "a/b",
+		"$(x)", "[1.2.3.4]x", "a@b", "a,b", "{x}" };
 	char name[300];
 
 	(void)state;
