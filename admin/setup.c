@@ -227,32 +227,37 @@ setup_go(struct child *c, bool reload)
 
 /* ---- links ---- */
 
-static void
-send_link(struct child *to, const struct child *peer, int fd)
+static int
+send_link(struct child *to, const struct child *peer, uint32_t id, int fd)
 {
-	struct buf *out = frame_begin(MSG_SETUP_LINK, 0);
+	struct buf *out = frame_begin(MSG_SETUP_LINK, id);
 
 	wire_put_u64(out, peer->role);
 	wire_put_u64(out, peer->number);
-	link_send(to->link, fd);
+	return link_send(to->link, fd);
 }
 
-void
+int64_t
 setup_link(struct child *a, struct child *b)
 {
-	int pair[2];
+	static uint32_t last_id;
+	int pair[2], sent;
 
 	if ((processes[a->role].peers & 1u << b->role) == 0 || a->link == NULL || b->link == NULL || a == b)
-		return;
+		return 0;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == -1) {
 		log_error("cannot link %s and %s: %s", processes[a->role].name, processes[b->role].name,
 		    strerror(errno));
-		return;
+		return -1;
 	}
-	send_link(a, b, pair[0]);
-	send_link(b, a, pair[1]);
+	if (++last_id == 0)
+		last_id = 1;
+	sent = send_link(a, b, last_id, pair[0]);
+	if (sent == 0)
+		sent = send_link(b, a, last_id, pair[1]);
 	close(pair[0]);
 	close(pair[1]);
+	return sent == 0 ? (int64_t)last_id : -1;
 }
 
 /* ---- the look before the leap ---- */

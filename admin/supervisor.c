@@ -227,9 +227,18 @@ on_admin(struct frame *f)
 	admin_reply_end(to, &err);
 }
 
+static void
+on_link_lost(struct frame *f)
+{
+	uint64_t peer = wire_u64(&f->in), number = wire_u64(&f->in);
+
+	relink_lost(child_of_link(f->link), peer, number, f->id);
+}
+
 static const struct msg_handler handlers[] = {
 	{ MSG_ROLE_READY, on_ready },
 	{ MSG_ROLE_FAILED, on_failed },
+	{ MSG_LINK_LOST, on_link_lost },
 	{ MSG_ADMIN, on_admin },
 	{ MSG_NONE, NULL },
 };
@@ -292,8 +301,7 @@ supervisor_child_start(struct child *c)
 	}
 	link_set_data(c->link, c);
 	setup_send(c);
-	for (unsigned i = 0; i < supervisor.n_children; i++)
-		setup_link(c, &supervisor.children[i]);
+	relink_all(c);
 	if (supervisor.announced)
 		go_when_possible();
 }

@@ -97,6 +97,12 @@ void watch_forget(void);
 /* Log what smtpd says of renewed certificates, unless another one said it. */
 void watch_notes(struct frame *f);
 
+/* -- relink.c: the links between the roles */
+/* Link a role that was just started with all that run. */
+void relink_all(struct child *c);
+/* A role says that the link of that id to a peer has ended. If the peer lives, both get a new one, after a pause that grows. */
+void relink_lost(struct child *c, uint64_t peer, uint64_t number, uint32_t id);
+
 /* -- spawn.c */
 /* Open the programs of all roles: in the build directory when tegamid runs there, else ROLEDIR. */
 int spawn_open_programs(struct err *err);
@@ -111,8 +117,9 @@ void setup_send(struct child *c);
 /* Only the files. */
 void setup_send_files(struct child *c);
 void setup_go(struct child *c, bool reload);
-/* A socketpair between two running roles whose rows name each other. */
-void setup_link(struct child *a, struct child *b);
+/* A socketpair between two running roles whose rows name each other. Returns the id that both sides know it by; 0: they are not
+ * to be linked; -1: they are, and it failed. */
+int64_t setup_link(struct child *a, struct child *b);
 /* Open every certificate, key and folder that the configuration names, to see that it can be had. */
 int setup_check_files(const struct conf *conf, struct err *err);
 

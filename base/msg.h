@@ -39,7 +39,8 @@ enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 #define MSG_TABLE(X)                                                                                                                    \
 	/* -- the supervisor and its roles (link 0 of each role) */                                                                     \
 	X(SETUP_CONFIG,   R(TEGAMID),     R_ROLES,         "(tt)",   FD_NO)   /* (option path, value)*: see conf/told.h */               \
-	X(SETUP_LINK,     R(TEGAMID),     R_ROLES,         "uu",     FD_MUST) /* peer role, peer's number */                            \
+	X(SETUP_LINK,     R(TEGAMID),     R_ROLES,         "uu",     FD_MUST) /* peer role, peer's number; every link has a request id of its own */ \
+	X(LINK_LOST,      R_ROLES,        R(TEGAMID),      "uu",     FD_NO)   /* peer role, peer's number; bears the id of its SETUP_LINK */ \
 	X(SETUP_LISTENER, R(TEGAMID),     R(SMTPD),        "utt",    FD_MUST) /* kind, name, address */                                 \
 	X(SETUP_FILE,     R(TEGAMID),     R_ROLES,         "ut",     FD_MUST) /* enum setup_file, name (domain, selector...) */         \
 	X(SETUP_GO,       R(TEGAMID),     R_ROLES,         "u",      FD_NO)   /* 0 start, 1 this was a reload */                        \

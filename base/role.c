@@ -38,6 +38,11 @@ struct waiting_link {
 	int fd;
 	enum role peer;
 	unsigned number;
+	uint32_t setup;		/* id of its SETUP_LINK */
+};
+struct peer {
+	struct link *link;
+	uint32_t setup;
 };
 struct line {
 	enum log_level level;
@@ -51,7 +56,7 @@ static struct conf *conf, *next_conf;
 static struct files files, next_files;
 static struct waiting_link early[ROLE_COUNT * PEERS_MAX];
 static unsigned n_early;
-static struct link *peers[ROLE_COUNT][PEERS_MAX];
+static struct peer peers[ROLE_COUNT][PEERS_MAX];
 static unsigned n_peers[ROLE_COUNT];
 static bool running, stopping;
 static struct link *supervisor;
@@ -98,15 +103,15 @@ role_link(enum role peer)
 	if (peer == ROLE_TEGAMID)
 		return supervisor;
 	for (unsigned i = 0; i < n_peers[peer]; i++)
-		if (best == NULL || link_pending(peers[peer][i]) < link_pending(best))
-			best = peers[peer][i];
+		if (best == NULL || link_pending(peers[peer][i].link) < link_pending(best))
+			best = peers[peer][i].link;
 	return best;
 }
 
 struct link *
 role_link_at(enum role peer, unsigned i)
 {
-	return i < n_peers[peer] ? peers[peer][i] : NULL;
+	return i < n_peers[peer] ? peers[peer][i].link : NULL;
 }
 
 int
@@ -152,7 +157,7 @@ line_send(enum log_level level, const char *text)
 	frame_begin_in(&frame, MSG_LOG, 0);
 	wire_put_u64(&frame, level);
 	wire_put_text(&frame, text);
-	return link_send_buf(peers[ROLE_CONTROL][0], &frame, -1) == 0;
+	return link_send_buf(peers[ROLE_CONTROL][0].link, &frame, -1) == 0;
 }
 
 static void
@@ -197,7 +202,7 @@ events_flush(void)
 {
 	if (events.len <= FRAME_HEADER)
 		return;
-	if (n_peers[ROLE_CONTROL] == 0 || link_send_buf(peers[ROLE_CONTROL][0], &events, -1) == -1)
+	if (n_peers[ROLE_CONTROL] == 0 || link_send_buf(peers[ROLE_CONTROL][0].link, &events, -1) == -1)
 		events_lost++;
 	buf_reset(&events);
 }
@@ -254,15 +259,28 @@ role_exit(int status)
 
 /* ---- links ---- */
 
+/* The supervisor knows whether the peer died; if it did not, both get a new link. */
+static void
+tell_lost(const struct link *l, uint32_t setup)
+{
+	static struct buf frame;
+
+	frame_begin_in(&frame, MSG_LINK_LOST, setup);
+	wire_put_u64(&frame, link_peer(l));
+	wire_put_u64(&frame, link_peer_number(l));
+	link_send_buf(supervisor, &frame, -1);
+}
+
 static void
 on_peer_end(struct link *l)
 {
 	enum role peer = link_peer(l);
 
 	for (unsigned i = 0; i < n_peers[peer]; i++) {
-		if (peers[peer][i] != l)
+		if (peers[peer][i].link != l)
 			continue;
-		memmove(&peers[peer][i], &peers[peer][i + 1], (n_peers[peer] - i - 1) * sizeof(struct link *));
+		tell_lost(l, peers[peer][i].setup);
+		memmove(&peers[peer][i], &peers[peer][i + 1], (n_peers[peer] - i - 1) * sizeof(struct peer));
 		n_peers[peer]--;
 		if (ops->link_down != NULL)
 			ops->link_down(l);
@@ -271,25 +289,26 @@ on_peer_end(struct link *l)
 }
 
 static void
-peer_add(int fd, enum role peer, unsigned peer_number)
+peer_add(const struct waiting_link *w)
 {
+	enum role peer = w->peer;
 	struct link *l;
 
 	/* a new process takes the place of a dead one whose end was not seen yet; what that one still said counts */
 	for (unsigned i = 0; i < n_peers[peer]; i++) {
-		if (link_peer_number(peers[peer][i]) == peer_number) {
-			link_finish(peers[peer][i]);
+		if (link_peer_number(peers[peer][i].link) == w->number) {
+			link_finish(peers[peer][i].link);
 			break;
 		}
 	}
 	if (n_peers[peer] == PEERS_MAX) {
-		close(fd);
+		close(w->fd);
 		return;
 	}
-	l = link_new(base, fd, ops->role, peer, peer_number, ops->handlers, on_peer_end);
+	l = link_new(base, w->fd, ops->role, peer, w->number, ops->handlers, on_peer_end);
 	if (l == NULL)
 		return;
-	peers[peer][n_peers[peer]++] = l;
+	peers[peer][n_peers[peer]++] = (struct peer){ l, w->setup };
 	if (ops->link_up != NULL)
 		ops->link_up(l);
 }
@@ -298,18 +317,18 @@ static void
 on_setup_link(struct frame *f)
 {
 	uint64_t peer = wire_u64(&f->in), peer_number = wire_u64(&f->in);
-	int fd = frame_take_fd(f);
+	struct waiting_link w = { frame_take_fd(f), (enum role)peer, (unsigned)peer_number, f->id };
 
 	if (peer >= ROLE_COUNT || (processes[ops->role].peers & 1u << peer) == 0) {
-		close(fd);
+		close(w.fd);
 		return;
 	}
 	if (running)
-		peer_add(fd, (enum role)peer, (unsigned)peer_number);
+		peer_add(&w);
 	else if (n_early < COUNT(early))
-		early[n_early++] = (struct waiting_link){ fd, (enum role)peer, (unsigned)peer_number };
+		early[n_early++] = w;
 	else
-		close(fd);
+		close(w.fd);
 }
 
 /* ---- configuration and files ---- */
@@ -466,7 +485,7 @@ take_start(struct err *err)
 	running = true;
 	log_sink(line_keep);
 	for (unsigned i = 0; i < n_early; i++)
-		peer_add(early[i].fd, early[i].peer, early[i].number);
+		peer_add(&early[i]);
 	return ops->start != NULL ? ops->start(err) : 0;
 }
 

@@ -126,7 +126,7 @@ class Queue:
         self.sup.theirs.close()
         for path, value in conf:
             self.sup.send("SETUP_CONFIG", path, value)
-        self.peer = {}
+        self.peer, self.setup_id = {}, {}
         for name in peers:
             self.add(name)
         self.sup.send("SETUP_GO", 0)
@@ -136,7 +136,8 @@ class Queue:
     def add(self, name):
         peer = Peer()
         os.set_inheritable(peer.s.fileno(), False)
-        self.sup.send("SETUP_LINK", ROLE["ROLE_" + name], 0, fd=peer.theirs.fileno())
+        self.setup_id[name] = 1 + max(self.setup_id.values(), default=0)
+        self.sup.send("SETUP_LINK", ROLE["ROLE_" + name], 0, fd=peer.theirs.fileno(), id=self.setup_id[name])
         peer.theirs.close()
         self.peer[name] = peer
         return peer

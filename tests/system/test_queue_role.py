@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from queue_role import (EIGHT, JUNK, LOCAL, PUT_FULL, PUT_OK, PUT_REFUSED, PUT_TEMPORARY, REMOTE, REPORT, SPOOLED,
+from queue_role import (EIGHT, JUNK, LOCAL, PUT_FULL, PUT_OK, PUT_REFUSED, PUT_TEMPORARY, REMOTE, REPORT, ROLE, SPOOLED,
                         STEP_OK, STEP_PERMANENT, STEP_TEMPORARY, SUBMITTED, Queue, make_db, qid_at)
 
 A = (LOCAL, "alice@example.test")
@@ -149,6 +149,23 @@ def test_answer_of_a_dead_mda_and_new_one_at_once(state):
     q.gone()
     assert set(keep) <= names
     assert len(keep) + restaged == 30
+
+
+def test_broken_link_is_told_and_replaced(state):
+    q = state()
+    q.clean()
+    assert q.put(qid_at(), [(LOCAL, "a@example.test")])[0] == PUT_OK
+    q.mda.want("MDA_STAGE")
+    q.mda.s.send(b"\xff" * 40)
+    f = q.sup.want("LINK_LOST")
+    assert (f.f, f.id) == ([ROLE["ROLE_MDA"], 0], q.setup_id["MDA"])
+    q.drop("MDA")
+    q.add("MDA")
+    q.clean()
+    q.staged(q.mda.want("MDA_STAGE"))
+    q.published(q.mda.want("MDA_PUBLISH"))
+    q.gone()
+    assert q.stop() == 0
 
 
 def test_poison_is_held_alone(state):
