@@ -42,12 +42,14 @@ QUIET = {  # no filter, so that a test of something else waits for none
 
 
 GIVEN = set()  # ports that free_port gave away, listened on or not yet
+# Tests that run side by side (pytest-xdist: gw0, gw1 ...) have ports of their own.
+FIRST_PORT = 20000 + 1000 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 10)
 
 
 def free_port():
     """A port of 127.0.0.1 that nobody listens on, TCP and UDP; never the same twice."""
     for _ in range(1000):
-        port = random.randint(20000, 29999)
+        port = random.randint(FIRST_PORT, FIRST_PORT + 999)
         if port in GIVEN:
             continue
         try:
