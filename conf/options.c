@@ -222,10 +222,10 @@ const struct conf_row conf_rows[] = {
 	    "Messages that one client may begin within a minute, trusted networks excepted; 0: no limit." },
 	{ "limits.recipient_rate", 0, CONF_NUMBER, false, ONE(limits.recipient_rate), "0", 0, 10000000, ANY, R(SMTPD),
 	    "Recipients that one client may name within a minute, trusted networks excepted; 0: no limit." },
-	{ "limits.unknown_rate", 0, CONF_NUMBER, false, ONE(limits.unknown_rate), "300", 0, 10000000, ANY, R(SMTPD),
+	{ "limits.unknown_rate", 0, CONF_NUMBER, false, ONE(limits.unknown_rate), "1000", 0, 10000000, ANY, R(SMTPD),
 	    "Unknown recipients that one client may name within a minute; from then on its connections end at the next "
 	    "one, while mail to those that exist is taken. 0: no limit." },
-	{ "limits.error_rate", 0, CONF_NUMBER, false, ONE(limits.error_rate), "1000", 0, 10000000, ANY, R(SMTPD),
+	{ "limits.error_rate", 0, CONF_NUMBER, false, ONE(limits.error_rate), "3000", 0, 10000000, ANY, R(SMTPD),
 	    "Commands in error of one client within a minute; from then on its connections end at the next one. 0: no limit." },
 	{ "limits.tarpit", 0, CONF_TIME, false, ONE(limits.tarpit), "2s", 0, MINUTE, ANY, R(SMTPD),
 	    "The longest pause that a stranger with many errors, unknown recipients or wrong passwords has to wait "

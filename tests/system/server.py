@@ -129,6 +129,7 @@ class Server:
         self.options.update({
             "resolver.servers": f'{{"127.0.0.1:{self.ports["dns"]}"}}', "resolver.timeout": "2s",
             "relay.allow_loopback": "true", "relay.retry": "{1s}", "limits.min_free": "1M",
+            "limits.unknown_rate": "0", "limits.error_rate": "0",  # tests make many mistakes in a minute
         })
         self.options.update(options or {})
         self.extra = extra
