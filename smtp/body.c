@@ -244,6 +244,9 @@ find_refusal(const struct transaction *t, struct refusal *r)
 		    (long long)conf->limits.message_size);
 	if (t->failed != NULL)
 		return say(r, 451, "4.3.0", "%s", t->failed);
+	if (t->head.folded_first)
+		return say(r, 550, "5.6.0",
+		    "The message begins with a blank; its first line must be a header field or empty");
 	if (t->head.received > (uint64_t)conf->limits.hops)
 		return say(r, 554, "5.4.6",
 		    "The message has passed %u servers; it runs in a circle", t->head.received);

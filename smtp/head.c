@@ -83,6 +83,7 @@ head_read(struct head *h, struct slice message, bool whole)
 	struct slice line;
 
 	memset(h, 0, sizeof(*h));
+	h->folded_first = message.len > 0 && (message.at[0] == ' ' || message.at[0] == '\t');
 	while (message.len > 0) {
 		if (!slice_line(&message, &line))
 			return;

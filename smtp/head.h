@@ -12,6 +12,7 @@ struct head {
 	unsigned received; /* Received fields: hops so far */
 	bool complete;     /* its end was seen */
 	bool has_date, has_msgid, has_from;
+	bool folded_first; /* it begins with a blank: it would go on with what we put in front */
 	bool tls_optional; /* "TLS-Required: No" (RFC 8689 5) */
 	char msgid[HEAD_MSGID_SIZE]; /* with its brackets, or "" */
 };

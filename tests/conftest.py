@@ -18,6 +18,11 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason="needs root"))
 
 
+def pytest_make_parametrize_id(config, val, argname):
+    """A long text is a message, with dates and random names in it: it names no test (side by side, names must be the same)."""
+    return argname if isinstance(val, (str, bytes)) and len(val) > 60 else None
+
+
 def pytest_report_header(config):
     return f"programs under test: {BUILD}, as {'root' if os.geteuid() == 0 else 'an ordinary user'}"
 

@@ -117,11 +117,10 @@ def test_message(filtering, name, kind):
     taken = time.monotonic() - began
     assert re.match(r"(250 2|550 5|552 5|554 5|451 4)\S+ \S", reply), reply
     assert taken < 60 * PATIENCE, f"{taken:.1f} s"
+    assert name != "folded-first" or reply.startswith("550 5.6.0"), reply  # it would go on with the last field of ours
     if reply.startswith("250"):
         wait_until("the mail", lambda: holding(filtering, mark) or holding_junk(filtering, mark), 30)
         mail, = holding(filtering, mark) + holding_junk(filtering, mark)
-        if name == "folded-first":  # it would continue the last field of ours, so the filter cuts it out
-            data = data.partition(b"\r\n")[2]
         assert mail.raw.endswith(data.replace(b"\r\n", b"\n")), f"{len(mail.raw)} bytes of {len(data)}: {mail.raw[:200]!r}"
     for role, bytes_ in peaks(filtering).items():
         assert role in before, f"{role} died"
