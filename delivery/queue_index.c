@@ -191,17 +191,27 @@ index_remove(struct index *ix, struct item *it)
 	free(it);
 }
 
-void
-index_each(struct index *ix, void (*fn)(void *arg, struct item *it), void *arg)
+bool
+index_each_some(struct index *ix, size_t *at, void (*fn)(void *arg, struct item *it), void *arg)
 {
 	struct item *it, *next;
 
-	for (size_t b = 0; b < ix->n_buckets; b++) {
-		for (it = ix->items[b]; it != NULL; it = next) {
-			next = it->hash_next;
-			fn(arg, it);
-		}
+	if (*at >= ix->n_buckets)
+		return false;
+	for (it = ix->items[(*at)++]; it != NULL; it = next) {
+		next = it->hash_next;
+		fn(arg, it);
 	}
+	return true;
+}
+
+void
+index_each(struct index *ix, void (*fn)(void *arg, struct item *it), void *arg)
+{
+	size_t at = 0;
+
+	while (index_each_some(ix, &at, fn, arg))
+		;
 }
 
 uint64_t

@@ -95,6 +95,10 @@ struct item *index_add(struct index *ix, uint64_t qid, uint16_t flags, uint64_t 
 void index_remove(struct index *ix, struct item *it);
 /* Every message; fn must not remove any but the one it is given. */
 void index_each(struct index *ix, void (*fn)(void *arg, struct item *it), void *arg);
+/* The next few of them; begin with *at = 0. false: that was all. Items may come and go between two calls: one that is there all
+ * the time is seen at least once. */
+bool index_each_some(
+    struct index *ix, size_t *at, void (*fn)(void *arg, struct item *it), void *arg);
 uint64_t index_items(const struct index *ix);
 uint64_t index_entries(const struct index *ix);
 /* Bytes of memory it takes. */

@@ -189,44 +189,93 @@ local_on_published(struct frame *f)
 	flow_pump();
 }
 
-/* -- names in use */
+/* -- names in use
+ *
+ * All that a row holds or is about to hold, told to a new mda before it may sweep. There may be more
+ * than the link holds, so they go as it drains. No name is added meanwhile: nothing is staged before
+ * mda has swept. A name told twice, or one that went meanwhile, does no harm. */
 
-static struct buf *names;
+#define TELL_AGAIN_US 10000
 
-/* *arg: were all frames sent so far? */
+static struct {
+	struct event *timer;
+	struct buf frame;
+	size_t at;   /* in the index: the next to look at */
+	size_t told; /* all before it are in frames that were sent */
+	bool failed; /* a frame could not be sent: on from `told`, later */
+} names;
+
+static void
+names_send(size_t told)
+{
+	if (!names.failed && link_send_buf(local.mda, &names.frame, -1) == 0)
+		names.told = told;
+	else
+		names.failed = true;
+	frame_begin_in(&names.frame, MSG_MDA_KEEP, 0);
+}
+
 static void
 keep_names(void *arg, struct item *it)
 {
-	bool *told = arg;
-
+	(void)arg;
 	for (uint32_t i = 0; i < it->n; i++) {
 		const char *file = it->entries[i].file;
 
 		if (file == NULL || it->entries[i].state == ENTRY_DONE)
 			continue;
-		if (names->len + WIRE_COST(strlen(file)) > FRAME_MAX) {
-			*told = link_send(local.mda, -1) == 0 && *told;
-			names = frame_begin(MSG_MDA_KEEP, 0);
-		}
-		wire_put_text(names, file);
+		if (names.frame.len + WIRE_COST(strlen(file)) > FRAME_MAX)
+			names_send(names.at - 1); /* this one in part */
+		wire_put_text(&names.frame, file);
 	}
 }
 
-/* The staged names in use are all those that a row holds or is about to hold. With one of them
- * missing mda must not sweep. */
+/* Until all are told, or the link has enough. true: that was all. */
+static bool
+tell_some(void)
+{
+	bool more = true;
+
+	names.failed = false;
+	names.at = names.told;
+	while (more && !names.failed && link_backlog(local.mda) < LOCAL_BACKLOG_MAX)
+		more = index_each_some(queue.index, &names.at, keep_names, NULL);
+	names_send(names.at);
+	return !more && !names.failed;
+}
+
+static void
+on_tell(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct timeval again = { 0, TELL_AGAIN_US };
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	if (local.mda == NULL)
+		return;
+	if (tell_some()) {
+		frame_begin(MSG_MDA_UNSTAGE, 0);
+		if (link_send(local.mda, -1) == 0)
+			return;
+	}
+	/* the link is full, or its end will be seen soon */
+	event_add(names.timer, &again);
+}
+
 void
 publish_tell_names(void)
 {
-	bool told = true;
-
-	names = frame_begin(MSG_MDA_KEEP, 0);
-	index_each(queue.index, keep_names, &told);
-	if (link_send(local.mda, -1) == -1 || !told) {
-		log_error("cannot tell mda which files are staged; nothing is delivered to "
+	if (names.timer == NULL)
+		names.timer = event_new(role_base(), -1, 0, on_tell, NULL);
+	if (names.timer == NULL) {
+		log_error("no memory to tell mda which files are staged; nothing is delivered to "
 			  "mailboxes until it is back");
 		return;
 	}
-	frame_begin(MSG_MDA_UNSTAGE, 0);
-	if (link_send(local.mda, -1) == -1)
-		log_error("cannot send to mda");
+	/* what is left to tell a dead one */
+	event_del(names.timer);
+	names.told = 0;
+	frame_begin_in(&names.frame, MSG_MDA_KEEP, 0);
+	on_tell(-1, 0, NULL);
 }

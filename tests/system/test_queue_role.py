@@ -1,5 +1,6 @@
 """What the queue program promises, with every peer scripted: commits before answers, staged delivery, recovery, retries, reports."""
 import os
+import signal
 import time
 
 import pytest
@@ -549,4 +550,56 @@ def test_mda_killed_with_a_thousand_staged(state):
         seen += [(r[0], r[1]) for r in p.groups(0)]
         q.published(p)
     assert sorted(seen) == sorted(names)
+    q.gone()
+
+
+def test_more_staged_names_than_the_link_holds(state):
+    """They are told as mda reads them, all of them, and only then it may sweep; then mail flows."""
+    n, first = 90000, qid_at(3600)
+    names = ["%s/%d,S=10" % ("stage" * 25, i) for i in range(n)]
+    state.db.executemany("INSERT INTO message VALUES (?, 's@example.test', '<m>', '192.0.2.1', x'', x'', x'780a', '')",
+                         ((first + i * 16384,) for i in range(n // 10)))
+    state.db.executemany("INSERT INTO rcpt VALUES (?, ?, 0, 2, 0, 1, 0, 0, 0, 'a@example.test', 'h', '', '', '', ?, 0, '')",
+                         ((first + i // 10 * 16384, i % 10, names[i]) for i in range(n)))
+    state.db.commit()
+    q = state()
+    assert q.put(qid_at(), [A])[0] == PUT_OK    # the link is full by now
+    assert sorted(q.clean()) == sorted(names)
+    q.mda.want("MDA_PUBLISH")
+
+
+def test_mda_goes_while_names_are_published(state):
+    """The first frame cannot be sent any more, and more are to come: the queue goes on when the next mda is there."""
+    q = state()
+    q.clean()
+    long, want = "d" * 60 + ".example.test", {}
+    for i in range(5):
+        qid = qid_at(n=i)
+        q.put(qid, [(LOCAL, "u" * 50 + "%d@%s" % (k, long)) for k in range(100)])
+        f = q.mda.want("MDA_STAGE")
+        out = []
+        for n, home, folder, stem, head in f.groups(5):
+            want[qid, n] = ".stage/" + "f" * 60 + stem
+            out += [n, STEP_OK, want[qid, n], 10]
+        q.mda.send("MDA_STAGED", qid, *out)
+    end = time.time() + 10
+    while q.rows("SELECT count(*) FROM rcpt WHERE state = 1") != [(len(want),)]:
+        assert time.time() < end
+        time.sleep(0.02)
+    q.drop("MDA")               # it answered nothing
+    q.add("MDA")
+    q.mda.want("MDA_UNSTAGE", 10)
+    # it says that it is clean and is gone before the queue hears it
+    q.p.send_signal(signal.SIGSTOP)
+    q.mda.send("MDA_UNSTAGED", 0)
+    q.drop("MDA")
+    q.p.send_signal(signal.SIGCONT)
+    q.add("MDA")
+    assert sorted(q.clean()) == sorted(want.values())
+    seen = []
+    while len(seen) < len(want):
+        p = q.mda.want("MDA_PUBLISH")
+        seen += [(r[0], r[1]) for r in p.groups(0)]
+        q.published(p)
+    assert sorted(seen) == sorted(want)
     q.gone()
