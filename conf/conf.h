@@ -94,6 +94,7 @@ struct conf {
 		int64_t reserved_connections;	/* beyond `connections`, for who is no stranger */
 		int64_t overload;		/* per cent of `connections` */
 		int64_t connection_rate, message_rate, recipient_rate, unknown_rate, error_rate;	/* a minute */
+		int64_t unknown_recipients;	/* a connection */
 		int64_t data_rate;		/* bytes a second */
 		int64_t tarpit, greet_delay;	/* ms */
 		int64_t queued;			/* messages in the queue before intake stops */

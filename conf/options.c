@@ -222,6 +222,8 @@ const struct conf_row conf_rows[] = {
 	    "Messages that one client may begin within a minute, trusted networks excepted; 0: no limit." },
 	{ "limits.recipient_rate", 0, CONF_NUMBER, false, ONE(limits.recipient_rate), "0", 0, 10000000, ANY, R(SMTPD),
 	    "Recipients that one client may name within a minute, trusted networks excepted; 0: no limit." },
+	{ "limits.unknown_recipients", 0, CONF_NUMBER, false, ONE(limits.unknown_recipients), "100", 0, 10000000, ANY, R(SMTPD),
+	    "Unknown recipients that a stranger may name on one connection before it is sent away. 0: no limit." },
 	{ "limits.unknown_rate", 0, CONF_NUMBER, false, ONE(limits.unknown_rate), "1000", 0, 10000000, ANY, R(SMTPD),
 	    "Unknown recipients that one client may name within a minute; from then on its connections end at the next "
 	    "one, while mail to those that exist is taken. 0: no limit." },

@@ -70,6 +70,14 @@ rates_recipient(struct session *s)
 	return put_off(s, "recipients");
 }
 
+static void
+send_away(struct session *s, const char *text)
+{
+	session_reply(s, 421, "4.7.0", "%s", text);
+	session_refused(s, NULL, text);
+	session_close(s);
+}
+
 /* The short leash. */
 static void
 fault(struct session *s, enum clients_meter meter, int64_t most, const char *what)
@@ -82,15 +90,17 @@ fault(struct session *s, enum clients_meter meter, int64_t most, const char *wha
 	if (!beyond(s->client, meter, most))
 		return;
 	snprintf(text, sizeof(text), "Too many %s from your network; please wait a minute", what);
-	session_reply(s, 421, "4.7.0", "%s", text);
-	session_refused(s, NULL, text);
-	session_close(s);
+	send_away(s, text);
 }
 
 void
 rates_unknown(struct session *s)
 {
+	int64_t most = role_conf()->limits.unknown_recipients;
+
 	fault(s, METER_UNKNOWN, role_conf()->limits.unknown_rate, "unknown recipients");
+	if (is_counted(s) && s->state != SESSION_CLOSING && most > 0 && ++s->unknown >= most)
+		send_away(s, "Too many unknown recipients; please come back with a better list");
 }
 
 void

@@ -88,7 +88,7 @@ struct session {
 	char ticket[TICKET_LEN];
 	uint64_t auth_id; /* of the SASL exchange under way, or 0 */
 	int64_t ends;     /* clock_mono() when the session is over in any case */
-	unsigned errors;
+	unsigned errors, unknown; /* commands in error since the last message; recipients that nobody is */
 	uint32_t hold_ms; /* the tarpit: no command is looked at for so long; 0: at once */
 	uint16_t faults;  /* errors and unknown recipients in all */
 	uint32_t client; /* its slot in clients.c */

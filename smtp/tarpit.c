@@ -4,8 +4,8 @@
 #include "base/role.h"
 #include "conf/conf.h"
 
-#define FREE 10     /* faults that an honest client may make */
-#define STEP_MS 100 /* more for each further one */
+#define FREE 20    /* faults that an honest client may make */
+#define STEP_MS 10 /* more for each further one */
 #define HELD_MAX 2000
 
 static unsigned held;

@@ -72,7 +72,7 @@ dot_why(const struct dot *d)
 		[DOT_BARE_CR] = "The message has a bare CR; every line must end with CR LF",
 		[DOT_NUL] = "The message has a NUL byte",
 		[DOT_FALSE_END] =
-		    "The message has a dot alone beside a bare CR or LF; CR LF, dot, CR LF ends it",
+		    "The message has a dot alone beside a bare LF or CR; CR LF, dot, CR LF ends it",
 	};
 
 	return words[d->false_end ? DOT_FALSE_END : d->fault];

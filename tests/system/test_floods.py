@@ -258,6 +258,19 @@ def test_unknown_recipients(server):
     deliver(server, "127.0.0.21")  # those that exist
 
 
+def test_unknown_recipients_of_one_connection():
+    with Server({"limits.unknown_recipients": "3"}) as server:
+        server.add_domain("example.test", alice="alice-secret")
+        c = Client(server)
+        c.cmd("MAIL FROM:<someone@peer.test>", "250")
+        c.send("".join(f"RCPT TO:<nobody{i}@example.test>\r\n" for i in range(10)))
+        for _ in range(3):
+            c.expect("550 5.1.1")
+        c.expect("421 4.7.0 Too many unknown recipients")
+        assert c.ended()
+        deliver(server, "127.0.0.1")
+
+
 def test_password_guessing(server):
     """The guesser is sent away, its owner logs in from elsewhere."""
     s = server.smtp("submission")
