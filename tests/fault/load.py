@@ -15,6 +15,7 @@ import os
 import pathlib
 import random
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -301,6 +302,15 @@ def kill_tree(server, rng=random):
     server.process = None
     # also a role that was just being started again must be gone: all exit within 1 second
     wait_until("all processes to be gone", lambda: not any(alive(p) for p in pids) and not listens(server.ports["mx"]), 1)
+
+
+def stop_tree(server):
+    """Nobody runs any more, until kill_tree."""
+    for pid in [server.process.pid] + children(server.process.pid):
+        try:
+            os.kill(pid, signal.SIGSTOP)
+        except ProcessLookupError:
+            pass
 
 
 def listens(port):
