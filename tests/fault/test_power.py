@@ -34,7 +34,7 @@ def cut(server, disks, book, rng):
 
     Of two disks either both go in the same instant, in which nobody runs, or that of the mail goes first: its barriers fail
     and nothing may be lost or doubled by that. The other way round is left out: a file system that was shut down in the
-    middle of an fsync can still answer that it is done (an extent that it could not convert any more stays unwritten), and
+    middle of an fsync can still answer that it is done (ext4, appending to one file while others are synced: 6 of 148 cuts), and
     what is built on a journal that lies cannot be told from the truth."""
     start = time.monotonic()
     if len(disks) > 1 and rng.random() < 0.5:
