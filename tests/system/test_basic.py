@@ -1,7 +1,9 @@
 """The life of a server: it starts, takes mail, reloads, stops, and does not leave anything behind."""
+import collections
 import os
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
@@ -145,6 +147,40 @@ def test_connection_limit_per_client(make_server):
     wait_until("room for another", lambda: server.socket().recv(100).startswith(b"220"))
     for s in socks:
         s.close()
+
+
+def name_many(server, name):
+    """The replies to 10,000 RCPT sent in one go, and the connection after them."""
+    sock = server.socket()
+    replies = sock.makefile("rb")
+    replies.readline()
+    sock.sendall(b"HELO client.test\r\n")
+    replies.readline()
+    sock.sendall(b"MAIL FROM:<a@peer.test>\r\n")
+    assert replies.readline().startswith(b"250")
+    ahead = threading.Thread(target=lambda: [sock.sendall(b"RCPT TO:<%s%d@example.test>\r\n" % (name, i)) for i in range(10_000)])
+    ahead.start()
+    seen = collections.Counter(replies.readline()[:9] for _ in range(10_000))
+    ahead.join()
+    return seen, sock, replies
+
+
+def test_ten_thousand_recipients(make_server):
+    """Those within the limit are served, all others told why not; so are 10,000 that nobody is."""
+    server = make_server({"limits.tarpit": "0s", "limits.unknown_recipients": "0"})
+    seen, sock, replies = name_many(server, b"nobody")
+    assert seen == {b"550 5.1.1": 10_000}
+    sock.close()
+    server.cli("alias", "add", "@example.test", "alice@example.test")
+    seen, sock, replies = name_many(server, b"anybody")
+    assert seen == {b"250 2.1.5": 1000, b"452 4.5.3": 9000}
+    sock.sendall(b"DATA\r\n")
+    assert replies.readline().startswith(b"354")
+    sock.sendall(b"Subject: many\r\n\r\nx\r\n.\r\n")
+    assert replies.readline().startswith(b"250 2.0.0")
+    sock.close()
+    server.wait_mails("alice@example.test", 1)  # they are all the same mailbox
+    server.wait_queue_empty()
 
 
 def test_silent_client_is_sent_away(make_server):
