@@ -288,7 +288,8 @@ session_failed(void *arg, const struct result *why, enum session_progress progre
 		   !job->plain_only) {
 		job->plain_only = true;
 		job_again(job);
-	} else if (progress == PROGRESS_NONE && reused) {
+	} else if (reused) {
+		/* what the peer said or did then may be about its long life, not about this mail */
 		job->fresh_only = true;
 		job_again(job);
 	} else {

@@ -20,7 +20,7 @@ enum session_state {
 
 /* How far a mail had come when its session failed. */
 enum session_progress {
-	PROGRESS_NONE,		/* not one reply to it was seen: on a session that was used before, the peer had just closed it */
+	PROGRESS_NONE,		/* not one reply to it was seen */
 	PROGRESS_TLS,		/* the TLS handshake failed: in plain text it might work */
 	PROGRESS_SOME,		/* the peer cannot have taken it */
 	PROGRESS_SENT		/* the final dot has left: the peer may have taken it */

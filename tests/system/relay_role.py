@@ -139,6 +139,7 @@ class Drop(Exception):
 class Conn:
     def __init__(self, server, sock):
         self.server, self.sock, self.buf, self.secured = server, sock, b"", False
+        self.gone = threading.Event()  # nobody reads or answers here any more
 
     def line(self):
         while b"\n" not in self.buf:
@@ -209,6 +210,7 @@ class Smtp:
         except (Drop, OSError, ssl.SSLError):
             pass
         c.sock.close()
+        c.gone.set()
 
     def talk(self, c):
         mail = {}

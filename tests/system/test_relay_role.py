@@ -222,6 +222,7 @@ def test_dead_idle_session_costs_nothing(relays, how):
         c.sock.shutdown(socket.SHUT_RD)
     else:
         c.sock.shutdown(socket.SHUT_RDWR)
+    assert how == "421" or c.gone.wait(10)
     assert statuses(r.send("x.test", "b@x.test")[1]) == [STEP_OK]
     assert len(s.mails) == 2
 
@@ -233,6 +234,20 @@ def test_session_that_dies_at_the_next_mail(relays):
             raise Drop
         return "250 ok"
     s = Smtp(MAIL=mail)
+    r = relays(to(s))
+    for _ in range(4):
+        assert statuses(r.send("x.test", "b@x.test")[1]) == [STEP_OK]
+    assert len(s.mails) == 4
+
+
+def test_session_that_dies_before_the_final_dot(relays):
+    # the peer has said yes to something on a session it then drops: it cannot have the mail, so a new session may bring it
+    def data(c, line):
+        c.n = getattr(c, "n", 0) + 1
+        if c.n == 2:
+            raise Drop
+        return "354 go on"
+    s = Smtp(DATA=data)
     r = relays(to(s))
     for _ in range(4):
         assert statuses(r.send("x.test", "b@x.test")[1]) == [STEP_OK]
