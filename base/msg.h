@@ -57,8 +57,8 @@ enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 	/* -- directory */                                                                                                              \
 	X(DIR_RCPT,       R(SMTPD)|R(CONTROL)|R(QUEUE), R(DIRECTORY), "t", FD_NO) /* address (queue: of a sender who gets a report) */   \
 	X(DIR_RCPT_IS,    R(DIRECTORY),   R(SMTPD)|R(CONTROL)|R(QUEUE), "ut(uttttu)", FD_NO) /* enum rcpt_status, why; (enum rcpt_kind, address, home, folder, original, quota)* */ \
-	X(DIR_SENDER,     R(SMTPD),       R(DIRECTORY),    "tt",     FD_NO)   /* user, address: may this user send as it? */            \
-	X(DIR_SENDER_IS,  R(DIRECTORY),   R(SMTPD),        "ut",     FD_NO)   /* enum sender_status, why */                              \
+	X(DIR_SENDER,     R(SMTPD)|R(SIGNER), R(DIRECTORY), "tt",    FD_NO)   /* user, address: may this user send as it? */            \
+	X(DIR_SENDER_IS,  R(DIRECTORY),   R(SMTPD)|R(SIGNER), "ut",  FD_NO)   /* enum sender_status, why */                              \
 	X(DIR_CHANGED,    R(DIRECTORY),   R(SMTPD),        "",       FD_NO)   /* something is about to change: forget what was answered */   \
 	X(MDA_USAGE,      R(DIRECTORY),   R(MDA),          "tu",     FD_NO)   /* home, quota bytes (what maildirsize says) */           \
 	X(MDA_USAGE_IS,   R(MDA),         R(DIRECTORY),    "uuu",    FD_NO)   /* 1 known, bytes, messages */                            \
@@ -76,7 +76,7 @@ enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 	X(SCAN,           R(FILTER),      R(SCAN),         "ub",     FD_MAY)  /* qid, body (or fd) */                                   \
 	X(SCAN_IS,        R(SCAN),        R(FILTER),       "ut",     FD_NO)   /* enum scan_status, virus name or why */                 \
 	X(SIGN,           R(SMTPD),       R(SIGNER),       "ubbb",   FD_MAY)  /* qid, ticket, prefix, body (or fd) */                   \
-	X(SIGN_IS,        R(SIGNER),      R(SMTPD),        "ubt",    FD_NO)   /* 1 signed 0 not (no key) 2 try later, DKIM-Signature fields, why */ \
+	X(SIGN_IS,        R(SIGNER),      R(SMTPD),        "ubt",    FD_NO)   /* enum sign_status, DKIM-Signature fields, why */ \
 	/* -- resolver */                                                                                                               \
 	X(DNS_ASK,        R(FILTER)|R(RELAY)|R(SMTPD)|R(CONTROL), R(RESOLVER), "tu", FD_NO) /* name, rr type */                         \
 	X(DNS_IS,         R(RESOLVER),    R(FILTER)|R(RELAY)|R(SMTPD)|R(CONTROL), "uuut(b)", FD_NO) /* enum dns_status, secure 0/1, ttl s, canonical name or why; (rdata, names uncompressed)* */ \
@@ -159,6 +159,7 @@ enum rcpt_kind { RCPT_LOCAL, RCPT_REMOTE };
 enum auth_status { AUTH_OK, AUTH_CONTINUE, AUTH_BAD, AUTH_TEMPORARY, AUTH_NO_MECHANISM };
 
 enum verdict { VERDICT_ACCEPT, VERDICT_JUNK, VERDICT_REFUSE, VERDICT_DEFER };
+enum sign_status { SIGN_NO_KEY, SIGN_DONE, SIGN_LATER, SIGN_REFUSED };
 enum scan_status { SCAN_CLEAN, SCAN_INFECTED, SCAN_FAILED };
 enum put_status { PUT_OK, PUT_TEMPORARY, PUT_FULL, PUT_REFUSED };
 enum step_status { STEP_OK, STEP_TEMPORARY, STEP_PERMANENT };

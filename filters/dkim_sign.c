@@ -124,61 +124,90 @@ dkim_sign_message(const struct dkim_signer *key, struct slice prefix, struct sli
 
 /* -- whose is it? */
 
-/* The address of a mailbox in From: what stands in <>, else all of it; quoted strings and comments
- * are passed over. */
-static bool
-one_address(struct slice value, struct buf *out)
-{
-	bool quoted = false, in_angle = false, had_angle = false;
-	unsigned depth = 0;
+struct author {
+	struct buf text;
+	bool quoted, in_angle, had_angle;
+	unsigned depth; /* of comments */
+};
 
+static bool
+is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* A character that is in no quoted string and no comment; false: this is no single mailbox. */
+static bool
+take_plain(struct author *a, char c)
+{
+	switch (c) {
+	case '<':
+		if (a->had_angle)
+			return false;
+		a->had_angle = a->in_angle = true;
+		buf_reset(&a->text);
+		return true;
+	case '>':
+		if (!a->in_angle)
+			return false;
+		a->in_angle = false;
+		return true;
+	case ',': /* several, or a group */
+	case ';':
+	case ')':
+	case '\\':
+		return false;
+	}
+	if (is_space(c))
+		return true;
+	if (a->had_angle && !a->in_angle)
+		return false;
+	a->quoted = c == '"';
+	return buf_char(&a->text, c) == 0;
+}
+
+/* The address of a mailbox: what stands in <>, else all of it without blanks and comments. */
+static bool
+one_address(struct author *a, struct slice value)
+{
 	for (size_t i = 0; i < value.len; i++) {
 		char c = value.at[i];
 
-		if ((quoted || depth > 0) && c == '\\') {
-			i++;
-		} else if (depth > 0 || (!quoted && c == '(')) {
-			depth += c == '(' ? 1 : c == ')' ? -1u : 0;
-		} else if (c == '"') {
-			quoted = !quoted;
-		} else if (quoted) {
-			continue;
-		} else if (c == '<') {
-			if (had_angle)
-				return false;
-			had_angle = in_angle = true;
-			buf_reset(out);
-		} else if (c == '>') {
-			in_angle = false;
-		} else if (c == ',' || c == ';') {
-			return false; /* several, or a group */
-		} else if (!isspace((unsigned char)c) && (in_angle || !had_angle)) {
-			buf_char(out, (char)tolower((unsigned char)c));
+		if (a->depth > 0 || (!a->quoted && c == '(')) {
+			i += c == '\\';
+			a->depth += c == '(' ? 1 : c == ')' ? -1u : 0;
+		} else if (a->quoted) {
+			buf_char(&a->text, c);
+			if (c == '\\' && i + 1 < value.len)
+				buf_char(&a->text, value.at[++i]);
+			a->quoted = c != '"';
+		} else if (!take_plain(a, c)) {
+			return false;
 		}
 	}
-	return !out->failed;
+	return !a->quoted && a->depth == 0 && !a->in_angle && !a->text.failed;
 }
 
 static bool
-domain_of(struct slice value, char out[static 256])
+address_of(struct slice value, char out[static DKIM_AUTHOR_SIZE])
 {
-	struct buf address;
-	struct slice domain = { "", 0 };
-	ptrdiff_t at;
+	struct author a = { .depth = 0 };
+	char *at;
 	bool ok;
 
-	buf_init(&address, 1024);
-	ok = one_address(value, &address);
-	at = slice_find_last(buf_all(&address), '@');
-	if (ok && at != -1)
-		domain = slice_skip(buf_all(&address), (size_t)at + 1);
-	ok = slice_copy(domain, out, 256) && out[0] != '\0';
-	buf_free(&address);
-	return ok;
+	buf_init(&a.text, DKIM_AUTHOR_SIZE);
+	ok = one_address(&a, value) && slice_copy(buf_all(&a.text), out, DKIM_AUTHOR_SIZE);
+	buf_free(&a.text);
+	at = ok ? strrchr(out, '@') : NULL;
+	if (at == NULL || at[1] == '\0')
+		return false;
+	for (; *at != '\0'; at++)
+		*at = (char)tolower((unsigned char)*at);
+	return true;
 }
 
 bool
-dkim_sign_domain(struct slice prefix, struct slice message, char out[static 256])
+dkim_sign_author(struct slice prefix, struct slice message, char out[static DKIM_AUTHOR_SIZE])
 {
 	struct slice part[2] = { prefix, message }, from = { NULL, 0 };
 	struct mime_field f;
@@ -188,5 +217,5 @@ dkim_sign_domain(struct slice prefix, struct slice message, char out[static 256]
 		while (part[i].len > 0 && mime_field_next(&part[i], &f))
 			if (slice_eq_nocase(f.name, SLICE("From")) && n++ == 0)
 				from = f.value;
-	return n == 1 && domain_of(from, out);
+	return n == 1 && address_of(from, out);
 }

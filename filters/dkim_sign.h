@@ -6,6 +6,8 @@
 #include "base/err.h"
 #include "filters/dkim_key.h"
 
+#define DKIM_AUTHOR_SIZE 1024
+
 struct dkim_signer { /* a key; texts are borrowed */
 	const char *domain, *selector;
 	enum dkim_algorithm algorithm;
@@ -16,7 +18,9 @@ struct dkim_signer { /* a key; texts are borrowed */
  * to be signed, such as Received, may be there). `now` is us since 1970. */
 int dkim_sign_message(const struct dkim_signer *key, struct slice prefix, struct slice message,
     int64_t now, struct buf *out, struct err *err);
-/* The domain of the one address in From, lower case. false: there is not exactly one. */
-bool dkim_sign_domain(struct slice prefix, struct slice message, char out[static 256]);
+/* The one address in From, its domain in lower case; it holds an '@'. false: there is not exactly one,
+ * or not in a form that all read alike. */
+bool dkim_sign_author(
+    struct slice prefix, struct slice message, char out[static DKIM_AUTHOR_SIZE]);
 
 #endif

@@ -2,10 +2,12 @@
  *
  * Keys come as descriptors named "DOMAIN SELECTOR" from the supervisor and stay in memory. A
  * message is signed when its From has one address whose domain has keys here, with every one of
- * them, and only for a session whose ticket `auth` confirms.
+ * them. Whose session it is, `auth` says by its ticket; that this user may write as the address in
+ * From, `directory` says. smtpd has asked the same, but it is the one that strangers speak to: if it
+ * is broken into, it must not get our signature under other names than those of who is logged in.
  *
- * Errors: "try later" when auth does not answer, memory is gone or the library fails; 0 when there
- * is no key to sign with. */
+ * Errors: "try later" when auth or directory do not answer, memory is gone or the library fails;
+ * "refused" for an author who is not the user; "no key" when there is none to sign with. */
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,9 +26,7 @@
 #define JOBS_MAX 64
 #define PER_DOMAIN_MAX 4 /* signatures on one message */
 #define FIELDS_MAX (8 * 1024)
-#define CHECK_SECONDS 10 /* that auth may take to confirm a ticket */
-
-enum { SIGN_NO_KEY, SIGN_DONE, SIGN_LATER };
+#define CHECK_SECONDS 10 /* that auth and directory may take together */
 
 struct key {
 	char *domain, *selector, *pem;
@@ -143,14 +143,15 @@ struct job {
 	struct slice prefix;
 	struct body body;
 	int fd;
-	char domain[256];
-	uint64_t ticket; /* token of the request to auth */
+	char author[DKIM_AUTHOR_SIZE];
+	const char *domain; /* in author */
+	uint64_t asked;     /* token of the request to auth or directory */
 	struct event *timer;
 };
 static unsigned n_jobs;
 
 static void
-answer(struct reply_to to, uint64_t status, struct slice fields, const char *why)
+answer(struct reply_to to, enum sign_status status, struct slice fields, const char *why)
 {
 	struct buf *b = reply_begin(to, MSG_SIGN_IS);
 
@@ -163,7 +164,7 @@ answer(struct reply_to to, uint64_t status, struct slice fields, const char *why
 static void
 job_free(struct job *job)
 {
-	link_forget(job->ticket);
+	link_forget(job->asked);
 	if (job->timer != NULL)
 		event_free(job->timer);
 	body_close(&job->body);
@@ -177,10 +178,16 @@ job_free(struct job *job)
 }
 
 static void
-job_end(struct job *job, uint64_t status, struct slice fields, const char *why)
+job_end(struct job *job, enum sign_status status, struct slice fields, const char *why)
 {
 	answer(job->to, status, fields, why);
 	job_free(job);
+}
+
+static void
+job_later(struct job *job, const char *why)
+{
+	job_end(job, SIGN_LATER, (struct slice){ 0 }, why);
 }
 
 static void
@@ -200,7 +207,7 @@ job_sign(struct job *job)
 		if (dkim_sign_message(
 			&with, job->prefix, job->body.bytes, clock_now(), &out, &err) == -1) {
 			log_error("%s", err.text);
-			job_end(job, SIGN_LATER, (struct slice){ 0 }, err.text);
+			job_later(job, err.text);
 			buf_free(&out);
 			return;
 		}
@@ -210,18 +217,56 @@ job_sign(struct job *job)
 	buf_free(&out);
 }
 
+/* -- whose message is it? */
+
+static void
+got_sender(void *arg, struct frame *f)
+{
+	struct job *job = arg;
+	uint64_t status = f != NULL ? wire_u64(&f->in) : SENDER_LATER;
+	char why[400] = "";
+
+	job->asked = 0;
+	if (f != NULL)
+		wire_text_to(&f->in, why, sizeof(why));
+	if (status == SENDER_OK) {
+		job_sign(job);
+	} else if (status == SENDER_NOT_THEIRS) {
+		log_warning("not signed for %s: %s", job->domain, why);
+		job_end(job, SIGN_REFUSED, (struct slice){ 0 }, why);
+	} else {
+		job_later(job, "the directory did not say whether the author is theirs");
+	}
+}
+
+static void
+ask_directory(struct job *job, const char *user)
+{
+	struct buf *b = request_begin(MSG_DIR_SENDER);
+
+	wire_put_text(b, user);
+	wire_put_text(b, job->author);
+	job->asked = link_request(role_link(ROLE_DIRECTORY), -1, got_sender, job);
+	if (job->asked == 0)
+		job_later(job, "the directory is not there");
+}
+
 static void
 got_ticket(void *arg, struct frame *f)
 {
 	struct job *job = arg;
+	bool good;
 
-	job->ticket = 0;
-	if (f == NULL)
-		job_end(job, SIGN_LATER, (struct slice){ 0 }, "auth did not confirm the session");
-	else if (wire_u64(&f->in) != 1)
-		job_end(job, SIGN_LATER, (struct slice){ 0 }, "auth does not know the session");
+	job->asked = 0;
+	if (f == NULL) {
+		job_later(job, "auth did not confirm the session");
+		return;
+	}
+	good = wire_u64(&f->in) == 1;
+	if (good)
+		ask_directory(job, wire_text(&f->in, job->pool));
 	else
-		job_sign(job);
+		job_later(job, "auth does not know the session");
 }
 
 static void
@@ -229,7 +274,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	job_end(arg, SIGN_LATER, (struct slice){ 0 }, "auth takes too long to confirm the session");
+	job_later(arg, "it takes too long to confirm the session and its author");
 }
 
 /* Copies what must outlive the frame. false: memory is gone, or the body cannot be read. */
@@ -258,8 +303,8 @@ ask_auth(struct job *job, struct slice ticket)
 		return false;
 	b = request_begin(MSG_TICKET_CHECK);
 	wire_put_bytes(b, ticket);
-	job->ticket = link_request(role_link(ROLE_AUTH), -1, got_ticket, job);
-	return job->ticket != 0;
+	job->asked = link_request(role_link(ROLE_AUTH), -1, got_ticket, job);
+	return job->asked != 0;
 }
 
 static void
@@ -285,12 +330,12 @@ on_sign(struct frame *f)
 	n_jobs++;
 	job->to = to;
 	if (!job_fill(job, prefix, body, frame_take_fd(f)))
-		job_end(job, SIGN_LATER, (struct slice){ 0 }, "the message cannot be read");
-	else if (!dkim_sign_domain(job->prefix, job->body.bytes, job->domain) ||
-		 !have_key(job->domain))
+		job_later(job, "the message cannot be read");
+	else if (!dkim_sign_author(job->prefix, job->body.bytes, job->author) ||
+		 !have_key(job->domain = strrchr(job->author, '@') + 1))
 		job_end(job, SIGN_NO_KEY, (struct slice){ 0 }, "the domain in From has no key");
 	else if (!ask_auth(job, ticket))
-		job_end(job, SIGN_LATER, (struct slice){ 0 }, "auth is not there");
+		job_later(job, "auth is not there");
 }
 
 /* -- the administrator */

@@ -194,9 +194,9 @@ sign_is(void *arg, struct frame *answer)
 {
 	struct session *s = arg;
 	struct transaction *t = s->tx;
-	uint64_t status = 2;
+	uint64_t status = SIGN_LATER;
 	struct slice fields = { NULL, 0 };
-	char why[200] = "";
+	char why[400] = "";
 
 	session_answered(s);
 	if (answer != NULL) {
@@ -204,9 +204,12 @@ sign_is(void *arg, struct frame *answer)
 		fields = wire_bytes(&answer->in);
 		wire_text_to(&answer->in, why, sizeof(why));
 	}
-	if (status == 1)
+	if (status == SIGN_DONE)
 		t->signature = pool_slice(t->pool, fields);
-	if (status > 1 || (status == 1 && t->signature.at == NULL))
+	if (status == SIGN_REFUSED)
+		deliver_refuse(s, 550, "5.7.1", "The header's From: %s",
+		    why[0] != '\0' ? why : "you may not write as this address");
+	else if (status >= SIGN_LATER || (status == SIGN_DONE && t->signature.at == NULL))
 		deliver_refuse(s, 451, "4.3.0",
 		    "The message cannot be signed now; please try again later%s%s",
 		    why[0] != '\0' ? ": " : "", why);

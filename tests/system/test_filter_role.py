@@ -414,7 +414,7 @@ def signing(tmp_path, rsa):
         fd = os.memfd_create("key")
         os.write(fd, pem)
         files.append(("DKIM_KEY", name, fd))
-    s = Role("filters/signer", tmp_path, ["SMTPD", "AUTH", "CONTROL"], [("hostname", HOST)], files)
+    s = Role("filters/signer", tmp_path, ["SMTPD", "AUTH", "DIRECTORY", "CONTROL"], [("hostname", HOST)], files)
     for _, _, fd in files:
         os.close(fd)
     assert s.ready, s.why
@@ -422,12 +422,20 @@ def signing(tmp_path, rsa):
     s.stop()
 
 
-def sign(s, data, prefix=b"", ticket=b"0123456789abcdef", good=1):
+NOT_THEIRS, THEIRS, LATER = range(3)
+
+
+def sign(s, data, prefix=b"", ticket=b"0123456789abcdef", good=1, author=b"alice@example.test", theirs=THEIRS):
+    """SIGN_IS; `good` is what auth says of the ticket (None: it is not asked), `theirs` what the directory says of the author."""
     s.peer["SMTPD"].send("SIGN", 1, ticket, prefix, data, id=3)
     if good is not None:
         f = s.peer["AUTH"].want("TICKET_CHECK")
         assert f.f[0] == ticket
-        s.peer["AUTH"].send("TICKET_IS", good, "alice@example.test", id=f.id)
+        s.peer["AUTH"].send("TICKET_IS", good, "alice@example.test" if good else "", id=f.id)
+        if good:
+            f = s.peer["DIRECTORY"].want("DIR_SENDER")
+            assert f.f == ["alice@example.test", author.decode()], f.f
+            s.peer["DIRECTORY"].send("DIR_SENDER_IS", theirs, "" if theirs == THEIRS else "alice is not bob", id=f.id)
     return s.peer["SMTPD"].want("SIGN_IS").f
 
 
@@ -460,14 +468,34 @@ def test_sign_refuses(signing):
     assert sign(signing, message, good=0)[0] == 2
     assert sign(signing, b"From: a@other.test\r\n\r\nx\r\n", good=None)[0] == 0
     assert sign(signing, b"From: a@example.test, b@example.test\r\n\r\nx\r\n", good=None)[0] == 0
+    assert sign(signing, b"From: Bob <bob@EXAMPLE.test>\r\n\r\nx\r\n", author=b"bob@example.test",
+                theirs=NOT_THEIRS) == [3, b"", "alice is not bob"]
+    while "not signed for example.test: alice is not bob" not in signing.peer["CONTROL"].want("LOG").f[1]:
+        pass
+    assert sign(signing, message, theirs=LATER)[:2] == [2, b""]
+    assert sign(signing, message)[0] == 1
     signing.peer["SMTPD"].send("SIGN", 1, b"0" * 16, b"", message, id=3)
     signing.peer["AUTH"].want("TICKET_CHECK")
     signing.peer["AUTH"].close()
     assert signing.peer["SMTPD"].want("SIGN_IS").f[0] == 2
 
 
+def test_sign_without_a_directory(signing):
+    """It dies while it is asked, and then it is not there: later, both times."""
+    message = b"From: alice@example.test\r\n\r\nx\r\n"
+    for dies in (True, False):
+        signing.peer["SMTPD"].send("SIGN", 1, b"0" * 16, b"", message, id=3)
+        f = signing.peer["AUTH"].want("TICKET_CHECK")
+        signing.peer["AUTH"].send("TICKET_IS", 1, "alice@example.test", id=f.id)
+        if dies:
+            signing.peer["DIRECTORY"].want("DIR_SENDER")
+            signing.peer["DIRECTORY"].close()
+        f = signing.peer["SMTPD"].want("SIGN_IS")
+        assert f.f[:2] == [2, b""] and "directory" in f.f[2]
+
+
 def test_sign_with_a_key_that_came_by_reload(tmp_path, rsa):
-    s = Role("filters/signer", tmp_path, ["SMTPD", "AUTH", "CONTROL"], [("hostname", HOST)])
+    s = Role("filters/signer", tmp_path, ["SMTPD", "AUTH", "DIRECTORY", "CONTROL"], [("hostname", HOST)])
     message = b"From: alice@example.test\r\n\r\nx\r\n"
     assert sign(s, message, good=None)[0] == 0
     with open(tmp_path / "key", "wb+") as f:

@@ -434,8 +434,13 @@ def test_submission(start):
     s.sender_ok = True
     c.mail("Date: x\r\nMessage-ID: <a@b>\r\nFrom: alice@example.test\r\n\r\n" + "x\r\n" * 20000, sender="alice@example.test")
     assert "Message-ID" not in s.last()["prefix"] and len(s.signs[1][1]) > 32768
+    puts = len(s.puts)
+    for answer, start_of in (([2, b"", "the directory is not there"], "451 4.3.0"), ([3, b"", "alice is not bob"], "550 5.7.1")):
+        s.sign_answer = answer
+        assert answer[2] in c.mail("From: alice@example.test\r\n\r\nx\r\n", start=start_of, sender="alice@example.test")
     s.drop("SIGNER")
     c.mail("From: alice@example.test\r\n\r\nx\r\n", start="451 4.3.0", sender="alice@example.test")
+    assert len(s.puts) == puts
     c.cmd("QUIT", "221")
     wait_for(lambda: s.ended == [TICKET])
 

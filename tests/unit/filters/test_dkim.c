@@ -160,31 +160,42 @@ test_nul_in_field(void **state)
 }
 
 static void
-test_domain(void **state)
+test_author(void **state)
 {
 	static const struct {
-		const char *prefix, *message, *domain; /* NULL: none */
+		const char *prefix, *message, *author; /* NULL: none */
 	} rows[] = {
-		{ "", HEADER "\r\n", "example.org" },
-		{ "", "From: a@b.example\r\n\r\nFrom: c@d.example\r\n", "b.example" },
-		{ "From: a@b.example\r\n", "To: x\r\n\r\n", "b.example" },
+		{ "", "From: A.Lice@B.Example\r\n\r\nFrom: c@d.example\r\n", "A.Lice@b.example" },
+		{ "From: a@b.example\r\n", "To: x\r\n\r\n", "a@b.example" },
 		{ "From: a@b.example\r\n", "From: c@d.example\r\n\r\n", NULL },
 		{ "", "From: a@b.example, c@d.example\r\n\r\n", NULL },
 		{ "", "From: <a@b.example> <c@d.example>\r\n\r\n", NULL },
-		{ "", "From: \"x <c@d.example>\" <a@b.example>\r\n\r\n", "b.example" },
+		{ "", "From: <a@b.example> c@d.example\r\n\r\n", NULL },
+		{ "", "From: \"x <c@d.example>\" <a@b.example>\r\n\r\n", "a@b.example" },
+		{ "", "From: c@d.example <a@b.example>\r\n\r\n", "a@b.example" },
+		{ "", "From: \"c@d.example\"\r\n <a@b.example> (e)\r\n\r\n", "a@b.example" },
+		{ "", "From: (c@d.example) a@b.example (\\) (x) <c@d.example>)\r\n\r\n", "a@b.example" },
+		{ "", "From: \"c\\\"@d.example, x\"@b.example\r\n\r\n",
+		    "\"c\\\"@d.example, x\"@b.example" },
+		{ "", "From: <\"c@d.example>\"@b.example>\r\n\r\n", "\"c@d.example>\"@b.example" },
+		{ "", "From: \"c@d.example\r\n\r\n", NULL },
+		{ "", "From: a@b.example (c\r\n\r\n", NULL },
+		{ "", "From: <a@b.example\r\n\r\n", NULL },
+		{ "", "From: a\\@b.example\r\n\r\n", NULL },
 		{ "", "From: group: a@b.example;\r\n\r\n", NULL },
 		{ "", "From: nobody\r\n\r\n", NULL },
+		{ "", "From: nobody@\r\n\r\n", NULL },
 		{ "", "To: a@b.example\r\n\r\n", NULL },
 	};
-	char domain[256];
+	char author[DKIM_AUTHOR_SIZE];
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		bool ok =
-		    dkim_sign_domain(slice_of(rows[i].prefix), slice_of(rows[i].message), domain);
+		    dkim_sign_author(slice_of(rows[i].prefix), slice_of(rows[i].message), author);
 
-		if (ok != (rows[i].domain != NULL) || (ok && strcmp(domain, rows[i].domain) != 0))
-			fail_msg("row %zu: %s", i, ok ? domain : "none");
+		if (ok != (rows[i].author != NULL) || (ok && strcmp(author, rows[i].author) != 0))
+			fail_msg("row %zu: %s", i, ok ? author : "none");
 	}
 }
 
@@ -192,7 +203,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_sign_and_verify),
-		cmocka_unit_test(test_nul_in_field), cmocka_unit_test(test_domain) };
+		cmocka_unit_test(test_nul_in_field), cmocka_unit_test(test_author) };
 
 	return cmocka_run_group_tests(tests, make_keys, scratch_leave);
 }
