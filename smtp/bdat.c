@@ -6,7 +6,10 @@
  *
  * One refused chunk spoils the message: further ones are answered 503 until RSET or EHLO, as are DATA,
  * MAIL and RCPT between chunks. The octets are the message as they are: dots mean nothing, and no line
- * end is added to a last line that has none. */
+ * end is added to a last line that has none.
+ *
+ * In LMTP the last chunk has a reply for each accepted recipient, whatever became of it, and so none
+ * when there is nobody (RFC 2033 4.3): a client that pipelines counts on that. */
 #include "smtp/proto/bdat.h"
 
 #include "base/role.h"
@@ -89,14 +92,37 @@ swallow(struct session *s)
 	return n;
 }
 
+/* How many replies this chunk has when it is refused. */
+static size_t
+replies(const struct session *s)
+{
+	if (s->kind != LISTEN_LMTP || !s->chunk.last || s->state == SESSION_GREETED)
+		return 1;
+	return s->tx != NULL ? s->tx->accepted : 0;
+}
+
+static void
+refuse_chunk(struct session *s)
+{
+	size_t n;
+
+	session_enter(s, s->chunk.back);
+	n = replies(s);
+	if (n == 0)
+		session_mistake(s);
+	else
+		session_bad(s, 503, "5.5.1", "BDAT: %s", s->chunk.refused);
+	while (n-- > 1 && s->state != SESSION_CLOSING)
+		session_reply(s, 503, "5.5.1", "BDAT: %s", s->chunk.refused);
+}
+
 static void
 chunk_end(struct session *s)
 {
 	struct transaction *t = s->tx;
 
 	if (s->chunk.refused != NULL) {
-		session_enter(s, s->chunk.back);
-		session_bad(s, 503, "5.5.1", "BDAT: %s", s->chunk.refused);
+		refuse_chunk(s);
 	} else if (s->chunk.last) {
 		body_end(s);
 	} else {

@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -152,6 +151,12 @@ session_bad(struct session *s, int code, const char *enhanced, const char *fmt, 
 	va_start(ap, fmt);
 	reply_v(s, code, enhanced, fmt, ap);
 	va_end(ap);
+	session_mistake(s);
+}
+
+void
+session_mistake(struct session *s)
+{
 	rates_error(s);
 	if (++s->errors < (unsigned)role_conf()->limits.errors || s->state == SESSION_CLOSING)
 		return;
@@ -398,8 +403,7 @@ end_of_linger(struct session *s)
 	if (!s->lingering) {
 		s->lingering = true;
 		s->progress = true;
-		if (!s->tls)
-			shutdown(channel_fd(s->channel), SHUT_WR);
+		channel_finish(s->channel);
 	}
 	return false;
 }

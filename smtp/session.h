@@ -145,6 +145,8 @@ void session_reply(struct session *s, int code, const char *enhanced, const char
 /* The same for a command in error: counts towards limits.errors. */
 void session_bad(struct session *s, int code, const char *enhanced, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+/* A command in error that has no reply. */
+void session_mistake(struct session *s);
 /* Close after what was written has left; the client may still be sending. */
 void session_close(struct session *s);
 /* For the functions that get answers: call the first at once, the second at the very end (the

@@ -48,6 +48,9 @@ int channel_text(struct channel *c, const char *text);
 void channel_cork(struct channel *c);
 void channel_uncork(struct channel *c);
 size_t channel_pending(const struct channel *c); /* output that waits */
+/* When nothing waits and nothing more will be said: the peer sees the end (with a close_notify in
+ * TLS), and can still be read. */
+void channel_finish(struct channel *c);
 void channel_pause(struct channel *c);           /* read no more */
 void channel_resume(struct channel *c);          /* again; INPUT comes if some is there */
 /* Absolute deadline `ms` from now; 0: none. One per channel. */

@@ -6,6 +6,7 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "smtp/proto/channel_inner.h"
 
@@ -127,6 +128,16 @@ channel_handshake(struct channel *c)
 	else
 		channel_fail(c, sys != 0 ? sys : ECONNRESET, 0);
 	ERR_clear_error();
+}
+
+void
+channel_finish(struct channel *c)
+{
+	ERR_clear_error();
+	if (c->tls == TLS_ON && !c->failed)
+		SSL_shutdown(c->ssl);
+	ERR_clear_error();
+	shutdown(c->fd, SHUT_WR);
 }
 
 void

@@ -137,6 +137,57 @@ def test_false_end(shared, between, kind):
     assert not holding(shared, mark)
 
 
+# A dot alone where only a loose reader sees lines.
+SMUGGLES = ["\n.\n", "\r.\r", "\r\n.\n", "\n.\r\n", "\r.\r\n", "\r\n.\r", "\r.\n", "\n.\r", "\r\n\r.\r\n", "\r\r\n.\r\r\n"]
+
+
+def smuggled(mark, between, end="\r\n.\r\n"):
+    """A body with a false end, a conversation behind it, the true end, and the conversation once more."""
+    talk = (f"MAIL FROM:<b@peer.test>\r\nRCPT TO:<bob@example.test>\r\nDATA\r\nSubject: {mark}\r\n\r\nx")
+    return f"Subject: {mark}\r\n\r\nbody{between}{talk}{end}NOOP\r\n{talk}\r\n.\r\nQUIT\r\n".encode()
+
+
+def nothing_is_obeyed(server, kind, pieces):
+    """All of it gets one refusal and the goodbye."""
+    with Wire(server, kind) as w:
+        w.begin()
+        for p in pieces:
+            w.send(p)
+            time.sleep(0.001)
+        assert [r[:9] for r in w.rest()] == ["550 5.5.2", "421 4.7.0"], pieces
+
+
+@pytest.mark.parametrize("kind", ["mx", "starttls"])
+@pytest.mark.parametrize("between", SMUGGLES, ids=lambda s: ascii(s)[1:-1])
+def test_nothing_behind_a_false_end_is_obeyed(shared, between, kind):
+    """In one piece, cut at each byte around the false end, and byte by byte: each command would have a reply of its own."""
+    mark = token()
+    text = smuggled(mark, between)
+    first = text.index(b"body") + 4
+    around = range(first - 2, first + len(between) + 6)
+    for pieces in [[text], *([text[:at], text[at:]] for at in around), [text[i:i + 1] for i in range(len(text))]]:
+        nothing_is_obeyed(shared, kind, pieces)
+    still_fine(shared)
+    assert not holding(shared, mark) and not holding(shared, mark, "bob@example.test")
+
+
+@pytest.mark.parametrize("kind", ["mx", "starttls"])
+@pytest.mark.parametrize("between", SMUGGLES[:-1], ids=lambda s: ascii(s)[1:-1])
+def test_a_false_end_has_no_reply(shared, between, kind):
+    """While the true end is missing the client is not answered: neither the message nor what follows it."""
+    mark = token()
+    text = smuggled(mark, between).split(b"\r\n.\r\nNOOP")[0]
+    with Wire(shared, kind) as w:
+        w.begin()
+        w.send(text)
+        w.sock.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            w.sock.recv(100)
+        w.sock.settimeout(30)
+        w.send(b"\r\n.\r\n")
+        assert [r[:9] for r in w.rest()] == ["550 5.5.2", "421 4.7.0"]
+
+
 @pytest.mark.parametrize("between", STUFFED, ids=lambda s: ascii(s)[1:-1])
 def test_dots_of_the_body(shared, between):
     mark = token()

@@ -102,6 +102,50 @@ def test_a_reply_for_each_recipient(lmtp):
     assert settled(lmtp.server, "alice") == before + 1
 
 
+LAST = b"BDAT 17 LAST\r\nSubject: x\r\n\r\nx\r\n"
+BAD = b"BDAT 17\r\nSubject: x\r\n\r\na\nb"  # a bare LF
+
+
+def begin(*names):
+    return b"MAIL FROM:<a@peer.test>\r\n" + b"".join(b"RCPT TO:<%s@example.test>\r\n" % n.encode() for n in names)
+
+
+@pytest.mark.parametrize("what,commands,codes,mails", [
+    ("two of three", begin("alice", "nobody", "bob") + LAST, "250 250 550 250 250 250", 1),
+    ("in chunks", begin("alice", "bob") + LAST.replace(b" LAST", b"") + b"BDAT 0 LAST\r\n", "250 250 250 250 250 250", 1),
+    ("the last is bad", begin("alice", "bob") + BAD.replace(b"17", b"17 LAST"), "250 250 250 550 550", 0),
+    # a chunk that is not the last has one reply, and the rest of the message is refused as often as it would be taken
+    ("the first is bad", begin("alice", "bob") + BAD + b"BDAT 1\r\nx" + LAST + b"RSET\r\n",
+     "250 250 250 550 503 503 503 250", 0),
+    ("twice the last", begin("alice", "bob") + BAD + LAST + LAST + b"RSET\r\n", "250 250 250 550 503 503 503 503 250", 0),
+    # nobody was accepted, so nobody has a reply (RFC 2033 4.3); a chunk before it has one
+    ("nobody", begin("nobody") + LAST + b"RSET\r\n", "250 550 250", 0),
+    ("nobody, in chunks", begin("nobody") + LAST.replace(b" LAST", b"") + LAST + b"RSET\r\n", "250 550 503 250", 0),
+    ("no message", LAST + b"NOOP\r\n", "250", 0),
+    ("after the last", begin("alice") + LAST + LAST, "250 250 250", 1),
+])
+def test_chunks(lmtp, what, commands, codes, mails):
+    """The replies are as many as a client that sends all at once counts on."""
+    before = settled(lmtp.server, "alice")
+    talk(lmtp, "LHLO feeder.test")
+    lmtp.send(commands + b"NOOP\r\nQUIT\r\n")
+    got = iter(lambda: lmtp.getreply()[0], 221)
+    assert [str(c) for c in got] == codes.split() + ["250"]
+    assert settled(lmtp.server, "alice") == before + mails
+
+
+def test_chunks_without_end(lmtp):
+    """What has no reply counts as a mistake all the same."""
+    talk(lmtp, "LHLO feeder.test")
+    lmtp.send(b"BDAT 0 LAST\r\n" * 1000)
+    assert replies(lmtp, 1)[0][0] == 421
+
+
+def test_a_chunk_before_lhlo(lmtp):
+    lmtp.send(LAST + b"NOOP\r\n")
+    assert [g[0] for g in replies(lmtp, 2)] == [503, 250]
+
+
 def test_nothing_is_relayed(lmtp):
     """Not even by a client of trusted_networks."""
     talk(lmtp, "LHLO feeder.test", "MAIL FROM:<a@peer.test>")
