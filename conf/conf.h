@@ -55,7 +55,7 @@ struct conf {
 	struct conf_strings normalize_line_ends;
 	struct { bool enabled; } spf;
 	struct { bool enabled; } dkim;
-	struct { bool enabled; } dmarc;
+	struct { bool enabled; struct conf_strings allow_networks, allow_domains; } dmarc;
 	struct { bool enabled; } arc;
 	struct {
 		bool enabled;

@@ -134,7 +134,13 @@ const struct conf_row conf_rows[] = {
 	{ "dkim.enabled", 0, CONF_BOOL, false, ONE(dkim.enabled), "true", 0, 0, ANY, FILTERS,
 	    "Verify DKIM signatures of incoming mail. Outgoing mail is signed whenever its domain has a key." },
 	{ "dmarc.enabled", 0, CONF_BOOL, false, ONE(dmarc.enabled), "true", 0, 0, ANY, FILTERS,
-	    "Follow the policy that the domain in From publishes." },
+	    "Follow the policy that the domain in From publishes: mail that fails it goes to Junk or is refused, as the domain "
+	    "wants. A message must then have exactly one From field with one address." },
+	{ "dmarc.allow_networks", 0, CONF_NETWORK, true, TEXTS(dmarc.allow_networks), none, 0, 0, ANY, R(FILTER),
+	    "Forwarders whose mail is taken although it fails its domain's policy: mailing lists, and mailboxes elsewhere that "
+	    "send on to here." },
+	{ "dmarc.allow_domains", 0, CONF_HOSTNAME, true, TEXTS(dmarc.allow_domains), none, 0, 0, ANY, R(FILTER),
+	    "The same for forwarders that prove one of these domains, or one below it, by DKIM or SPF." },
 	{ "arc.enabled", 0, CONF_BOOL, false, ONE(arc.enabled), "true", 0, 0, ANY, FILTERS,
 	    "Take into account what earlier hops sealed." },
 

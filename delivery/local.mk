@@ -45,7 +45,7 @@ delivery_librelay_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
 role_PROGRAMS += delivery/relay
 delivery_relay_SOURCES = delivery/relay_main.c
 delivery_relay_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
-delivery_relay_LDADD = delivery/librelay.a storage/libstorage.a $(IDN2_LIBS) $(DNS_LIBS) $(SMTP_PROTO_LIBS) $(ROLE_LIBS)
+delivery_relay_LDADD = delivery/librelay.a $(ADDRESS_LIBS) $(DNS_LIBS) $(SMTP_PROTO_LIBS) $(ROLE_LIBS)
 
 # make tests/bench/queue_bench && tests/bench/queue_bench delivery/queue
 EXTRA_PROGRAMS += tests/bench/queue_bench
@@ -55,7 +55,7 @@ tests_bench_queue_bench_LDADD = $(QUEUE_LIBS) $(BASE_LIBS)
 
 check_PROGRAMS += tests/unit/delivery/test_mx tests/unit/delivery/test_route tests/unit/delivery/test_relay_result \
 	tests/unit/delivery/test_relay_body
-RELAY_TEST_LIBS = delivery/librelay.a storage/libstorage.a $(IDN2_LIBS) $(DNS_LIBS) $(SMTP_PROTO_LIBS) $(ROLE_LIBS) $(UNIT_LIBS)
+RELAY_TEST_LIBS = delivery/librelay.a $(ADDRESS_LIBS) $(DNS_LIBS) $(SMTP_PROTO_LIBS) $(ROLE_LIBS) $(UNIT_LIBS)
 tests_unit_delivery_test_mx_SOURCES = tests/unit/delivery/test_mx.c
 tests_unit_delivery_test_mx_LDADD = $(RELAY_TEST_LIBS)
 tests_unit_delivery_test_route_SOURCES = tests/unit/delivery/test_route.c

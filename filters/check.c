@@ -1,10 +1,11 @@
 /* check - the table of checks, and how they are run
  *
- * Antivirus stands first so that its request leaves before DNS is asked; dmarc and arc get their
- * rows behind spf and dkim, whose results they need. */
+ * Antivirus stands first so that its request leaves before DNS is asked; dmarc stands behind spf and
+ * dkim, whose results it needs. */
 #include "filters/check.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static bool
 for_antivirus(const struct judge *j)
@@ -26,6 +27,12 @@ for_dkim(const struct judge *j)
 }
 
 static bool
+for_dmarc(const struct judge *j)
+{
+	return j->conf->dmarc.enabled && j->outside;
+}
+
+static bool
 for_spam(const struct judge *j)
 {
 	return j->spam_asked;
@@ -38,12 +45,22 @@ const struct check checks[] = {
 	{ "dnsbl", for_spam, check_dnsbl },
 	{ "spf", for_spf, check_spf },
 	{ "dkim", for_dkim, check_dkim },
+	{ "dmarc", for_dmarc, check_dmarc },
 	{ "helo", for_spam, check_helo },
 	{ "header", for_spam, check_header },
 	{ "content", for_spam, check_content },
 	{ "bayes", for_spam, check_bayes },
 	{ 0 },
 };
+
+bool
+check_is_done(const struct judge *j, const char *name)
+{
+	for (unsigned i = 0; checks[i].name != NULL; i++)
+		if (strcmp(checks[i].name, name) == 0)
+			return (j->checks_done & 1u << i) != 0;
+	return true;
+}
 
 /* Answers come in any order; what is told does not depend on it. */
 static int

@@ -17,6 +17,9 @@ struct check {
 };
 extern const struct check checks[];
 
+/* Is the check of that name done, or not wanted? For those that build on its result. */
+bool check_is_done(const struct judge *j, const char *name);
+
 /* Run every check that is not done. CHECK_WAIT: some questions are new or unanswered, or the scan
  * is. */
 enum check_status checks_run(struct judge *j);
@@ -34,6 +37,7 @@ enum check_status check_rdns(struct judge *j);      /* rdns.c: PTR and HELO fact
 enum check_status check_dnsbl(struct judge *j);     /* dnsbl.c */
 enum check_status check_spf(struct judge *j);       /* spf.c */
 enum check_status check_dkim(struct judge *j);      /* dkim.c */
+enum check_status check_dmarc(struct judge *j);     /* dmarc.c */
 enum check_status check_helo(struct judge *j);      /* helo.c */
 enum check_status check_header(struct judge *j);    /* header.c */
 enum check_status check_content(struct judge *j);   /* content.c */

@@ -259,6 +259,8 @@ tell_signature(struct judge *j, const struct dkim_signature *s, const char *rule
 	    s->algorithm[0] != '\0' ? judge_quote(j, s->algorithm) : "");
 	if (line != NULL)
 		judge_method(j, line);
+	if (s->result == DKIM_IS_PASS || s->result == DKIM_IS_TEMPERROR)
+		judge_prove(j, "dkim", s->domain, s->result == DKIM_IS_TEMPERROR);
 }
 
 enum check_status

@@ -209,6 +209,26 @@ judge_method(struct judge *j, const char *text)
 	j->n_methods++;
 }
 
+void
+judge_prove(struct judge *j, const char *by, const char *domain, bool unknown)
+{
+	if (j->n_proofs < JUDGE_PROOFS_MAX)
+		j->proofs[j->n_proofs++] = (struct proof){ by, domain, unknown };
+}
+
+void
+judge_demand(struct judge *j, enum verdict verdict, const char *reply, const char *why)
+{
+	/* "later" outweighs junk, for it may turn out as a refusal */
+	static const unsigned weight[] = { [VERDICT_ACCEPT] = 0,
+		[VERDICT_JUNK] = 1,
+		[VERDICT_DEFER] = 2,
+		[VERDICT_REFUSE] = 3 };
+
+	if (weight[verdict] > weight[j->demand.verdict])
+		j->demand = (struct demand){ verdict, reply, why };
+}
+
 size_t
 judge_field(const struct judge *j, const char *name, const struct mime_field **first)
 {

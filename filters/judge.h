@@ -17,6 +17,7 @@
 #define JUDGE_QUESTIONS_MAX 50 /* DNS questions of one message */
 #define JUDGE_HITS_MAX 96
 #define JUDGE_METHODS_MAX 32
+#define JUDGE_PROOFS_MAX 16
 #define JUDGE_RECORDS_MAX 100 /* of one DNS answer; the rest is left out */
 #define JUDGE_POOL_MAX (4 * 1024 * 1024)
 
@@ -60,6 +61,18 @@ struct method { /* a result for Authentication-Results: "spf=pass smtp.mailfrom=
 	unsigned row, number;
 };
 
+struct proof { /* a domain that a check has proven to stand behind the message */
+	const char *by; /* "spf", "dkim" */
+	const char *domain;
+	bool unknown; /* DNS did not answer; it may be so */
+};
+
+/* What a check wants done whatever the score is: the domain's policy, a rule that knows no exception. */
+struct demand {
+	enum verdict verdict; /* VERDICT_ACCEPT: nothing */
+	const char *reply, *why;
+};
+
 enum scan_state { SCAN_NOT_WANTED, SCAN_WANTED, SCAN_ASKED, SCAN_ANSWERED };
 
 struct judge {
@@ -89,6 +102,9 @@ struct judge {
 	size_t n_hits;
 	struct method methods[JUDGE_METHODS_MAX];
 	size_t n_methods;
+	struct proof proofs[JUDGE_PROOFS_MAX];
+	size_t n_proofs;
+	struct demand demand;
 	unsigned row; /* of the check that runs now */
 };
 
@@ -114,6 +130,12 @@ void judge_hit(struct judge *j, const char *check, const char *result, const cha
     int64_t score, const char *text, ...) __attribute__((format(printf, 6, 7)));
 /* Add a method result to Authentication-Results; the text must be a constant or in the pool. */
 void judge_method(struct judge *j, const char *text);
+
+/* Note a domain proven (or perhaps so) by "spf" or "dkim". Texts must be constants or in the pool. */
+void judge_prove(struct judge *j, const char *by, const char *domain, bool unknown);
+/* Demand a verdict; the hardest one demanded counts. `reply` ("" when it is not refused) and `why`
+ * must be constants or in the pool; NULL, for want of memory, defers the message. */
+void judge_demand(struct judge *j, enum verdict verdict, const char *reply, const char *why);
 
 /* Fields of that name: how many; *first (may be NULL) is the first. */
 size_t judge_field(const struct judge *j, const char *name, const struct mime_field **first);

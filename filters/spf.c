@@ -566,5 +566,7 @@ check_spf(struct judge *j)
 	    by_helo ? "helo" : "mailfrom", judge_quote(j, by_helo ? j->facts.helo : j->facts.from));
 	if (method != NULL)
 		judge_method(j, method);
+	if (r == SPF_IS_PASS || r == SPF_IS_TEMPERROR)
+		judge_prove(j, "spf", address_domain(who), r == SPF_IS_TEMPERROR);
 	return CHECK_DONE;
 }

@@ -147,6 +147,17 @@ decide_score(struct judge *j, struct ruling *r)
 		decide(j, r, r->score >= r->required ? VERDICT_JUNK : VERDICT_ACCEPT, "", why);
 }
 
+/* What a check demands, unless the score or the scan already came to something harder. */
+static void
+decide_demand(struct judge *j, struct ruling *r)
+{
+	const struct demand *d = &j->demand;
+
+	if (d->verdict == VERDICT_REFUSE || (d->verdict == VERDICT_DEFER && r->verdict != VERDICT_REFUSE) ||
+	    (d->verdict == VERDICT_JUNK && r->verdict == VERDICT_ACCEPT))
+		decide(j, r, d->verdict, d->reply, d->why);
+}
+
 /* -- Authentication-Results */
 
 /* The next byte that counts: comments, white space, quotes and the backslash of a quoted pair are
@@ -306,12 +317,13 @@ ruling_make(struct judge *j, struct ruling *r)
 		decide(j, r, VERDICT_REFUSE,
 		    "550 5.7.1 The header is too long or holds too many forged results",
 		    "the header is too long or holds too many forged results");
-	if (decide_antivirus(j, r) || !whole)
-		;
-	else if (j->spam_asked)
-		decide_score(j, r);
-	else
-		decide(j, r, VERDICT_ACCEPT, "", "nothing speaks against it");
+	if (!decide_antivirus(j, r) && whole) {
+		if (j->spam_asked)
+			decide_score(j, r);
+		else
+			decide(j, r, VERDICT_ACCEPT, "", "nothing speaks against it");
+		decide_demand(j, r);
+	}
 	write_results(j, r);
 	if (j->spam_asked)
 		write_spam(j, r);

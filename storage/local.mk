@@ -6,13 +6,17 @@ storage_libdb_a_SOURCES = storage/db.h storage/db.c
 storage_libdb_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 DB_LIBS = storage/libdb.a $(SQLITE_LIBS)
 
+# How addresses and domains are spelled; no store is needed for that.
+noinst_LIBRARIES += storage/libaddress.a
+storage_libaddress_a_SOURCES = storage/address.h storage/address.c
+ADDRESS_LIBS = storage/libaddress.a $(IDN2_LIBS)
+
 # Domains, users, aliases, credentials.
 noinst_LIBRARIES += storage/libstorage.a
-storage_libstorage_a_SOURCES = storage/address.h storage/address.c \
-	storage/directory.h storage/directory_store.h storage/directory.c storage/directory_lookup.c \
+storage_libstorage_a_SOURCES = storage/directory.h storage/directory_store.h storage/directory.c storage/directory_lookup.c \
 	storage/directory_admin.h storage/directory_admin.c storage/directory_check.h storage/directory_check.c
 storage_libstorage_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
-STORAGE_LIBS = storage/libstorage.a $(DB_LIBS) $(IDN2_LIBS)
+STORAGE_LIBS = storage/libstorage.a $(DB_LIBS) $(ADDRESS_LIBS)
 
 # Who may log in with what.
 noinst_LIBRARIES += storage/libcredentials.a
