@@ -36,7 +36,8 @@ refuse_from(struct judge *j, const char *has)
 	judge_method(j, "dmarc=permerror");
 	judge_demand(j, VERDICT_REFUSE,
 	    pool_printf(j->pool,
-		"550 5.7.1 The message must have one From field with one address (RFC 5322 3.6.2); it has %s",
+		"550 5.7.1 The message must have one From field with one address (RFC 5322 3.6.2); "
+		"it has %s",
 		has),
 	    pool_printf(j->pool, "From holds %s", has));
 	return CHECK_DONE;
@@ -191,19 +192,20 @@ exception(struct judge *j)
 		return "the client is in dmarc.allow_networks";
 	for (size_t i = 0; i < domains->n; i++)
 		for (size_t k = 0; k < j->n_proofs; k++)
-			if (!j->proofs[k].unknown && is_at_or_below(j->proofs[k].domain, domains->at[i]))
+			if (!j->proofs[k].unknown &&
+			    is_at_or_below(j->proofs[k].domain, domains->at[i]))
 				return "it comes through one of dmarc.allow_domains";
 	return NULL;
 }
 
 /* -- results */
 
+/* `comment` is "" or stands in brackets with a blank before it. */
 static void
-tell_method(struct judge *j, const char *result, const char *reason, const char *policy, const char *domain)
+tell_method(struct judge *j, const char *result, const char *comment, const char *domain)
 {
-	const char *line = pool_printf(j->pool, "dmarc=%s%s%s%s header.from=%s%s%s", result,
-	    reason[0] != '\0' ? " reason=\"" : "", reason, reason[0] != '\0' ? "\"" : "", domain,
-	    policy[0] != '\0' ? " policy.dmarc=" : "", policy);
+	const char *line =
+	    pool_printf(j->pool, "dmarc=%s%s header.from=%s", result, comment, domain);
 
 	if (line != NULL)
 		judge_method(j, line);
@@ -214,7 +216,7 @@ tell_pass(struct judge *j, const struct author *author, const struct proof *proo
 {
 	judge_hit(j, "dmarc", "pass", "DMARC_PASS", -500, "%s stands behind the message (%s of %s)",
 	    author->domain, strcmp(proof->by, "spf") == 0 ? "SPF" : "DKIM", proof->domain);
-	tell_method(j, "pass", "", "", author->domain);
+	tell_method(j, "pass", "", author->domain);
 	return CHECK_DONE;
 }
 
@@ -225,14 +227,17 @@ demand_policy(struct judge *j, const struct author *author, enum dmarc_policy po
 
 	if (policy == DMARC_QUARANTINE)
 		judge_demand(j, VERDICT_JUNK, "",
-		    pool_printf(j->pool, "%s wants mail that it does not stand behind in Junk (DMARC)", domain));
+		    pool_printf(j->pool,
+			"%s wants mail that it does not stand behind in Junk (DMARC)", domain));
 	else if (policy == DMARC_REJECT)
 		judge_demand(j, VERDICT_REFUSE,
 		    pool_printf(j->pool,
-			"550 5.7.1 %s wants mail that it does not stand behind refused (DMARC p=reject): "
+			"550 5.7.1 %s wants mail that it does not stand behind refused (DMARC "
+			"p=reject): "
 			"neither SPF nor DKIM proves that it comes from there",
 			domain),
-		    pool_printf(j->pool, "%s wants mail that it does not stand behind refused (DMARC)", domain));
+		    pool_printf(j->pool,
+			"%s wants mail that it does not stand behind refused (DMARC)", domain));
 }
 
 static enum check_status
@@ -240,19 +245,21 @@ tell_fail(struct judge *j, const struct author *author, enum dmarc_policy publis
 {
 	enum dmarc_policy policy = wanted_policy(author, published);
 	const char *domain = author->domain, *why = exception(j);
-	const char *reason;
+	const char *comment;
 
 	if (policy == DMARC_NONE)
 		why = NULL;
 	judge_hit(j, "dmarc", "fail", "DMARC_FAIL", why == NULL ? 800 : 0,
-	    "Neither SPF nor DKIM proves that the message comes from %s, whose policy is p=%s%s%s%s", domain,
-	    dmarc_policy_name(published), published != policy ? " (in test)" : "",
+	    "Neither SPF nor DKIM proves that the message comes from %s, whose policy is "
+	    "p=%s%s%s%s",
+	    domain, dmarc_policy_name(published), published != policy ? " (in test)" : "",
 	    why != NULL ? "; it is taken since " : "", why != NULL ? why : "");
-	reason = pool_printf(j->pool, "p=%s%s%s%s", dmarc_policy_name(published),
-	    published != policy ? " in test" : "", why != NULL ? ", not followed: " : "", why != NULL ? why : "");
 	if (why != NULL)
 		policy = DMARC_NONE;
-	tell_method(j, "fail", reason == NULL ? "" : reason, dmarc_policy_name(policy), domain);
+	/* the form that most receivers write: what the domain publishes, what is done */
+	comment = pool_printf(j->pool, " (p=%s dis=%s%s%s)", dmarc_policy_name(published),
+	    dmarc_policy_name(policy), why != NULL ? ", " : "", why != NULL ? why : "");
+	tell_method(j, "fail", comment == NULL ? "" : comment, domain);
 	demand_policy(j, author, policy);
 	return CHECK_DONE;
 }
@@ -263,14 +270,16 @@ tell_unknown(struct judge *j, const struct author *author, const struct proof *p
     enum dmarc_policy published)
 {
 	judge_hit(j, "dmarc", "temperror", NULL, 0,
-	    "DNS did not answer when %s of %s was looked at, so nobody knows whether %s stands behind the "
+	    "DNS did not answer when %s of %s was looked at, so nobody knows whether %s stands "
+	    "behind the "
 	    "message",
 	    strcmp(proof->by, "spf") == 0 ? "SPF" : "DKIM", proof->domain, author->domain);
-	tell_method(j, "temperror", "", "", author->domain);
+	tell_method(j, "temperror", "", author->domain);
 	if (wanted_policy(author, published) != DMARC_NONE && exception(j) == NULL)
 		judge_demand(j, VERDICT_DEFER,
 		    pool_printf(j->pool,
-			"451 4.7.1 DNS did not answer when %s was to be proven (DMARC); please try again later",
+			"451 4.7.1 DNS did not answer when %s was to be proven (DMARC); please try "
+			"again later",
 			author->domain),
 		    "DNS did not answer, so DMARC could not be decided");
 	return CHECK_DONE;
@@ -282,8 +291,9 @@ tell_none(struct judge *j, const struct author *author)
 	bool broken = author->walk.has_record;
 
 	judge_hit(j, "dmarc", broken ? "permerror" : "none", NULL, 0,
-	    broken ? "The DMARC record of %s is broken" : "%s publishes no DMARC policy", author->domain);
-	tell_method(j, broken ? "permerror" : "none", "", "", author->domain);
+	    broken ? "The DMARC record of %s is broken" : "%s publishes no DMARC policy",
+	    author->domain);
+	tell_method(j, broken ? "permerror" : "none", "", author->domain);
 	return CHECK_DONE;
 }
 
@@ -303,9 +313,9 @@ check_dmarc(struct judge *j)
 	case WALK_WAITS:
 		return CHECK_WAIT;
 	case WALK_TEMPERROR:
-		judge_hit(j, "dmarc", "temperror", NULL, 0, "DNS did not answer for the DMARC policy of %s",
-		    author.domain);
-		tell_method(j, "temperror", "", "", author.domain);
+		judge_hit(j, "dmarc", "temperror", NULL, 0,
+		    "DNS did not answer for the DMARC policy of %s", author.domain);
+		tell_method(j, "temperror", "", author.domain);
 		return CHECK_DONE;
 	case WALK_DONE:
 		break;

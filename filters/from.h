@@ -14,7 +14,7 @@ enum from_status {
 	FROM_NONE,       /* no address in it */
 	FROM_SEVERAL,    /* more than one */
 	FROM_UNREADABLE, /* what the address is depends on who reads it */
-	FROM_NO_DOMAIN,  /* an address whose domain is none: a literal, a name that DNS cannot hold */
+	FROM_NO_DOMAIN, /* an address whose domain is none: a literal, a name that DNS cannot hold */
 };
 
 /* The domain, as A-labels in lower case, of the value of a From field, folded or not. */

@@ -116,6 +116,38 @@ def test_dkim_key_not_to_be_had(filtering):
     assert results(mail)["dkim"] == "temperror"
 
 
+def test_dmarc_policies(filtering):
+    server = filtering()
+    server.dns.zones.update({"_dmarc.soft.test": {"TXT": ['"v=DMARC1; p=quarantine"']},
+                             "soft.test": {"A": ["192.0.2.1"]},
+                             "_dmarc.down.test": SERVFAIL})
+    # refused in words that name the domain
+    with pytest.raises(smtplib.SMTPDataError) as e:
+        send(server, message("spoof", "boss@strict.test"))
+    assert e.value.smtp_code == 550 and e.value.smtp_error.startswith(b"5.7.1 strict.test")
+    # a signature of the same organization proves it
+    send(server, signed(server, message("true", "boss@mail.strict.test"), domain=b"strict.test"))
+    mail, = server.wait_mails("alice@example.test", 1)
+    assert results(mail)["dmarc"] == "pass"
+    # to Junk
+    send(server, message("soft", "boss@soft.test"), to="bob@example.test")
+    mail, = wait_until("Junk", lambda: server.mails("bob@example.test", "Junk"))
+    assert results(mail)["dmarc"] == "fail" and mail.header("X-Spam-Flag") == ["YES"]
+    # trouble with DNS never refuses
+    send(server, message("down", "boss@down.test"))
+    server.wait_mails("alice@example.test", 2)
+    assert "temperror" in [results(m)["dmarc"] for m in server.mails("alice@example.test")]
+
+
+@pytest.mark.parametrize("field", ["From: a@peer.test\r\nFrom: b@peer.test", "From: a@peer.test, b@peer.test", "X: y",
+                                   "From: a@peer.test <b@evil.test>"])
+def test_from_must_be_one_address(filtering, field):
+    server = filtering()
+    with pytest.raises(smtplib.SMTPDataError) as e:
+        send(server, field.encode() + b"\r\nTo: alice@example.test\r\nSubject: x\r\n\r\nx\r\n")
+    assert e.value.smtp_code == 550 and b"one From field" in e.value.smtp_error
+
+
 def test_forged_results_are_removed(filtering):
     server = filtering()
     data = (b"Authentication-Results: mx.example.test; dkim=pass header.d=bank.test\r\n"

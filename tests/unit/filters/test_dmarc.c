@@ -25,22 +25,26 @@ static const struct {
 	bool testing;
 } records[] = {
 	{ "v=DMARC1; p=reject", RECORD, DMARC_REJECT, DMARC_REJECT, DMARC_REJECT, false },
-	{ "v=DMARC1;p=none;sp=quarantine;np=reject;", RECORD, DMARC_NONE, DMARC_QUARANTINE, DMARC_REJECT,
+	{ "v=DMARC1;p=none;sp=quarantine;np=reject;", RECORD, DMARC_NONE, DMARC_QUARANTINE,
+	    DMARC_REJECT, false },
+	{ "v = DMARC1 ; P = Reject ; SP = NONE ", RECORD, DMARC_REJECT, DMARC_NONE, DMARC_NONE,
 	    false },
-	{ "v = DMARC1 ; P = Reject ; SP = NONE ", RECORD, DMARC_REJECT, DMARC_NONE, DMARC_NONE, false },
 	{ "v=DMARC1; p=reject; t=y", RECORD, DMARC_REJECT, DMARC_REJECT, DMARC_REJECT, true },
 	{ "v=DMARC1; p=reject; pct=0", RECORD, DMARC_REJECT, DMARC_REJECT, DMARC_REJECT, true },
-	{ "v=DMARC1; p=reject; pct=0; t=n", RECORD, DMARC_REJECT, DMARC_REJECT, DMARC_REJECT, false },
-	{ "v=DMARC1; p=reject; pct=50; ri=86400; rf=afrf", RECORD, DMARC_REJECT, DMARC_REJECT, DMARC_REJECT,
+	{ "v=DMARC1; p=reject; pct=0; t=n", RECORD, DMARC_REJECT, DMARC_REJECT, DMARC_REJECT,
 	    false },
+	{ "v=DMARC1; p=reject; pct=50; ri=86400; rf=afrf", RECORD, DMARC_REJECT, DMARC_REJECT,
+	    DMARC_REJECT, false },
 	{ "v=DMARC1; p=reject; p=none", RECORD, DMARC_REJECT, DMARC_REJECT, DMARC_REJECT, false },
 	{ "v=DMARC1; rua=mailto:a@b.example", RECORD, DMARC_NONE, DMARC_NONE, DMARC_NONE, false },
-	{ "v=DMARC1; p=rejct; rua=mailto:a@b.example", RECORD, DMARC_NONE, DMARC_NONE, DMARC_NONE, false },
+	{ "v=DMARC1; p=rejct; rua=mailto:a@b.example", RECORD, DMARC_NONE, DMARC_NONE, DMARC_NONE,
+	    false },
 	{ "v=DMARC1; p=rejct", BROKEN, DMARC_NONE, DMARC_NONE, DMARC_NONE, false },
 	{ "v=DMARC1; p=reject; sp=x", BROKEN, DMARC_NONE, DMARC_NONE, DMARC_NONE, false },
 	{ "v=DMARC1", BROKEN, DMARC_NONE, DMARC_NONE, DMARC_NONE, false },
 	{ "v=DMARC1; ;=;p;;p=reject;junk", BROKEN, DMARC_NONE, DMARC_NONE, DMARC_NONE, false },
-	{ "v=DMARC1; ;=; x=y ;p=reject;junk", RECORD, DMARC_REJECT, DMARC_REJECT, DMARC_REJECT, false },
+	{ "v=DMARC1; ;=; x=y ;p=reject;junk", RECORD, DMARC_REJECT, DMARC_REJECT, DMARC_REJECT,
+	    false },
 	{ "v=DMARC2; p=reject", NO_RECORD, DMARC_NONE, DMARC_NONE, DMARC_NONE, false },
 	{ "v=dmarc1; p=reject", NO_RECORD, DMARC_NONE, DMARC_NONE, DMARC_NONE, false },
 	{ "v=DMARC1 p=reject", NO_RECORD, DMARC_NONE, DMARC_NONE, DMARC_NONE, false },
@@ -58,11 +62,12 @@ test_records(void **state)
 		struct dmarc_record r;
 		bool is = dmarc_record_read(slice_of(records[i].text), &r);
 
-		if (is != (records[i].what != NO_RECORD) || r.broken != (records[i].what == BROKEN) ||
-		    r.p != records[i].p || r.sp != records[i].sp || r.np != records[i].np ||
+		if (is != (records[i].what != NO_RECORD) ||
+		    r.broken != (records[i].what == BROKEN) || r.p != records[i].p ||
+		    r.sp != records[i].sp || r.np != records[i].np ||
 		    r.testing != records[i].testing)
-			fail_msg("%s: %d p=%d sp=%d np=%d t=%d broken=%d", records[i].text, is, r.p, r.sp, r.np,
-			    r.testing, r.broken);
+			fail_msg("%s: %d p=%d sp=%d np=%d t=%d broken=%d", records[i].text, is, r.p,
+			    r.sp, r.np, r.testing, r.broken);
 	}
 }
 
@@ -153,7 +158,8 @@ static const struct {
 	{ "a@plain.example", "slow.plain.example", NULL, "temperror", VERDICT_DEFER },
 	/* From */
 	{ "a@plain.example, b@plain.example", "plain.example", NULL, "permerror", VERDICT_REFUSE },
-	{ "a@plain.example\r\nFrom: b@evil.example", "evil.example", NULL, "permerror", VERDICT_REFUSE },
+	{ "a@plain.example\r\nFrom: b@evil.example", "evil.example", NULL, "permerror",
+	    VERDICT_REFUSE },
 	{ "nobody", NULL, NULL, "permerror", VERDICT_REFUSE },
 	{ "a@[192.0.2.1]", NULL, NULL, "permerror", VERDICT_REFUSE },
 };
@@ -214,8 +220,9 @@ test_messages(void **state)
 		ruling_make(j, &r);
 		if (strcmp(h->result, rows[i].result) != 0 || r.verdict != rows[i].demand)
 			fail_msg("row %zu, %s spf %s dkim %s: %s %d %s", i, rows[i].from,
-			    rows[i].spf == NULL ? "-" : rows[i].spf, rows[i].dkim == NULL ? "-" : rows[i].dkim,
-			    h->result, r.verdict, h->text);
+			    rows[i].spf == NULL ? "-" : rows[i].spf,
+			    rows[i].dkim == NULL ? "-" : rows[i].dkim, h->result, r.verdict,
+			    h->text);
 		assert_true(strstr(r.authentication_results, rows[i].result) != NULL);
 		ruling_free(&r);
 		judge_free(&j);
@@ -229,7 +236,8 @@ test_exceptions(void **state)
 	static const struct {
 		const char *ip, *dkim;
 		enum verdict verdict;
-	} tries[] = { { "192.0.2.9", NULL, VERDICT_REFUSE }, { "198.51.100.7", NULL, VERDICT_ACCEPT },
+	} tries[] = { { "192.0.2.9", NULL, VERDICT_REFUSE },
+		{ "198.51.100.7", NULL, VERDICT_ACCEPT },
 		{ "192.0.2.9", "lists.friend.example", VERDICT_ACCEPT },
 		{ "192.0.2.9", "notfriend.example", VERDICT_REFUSE },
 		{ "192.0.2.9", "?friend.example", VERDICT_REFUSE } };

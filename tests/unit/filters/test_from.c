@@ -94,14 +94,14 @@ reads_every_row(void **state)
 static void
 a_nul_is_unreadable(void **state)
 {
-	static const char *const bad[] = { "a@b.example\0 <c@d.example>", "\"a\0b\" <c@d.example>  ",
-		"(a\0bcdef)   c@d.example   ", "<a\0@b.example>       " };
+	static const char *const bad[] = { "a@b.example\0 <c@d.example>",
+		"\"a\0b\" <c@d.example>  ", "(a\0bcdef)   c@d.example   ",
+		"<a\0@b.example>       " };
 	char out[FROM_DOMAIN_SIZE];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_int_equal(
-		    from_domain((struct slice){ bad[i], 18 }, out), FROM_UNREADABLE);
+		assert_int_equal(from_domain((struct slice){ bad[i], 18 }, out), FROM_UNREADABLE);
 }
 
 static void
