@@ -310,13 +310,18 @@ check_one_cert(struct check *c, const char *name, const char *certificate, const
 }
 
 static void
+check_pairs(struct check *c, const char *name, const struct conf_pairs *p)
+{
+	for (size_t i = 0; i < p->certificate.n && i < p->key.n; i++)
+		check_one_cert(c, name, p->certificate.at[i], p->key.at[i]);
+}
+
+static void
 check_certificates(struct check *c)
 {
-	if (c->conf->tls.certificate != NULL && c->conf->tls.certificate[0] != '\0')
-		check_one_cert(c, c->conf->hostname, c->conf->tls.certificate, c->conf->tls.key);
+	check_pairs(c, c->conf->hostname, &c->conf->tls);
 	for (size_t i = 0; i < c->conf->n_sni; i++)
-		check_one_cert(
-		    c, c->conf->sni[i].name, c->conf->sni[i].certificate, c->conf->sni[i].key);
+		check_pairs(c, c->conf->sni[i].name, &c->conf->sni[i].pairs);
 }
 
 /* -- the machine */

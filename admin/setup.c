@@ -84,16 +84,25 @@ send_path(struct child *c, enum setup_file kind, const char *name, const char *p
 }
 
 static void
+send_pairs(struct child *c, const char *name, const struct conf_pairs *p)
+{
+	for (size_t i = 0; i < p->certificate.n && i < p->key.n; i++) {
+		char label[300];
+
+		snprintf(label, sizeof label, i == 0 ? "%s" : "%s/%zu", name, i + 1);
+		send_path(c, SETUP_FILE_TLS_CERT, label, p->certificate.at[i], O_RDONLY);
+		send_path(c, SETUP_FILE_TLS_KEY, label, p->key.at[i], O_RDONLY);
+	}
+}
+
+static void
 send_certificates(struct child *c)
 {
 	const struct conf *conf = supervisor.conf;
 
-	send_path(c, SETUP_FILE_TLS_CERT, "", conf->tls.certificate, O_RDONLY);
-	send_path(c, SETUP_FILE_TLS_KEY, "", conf->tls.key, O_RDONLY);
-	for (size_t i = 0; i < conf->n_sni; i++) {
-		send_path(c, SETUP_FILE_TLS_CERT, conf->sni[i].name, conf->sni[i].certificate, O_RDONLY);
-		send_path(c, SETUP_FILE_TLS_KEY, conf->sni[i].name, conf->sni[i].key, O_RDONLY);
-	}
+	send_pairs(c, "", &conf->tls);
+	for (size_t i = 0; i < conf->n_sni; i++)
+		send_pairs(c, conf->sni[i].name, &conf->sni[i].pairs);
 	send_fd(c, SETUP_FILE_CLIENTS, "", supervisor.clients);
 	send_fd(c, SETUP_FILE_TICKETS, "", supervisor.tickets);
 }
@@ -273,15 +282,22 @@ readable(const char *what, const char *path, struct err *err)
 	return 0;
 }
 
+static int
+pairs_readable(const char *certificate, const char *key, const struct conf_pairs *p, struct err *err)
+{
+	for (size_t i = 0; i < p->certificate.n && i < p->key.n; i++)
+		if (readable(certificate, p->certificate.at[i], err) == -1 || readable(key, p->key.at[i], err) == -1)
+			return -1;
+	return 0;
+}
+
 int
 setup_check_files(const struct conf *conf, struct err *err)
 {
-	if (readable("tls.certificate", conf->tls.certificate, err) == -1 ||
-	    readable("tls.key", conf->tls.key, err) == -1)
+	if (pairs_readable("tls.certificate", "tls.key", &conf->tls, err) == -1)
 		return -1;
 	for (size_t i = 0; i < conf->n_sni; i++)
-		if (readable("sni certificate", conf->sni[i].certificate, err) == -1 ||
-		    readable("sni key", conf->sni[i].key, err) == -1)
+		if (pairs_readable("sni certificate", "sni key", &conf->sni[i].pairs, err) == -1)
 			return -1;
 	if (conf->antivirus.enabled && readable("antivirus.database", conf->antivirus.database, err) == -1)
 		return -1;

@@ -14,7 +14,7 @@
 #include "base/tickets.h"
 
 #define LOOK_S 2
-#define FILES_MAX 1024
+#define FILES_MAX (257 * 2 * CONF_PAIRS_MAX)
 
 struct look {			/* at one file; all zero when it is not there */
 	dev_t dev;
@@ -41,19 +41,26 @@ look_at(struct look *l, const char *path)
 	l->modified = st.st_mtim;
 }
 
+static size_t
+look_at_pairs(struct look *out, size_t n, const struct conf_pairs *p)
+{
+	for (size_t i = 0; i < p->certificate.n && i < p->key.n && n + 2 <= FILES_MAX; i++) {
+		look_at(&out[n++], p->certificate.at[i]);
+		look_at(&out[n++], p->key.at[i]);
+	}
+	return n;
+}
+
 static void
 look_at_all(struct look *out)
 {
 	const struct conf *conf = supervisor.conf;
-	size_t n = 0;
+	size_t n;
 
 	memset(out, 0, sizeof used);
-	look_at(&out[n++], conf->tls.certificate);
-	look_at(&out[n++], conf->tls.key);
-	for (size_t i = 0; i < conf->n_sni && n + 2 <= FILES_MAX; i++) {
-		look_at(&out[n++], conf->sni[i].certificate);
-		look_at(&out[n++], conf->sni[i].key);
-	}
+	n = look_at_pairs(out, 0, &conf->tls);
+	for (size_t i = 0; i < conf->n_sni; i++)
+		n = look_at_pairs(out, n, &conf->sni[i].pairs);
 }
 
 static void

@@ -135,7 +135,7 @@ enum setup_file {		/* SETUP_FILE */
 	SETUP_FILE_STATE_DIR,	/* the state directory, O_PATH */
 	SETUP_FILE_MAIL_DIR,
 	SETUP_FILE_SPOOL_DIR,
-	SETUP_FILE_TLS_CERT,	/* PEM chain, read-only; name: "" or the SNI name */
+	SETUP_FILE_TLS_CERT,	/* PEM chain, read-only; name: "" or the SNI name, and of a further one "/2" behind it */
 	SETUP_FILE_TLS_KEY,
 	SETUP_FILE_DKIM_KEY,	/* PEM; name: "domain selector" */
 	SETUP_FILE_SIGNATURES,	/* antivirus database directory */

@@ -20,7 +20,7 @@
 #include "base/sandbox.h"
 
 #define PEERS_MAX 64		/* processes of one role */
-#define FILES_MAX 512
+#define FILES_MAX 1040		/* 257 names with two certificates and two keys each, and some */
 #define LISTENERS_MAX 64
 #define LINES_MAX 512		/* log lines kept for a control that is away */
 #define FLUSH_MS 50		/* how long an event or a line may wait for company */

@@ -4,6 +4,7 @@
 #include "conf/reading.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,14 +26,26 @@ needs(struct reading *r)
 
 	need(r, "hostname", c->hostname, "hostname = \"mx.example.org\"");
 	need(r, "state_dir", c->state_dir, "state_dir = \"/var/lib/tegami\"");
-	if (!*c->tls.certificate && !*c->tls.key) {
+	if (c->tls.certificate.n == 0 && c->tls.key.n == 0) {
 		problem(r, 1, "tls is missing; add: tls { certificate = \"/path/cert.pem\"  key = \"/path/key.pem\" }");
 		return;
 	}
-	if (!*c->tls.certificate)
+	if (c->tls.certificate.n == 0)
 		problem(r, place_line(r, "tls.key"), "tls has a key but no certificate; add: certificate = \"/path/cert.pem\"");
-	if (!*c->tls.key)
+	if (c->tls.key.n == 0)
 		problem(r, place_line(r, "tls.certificate"), "tls has a certificate but no key; add: key = \"/path/key.pem\"");
+}
+
+/* Every certificate has its key, and there are no more than kinds of keys. */
+static void
+pairs(struct reading *r, const struct conf_pairs *p, unsigned line, const char *what)
+{
+	if (p->certificate.n > CONF_PAIRS_MAX || p->key.n > CONF_PAIRS_MAX)
+		problem(r, line, "%s has too many certificates; give at most one with an EC and one with an RSA key", what);
+	else if (p->certificate.n != 0 && p->key.n != 0 && p->certificate.n != p->key.n)
+		problem(r, line,
+		    "%s has not as many keys as certificates (%zu and %zu); give a key for each, in the same order",
+		    what, p->key.n, p->certificate.n);
 }
 
 static bool
@@ -52,14 +65,17 @@ sni(struct reading *r)
 	for (size_t i = 0; i < r->conf->n_sni; i++) {
 		const struct conf_sni *s = &r->conf->sni[i];
 		bool wild = strncmp(s->name, "*.", 2) == 0;
+		char what[280];
 
 		if (!domain_ok(s->name + (wild ? 2 : 0)))
 			problem(r, place_line(r, "sni.%s", s->name),
 			    "sni \"%s\" is no host name; write it as \"mail.example.org\" or \"*.example.org\"", s->name);
 
-		if (!*s->certificate || !*s->key)
+		if (s->pairs.certificate.n == 0 || s->pairs.key.n == 0)
 			problem(r, place_line(r, "sni.%s", s->name), "sni \"%s\" needs both certificate and key; add the %s",
-			    s->name, *s->key ? "certificate" : "key");
+			    s->name, s->pairs.key.n > 0 ? "certificate" : "key");
+		snprintf(what, sizeof what, "sni \"%.255s\"", s->name);
+		pairs(r, &s->pairs, place_line(r, "sni.%s", s->name), what);
 	}
 }
 
@@ -251,6 +267,7 @@ conf_check(struct reading *r)
 {
 	needs(r);
 	mail_dir(r);
+	pairs(r, &r->conf->tls, place_line(r, "tls.certificate"), "tls");
 	sni(r);
 	listeners(r);
 	routes(r);

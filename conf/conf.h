@@ -21,8 +21,15 @@ struct conf_listen {		/* listen "NAME" { kind = ... address = {...} } */
 	struct conf_strings address;	/* "HOST:PORT", "[IPV6]:PORT", ":PORT" (all), or a path for kind = local, lmtp */
 };
 
+#define CONF_PAIRS_MAX 2	/* certificates of one name: one for each kind of key */
+
+struct conf_pairs {		/* certificates of one name and their keys, file by file */
+	struct conf_strings certificate, key;
+};
+
 struct conf_sni {		/* sni "NAME" { certificate = ... key = ... } */
-	char *name, *certificate, *key;
+	char *name;
+	struct conf_pairs pairs;
 };
 
 struct conf_dnsbl {		/* spam { dnsbl "ZONE" { weight = 3 } } */
@@ -44,7 +51,7 @@ struct conf {
 	char *hostname;
 	char *state_dir;
 	char *mail_dir;			/* default: state_dir/mail */
-	struct { char *certificate, *key; } tls;
+	struct conf_pairs tls;
 	struct conf_sni *sni;
 	size_t n_sni;
 	struct conf_listen *listen;

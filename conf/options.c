@@ -68,6 +68,7 @@ const struct conf_group conf_groups[GROUP_COUNT] = {
 #define ONE(f) offsetof(struct conf, f), 0
 #define TEXTS(f) offsetof(struct conf, f.at), offsetof(struct conf, f.n)
 #define IN(type, f) offsetof(struct type, f), 0
+#define IN_TEXTS(type, f) offsetof(struct type, f.at), offsetof(struct type, f.n)
 #define NAMES(a) (a), COUNT(a)
 #define ANY NULL, 0
 
@@ -86,15 +87,17 @@ const struct conf_row conf_rows[] = {
 	    R(MDA) | R(DIRECTORY) | R(CONTROL),
 	    "The folder of mailboxes; a user's home is mail_dir/DOMAIN/LOCALPART. When not given: state_dir/mail." },
 
-	{ "tls.certificate", 0, CONF_PATH, false, ONE(tls.certificate), none, 0, 0, ANY, 0,
+	{ "tls.certificate", 0, CONF_PATH, true, TEXTS(tls.certificate), none, 0, 0, ANY, 0,
 	    "A PEM file: the certificate of hostname, then those of its issuers. A renewed one is taken within seconds, without a "
-	    "reload, as soon as it fits the key; so are those of sni sections." },
-	{ "tls.key", 0, CONF_PATH, false, ONE(tls.key), none, 0, 0, ANY, 0,
-	    "A PEM file: the certificate's private key. Only root need be able to read it." },
-	{ "sni.*.certificate", GROUP_SNI, CONF_PATH, false, IN(conf_sni, certificate), none, 0, 0, ANY, 0,
-	    "A PEM file with the certificate chain for this name." },
-	{ "sni.*.key", GROUP_SNI, CONF_PATH, false, IN(conf_sni, key), none, 0, 0, ANY, 0,
-	    "A PEM file with that certificate's private key." },
+	    "reload, as soon as it fits the key; so are those of sni sections. Two files, one with an EC and one with an RSA key, "
+	    "serve old clients as well: each gets the one that it can verify, EC when it can both." },
+	{ "tls.key", 0, CONF_PATH, true, TEXTS(tls.key), none, 0, 0, ANY, 0,
+	    "A PEM file: the certificate's private key. Only root need be able to read it. Of two certificates, their keys in the "
+	    "same order." },
+	{ "sni.*.certificate", GROUP_SNI, CONF_PATH, true, IN_TEXTS(conf_sni, pairs.certificate), none, 0, 0, ANY, 0,
+	    "A PEM file with the certificate chain for this name; or two of them, with keys of different kinds." },
+	{ "sni.*.key", GROUP_SNI, CONF_PATH, true, IN_TEXTS(conf_sni, pairs.key), none, 0, 0, ANY, 0,
+	    "A PEM file with that certificate's private key; or two, in the order of the certificates." },
 
 	{ "listen.*.kind", GROUP_LISTEN, CONF_ENUM, false, IN(conf_listen, kind), "mx", 0, 0, NAMES(kind_names),
 	    R(SMTPD),
@@ -102,8 +105,7 @@ const struct conf_row conf_rows[] = {
 	    "a password, lmtp another mail server that hands its mail over (mail for our own domains only; from this machine "
 	    "and trusted_networks, or by a socket for members of the group tegami-lmtp; one reply for each recipient; filters judge "
 	    "the content, not the client), local programs on this machine." },
-	{ "listen.*.address", GROUP_LISTEN, CONF_LISTEN, true, offsetof(struct conf_listen, address.at),
-	    offsetof(struct conf_listen, address.n), none, 0, 0, ANY, R(SMTPD),
+	{ "listen.*.address", GROUP_LISTEN, CONF_LISTEN, true, IN_TEXTS(conf_listen, address), none, 0, 0, ANY, R(SMTPD),
 	    "Where: \"IP:PORT\", \"[IPV6]:PORT\", \":PORT\" for all addresses, or the path of a socket for lmtp and local." },
 
 	{ "listen.*.proxy_protocol", GROUP_LISTEN, CONF_BOOL, false, IN(conf_listen, proxy_protocol), "false", 0, 0, ANY,

@@ -18,7 +18,8 @@ SMTP_PROTO_LIBS = smtp/proto/libproto.a $(OPENSSL_LIBS)
 
 # only programs that speak TLS link it
 noinst_LIBRARIES += base/libtls.a
-base_libtls_a_SOURCES = base/tls.h base/tls.c base/tls_binding.h base/tls_binding.c
+base_libtls_a_SOURCES = base/tls.h base/tls.c base/tls_server.c base/tls_pair.h base/tls_pair.c \
+	base/tls_binding.h base/tls_binding.c
 base_libtls_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
 TLS_LIBS = base/libtls.a $(OPENSSL_LIBS)
 

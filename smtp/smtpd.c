@@ -32,17 +32,27 @@ smtpd_tls(void)
 	return tls_server_ctx(tls);
 }
 
+/* "mail.example.org/2" -> the name; sizes as in SETUP_FILE. */
+static const char *
+name_of(const char *label, char name[static 300])
+{
+	slice_copy(slice_of(label), name, 300);
+	name[strcspn(name, "/")] = '\0';
+	return name;
+}
+
 /* All certificates that were handed over. NULL + err when one is bad. */
 static struct tls_server *
 load_certificates(struct err *err)
 {
 	struct tls_server *fresh = tls_server_new(err);
-	const char *name;
+	const char *label;
+	char name[300];
 	int fd;
 
 	for (unsigned i = 0;
-	     fresh != NULL && (fd = role_file_at(SETUP_FILE_TLS_CERT, i, &name)) >= 0; i++) {
-		if (tls_server_add(fresh, name, fd, role_file(SETUP_FILE_TLS_KEY, name), err) == -1)
+	     fresh != NULL && (fd = role_file_at(SETUP_FILE_TLS_CERT, i, &label)) >= 0; i++) {
+		if (tls_server_add(fresh, name_of(label, name), fd, role_file(SETUP_FILE_TLS_KEY, label), err) == -1)
 			tls_server_free(&fresh);
 	}
 	return fresh;
@@ -127,16 +137,19 @@ note(struct buf *notes, enum log_level level, const char *fmt, ...)
 	wire_put_text(notes, line);
 }
 
+/* The i-th certificate of a name. */
 static int
-renew_one(struct tls_server *fresh, const char *name, struct buf *notes)
+renew_one(struct tls_server *fresh, const char *name, unsigned i, struct buf *notes)
 {
 	const char *shown = name[0] != '\0' ? name : role_conf()->hostname;
-	char day[16] = "?";
+	char day[16] = "?", label[300];
 	struct err err = { 0 };
-	int rc = tls_server_renew(fresh, tls, name, role_file(SETUP_FILE_TLS_CERT, name),
-	    role_file(SETUP_FILE_TLS_KEY, name), &err);
+	int rc;
 
-	if (!tls_server_until(fresh, name, day))
+	snprintf(label, sizeof(label), i == 0 ? "%s" : "%s/%u", name, i + 1);
+	rc = tls_server_renew(fresh, tls, name, role_file(SETUP_FILE_TLS_CERT, label),
+	    role_file(SETUP_FILE_TLS_KEY, label), &err);
+	if (!tls_server_until(fresh, name, i, day))
 		return -1;
 	if (rc == -1)
 		note(notes, LOG_LEVEL_ERROR,
@@ -150,13 +163,24 @@ renew_one(struct tls_server *fresh, const char *name, struct buf *notes)
 }
 
 static int
+renew_name(struct tls_server *fresh, const char *name, struct buf *notes)
+{
+	char day[16];
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && tls_server_until(tls, name, i, day); i++)
+		rc = renew_one(fresh, name, i, notes);
+	return rc;
+}
+
+static int
 smtpd_renew(struct buf *notes, struct err *err)
 {
 	struct tls_server *fresh = tls_server_new(err);
 	const char *name;
 
 	for (size_t i = 0; fresh != NULL && (name = tls_server_name(tls, i)) != NULL; i++) {
-		if (renew_one(fresh, name, notes) == 0)
+		if (renew_name(fresh, name, notes) == 0)
 			continue;
 		err_set(err, ERR_TEMPORARY, "the renewed certificates cannot be used: no memory");
 		tls_server_free(&fresh);

@@ -70,7 +70,7 @@ channel_reading_on(struct channel *c)
 		return;
 	c->reading = event_add(&c->ev_read, NULL) == 0;
 	if (c->tls == TLS_ON &&
-	    SSL_pending(c->ssl) > 0) /* the socket may never become readable for it */
+	    SSL_has_pending(c->ssl) == 1) /* the socket may never become readable for it */
 		channel_kick(c);
 }
 

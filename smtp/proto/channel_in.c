@@ -98,7 +98,7 @@ read_once(struct channel *c)
 	if (channel_tell(c, CHANNEL_INPUT))
 		return false;
 	keep(c);
-	return c->ssl != NULL && c->tls == TLS_ON && SSL_pending(c->ssl) > 0;
+	return c->ssl != NULL && c->tls == TLS_ON && SSL_has_pending(c->ssl) == 1;
 }
 
 static bool

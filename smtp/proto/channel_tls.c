@@ -114,6 +114,8 @@ channel_handshake(struct channel *c)
 	if (rc == 1) {
 		c->tls = TLS_ON;
 		channel_reading_on(c);
+		if (SSL_has_pending(c->ssl) == 1) /* was read with the handshake's last record */
+			channel_kick(c);
 		if (!channel_tell(c, CHANNEL_SECURED))
 			channel_flush(c);
 		return;

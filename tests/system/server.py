@@ -80,12 +80,11 @@ def end_with_me():
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
-def make_certificate(folder, name=HOSTNAME):
+def make_certificate(folder, name=HOSTNAME, kind=("ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")):
     """cert.pem and key.pem for a name, signed by itself."""
     cert, key = folder / "cert.pem", folder / "key.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-         "-nodes", "-days", "30", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}",
+        ["openssl", "req", "-x509", "-newkey", *kind, "-nodes", "-days", "30", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}",
          "-keyout", key, "-out", cert], check=True, capture_output=True)
     return cert, key
 
@@ -137,12 +136,13 @@ class Server:
         self.restarts_expected = False
         self.dns = None
         self.cert, self.key = make_certificate(self.dir)
+        self.tls = None  # instead of these two: the whole section
 
     # -- configuration
 
     def config_text(self):
         lines = [f'hostname = "{HOSTNAME}"', f'state_dir = "{self.state}"',
-                 f'tls {{ certificate = "{self.cert}" key = "{self.key}" }}']
+                 self.tls or f'tls {{ certificate = "{self.cert}" key = "{self.key}" }}']
         for kind in ("mx", "submission", "submissions"):
             lines.append(f'listen "{kind}" {{ kind = {kind} address = {{"127.0.0.1:{self.ports[kind]}"}} }}')
         for path, value in self.options.items():

@@ -241,6 +241,88 @@ def test_renewal():
         wait_until("things to be quiet", lambda: expiry(s) == renewed)
 
 
+# -- certificates of one name for two kinds of keys
+
+RSA = ("rsa:2048",)
+
+
+def two(pairs):
+    """The options of two pairs."""
+    return " ".join(f'{word} = {{"{pairs[0][i]}", "{pairs[1][i]}"}}' for i, word in enumerate(("certificate", "key")))
+
+
+@pytest.fixture(scope="module")
+def both():
+    s = Server()
+    s.pairs = {}
+    for name in ("mx.example.test", "other.example"):
+        s.pairs[name] = [make_certificate(folder(s.dir, kind + name), name, *args)
+                         for kind, args in (("ec", ()), ("rsa", (RSA,)))]
+    s.tls = f'tls {{ {two(s.pairs["mx.example.test"])} }}'
+    s.extra = f'sni "other.example" {{ {two(s.pairs["other.example"])} }}'
+    with s:
+        yield s
+
+
+def shown(s, name, *words):
+    """Which certificate a client gets: (name, kind of key)."""
+    out = s_client(s, "-servername", name, *words)
+    kind = "rsa" if "Public-Key: (2048 bit)" in out or "Server public key is 2048 bit" in out else "ec"
+    assert "Server certificate" in out, out
+    return out.split("subject=CN = ")[1].split()[0], kind
+
+
+@pytest.mark.parametrize("words,kind", [
+    (("-tls1_3", "-sigalgs", "rsa_pss_rsae_sha256:rsa_pkcs1_sha256"), "rsa"),
+    (("-tls1_3", "-sigalgs", "ecdsa_secp256r1_sha256"), "ec"),
+    (("-tls1_3", "-sigalgs", "rsa_pss_rsae_sha256:ecdsa_secp256r1_sha256"), "ec"),
+    (("-tls1_2", "-sigalgs", "rsa_pss_rsae_sha256:rsa_pkcs1_sha256"), "rsa"),
+    (("-tls1_2", "-cipher", "ECDHE-RSA-AES256-GCM-SHA384"), "rsa"),
+    (("-tls1_2", "-cipher", "ECDHE-RSA-CHACHA20-POLY1305"), "rsa"),
+    (("-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-GCM-SHA384"), "ec"),
+    (("-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305"), "ec"),
+    ((), "ec")])
+@pytest.mark.parametrize("name", ["mx.example.test", "other.example"])
+def test_two_kinds_of_keys(both, name, words, kind):
+    assert shown(both, name, *words) == (name, kind)
+
+
+def test_of_two_kinds_each_is_renewed_alone(both):
+    name = "other.example"
+    pairs = both.pairs[name]
+    rsa, ec = ("-tls1_2", "-cipher", "aRSA"), ("-tls1_2", "-cipher", "aECDSA")
+
+    def serial(words):
+        out = s_client(both, "-servername", name, *words)
+        pem = out[out.index("-----BEGIN CERTIFICATE"):out.index("-----END CERTIFICATE")] + "-----END CERTIFICATE-----\n"
+        return subprocess.run(["openssl", "x509", "-noout", "-serial"], input=pem, capture_output=True, check=True, text=True).stdout
+
+    before = serial(ec), serial(rsa)
+    fresh = [make_certificate(folder(both.dir, "fresh" + k), name, *args) for k, args in (("ec", ()), ("rsa", (RSA,)))]
+    replace(fresh[0][0], pairs[0][0])  # without its key
+    both.wait_log(r"the certificate for other\.example changed on the disk but is not used: .*do not belong together")
+    for i in (0, 1):
+        replace(fresh[1][i], pairs[1][i])
+    wait_until("the new RSA certificate", lambda: serial(rsa) != before[1])
+    assert serial(ec) == before[0]
+    replace(fresh[0][1], pairs[0][1])
+    wait_until("the new EC certificate", lambda: serial(ec) != before[0])
+    assert shown(both, name, *rsa) == (name, "rsa")
+    rows = [r for r in json.loads(both.run("--json", "check", check=False).stdout) if r["name"] == "certificates"]
+    assert sum(name in r["text"] for r in rows) == 2, rows
+
+
+def test_two_of_the_same_kind():
+    """Which one of them would be shown, nobody could say."""
+    s = Server()
+    again = make_certificate(folder(s.dir, "again"))
+    s.tls = f"tls {{ {two([(s.cert, s.key), again])} }}"
+    s.write_config()
+    p = subprocess.run([BUILD / "tegamid", "-c", s.conf], capture_output=True, text=True, timeout=100)
+    assert p.returncode == 1 and "have the same kind of key" in p.stderr, p.stderr
+    s.clean()
+
+
 def test_tickets_survive_a_killed_process():
     import signal
 

@@ -55,7 +55,7 @@ sample(void **state)
 	conf_sample("mx.example.org", "/var/lib/tegami", "/c", "/k", &out);
 	if (!(c = read_text(buf_cstr(&out), &err)))
 		fail_msg("%s", err.text);
-	assert_string_equal(c->tls.key, "/k");
+	assert_string_equal(c->tls.key.at[0], "/k");
 	conf_free(&c);
 	text = buf_take(&out, NULL);
 	for (char *p = text; *p; p++) /* "#name" is an option, "# word" a comment */

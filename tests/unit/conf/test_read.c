@@ -39,7 +39,7 @@ the_example(void **state)
 		fail_msg("%s", err.text);
 	assert_string_equal(c->hostname, "mx.example.test");
 	assert_string_equal(c->mail_dir, "/srv/t/mail");
-	assert_string_equal(c->tls.key, "/srv/t/key.pem");
+	assert_string_equal(c->tls.key.at[0], "/srv/t/key.pem");
 	assert_int_equal(c->n_listen, 4);
 	assert_string_equal(c->listen[2].name, "subs");
 	assert_int_equal(c->listen[2].kind, LISTEN_SUBMISSIONS);
@@ -191,6 +191,10 @@ static const struct {
 	{ "hostname = a.b state_dir = \"/s\"", "F:1: tls is missing; add: tls {" },
 	{ "hostname = a.b state_dir = \"/s\"\ntls { certificate = \"/c\" }",
 	    "F:2: tls has a certificate but no key; add" },
+	{ "hostname = a.b state_dir = \"/s\"\ntls { certificate = {\"/c\", \"/d\"} key = \"/k\" }",
+	    "F:2: tls has not as many keys as certificates (1 and 2); give a key for each" },
+	{ "hostname = a.b state_dir = \"/s\"\ntls { certificate = {\"/c\", \"/d\", \"/e\"} key = \"/k\" }",
+	    "F:2: tls has too many certificates; give at most one with an EC" },
 	{ "hostname = a.b state_dir = \"/s\"\ntls { key = \"/c\" }", "F:2: tls has a key but no certificate; add" },
 	{ "hostname = a.b tls { key = \"/c\" certificate = \"/c\" }", "F:1: state_dir is missing; add" },
 	{ "hostname = \"\" state_dir = \"/s\" tls { key = \"/c\" certificate = \"/c\" }", "F:1: hostname is missing" },

@@ -309,6 +309,7 @@ speaks_tls(void **state)
 	assert_null(tls_server_ctx(server));
 	assert_int_equal(add(server, "", "mx.example", true), -1);
 	assert_int_equal(add(server, "", "mx.example", false), 0);
+	assert_int_equal(add(server, "", "mx.example", false), -1); /* of one kind of key, one */
 	assert_int_equal(add(server, "*.other.example", "other", false), 0);
 	/* plain first: what waits leaves before the handshake */
 	channel_write(b.c, bytes(0, 5000));
@@ -330,6 +331,31 @@ speaks_tls(void **state)
 	assert_true(a.sum_ok && b.sum_ok);
 	channel_free(&a.c);
 	run(b_at_end);
+	tls_server_free(&server);
+	SSL_CTX_free(client);
+}
+
+static bool
+b_has_some(void)
+{
+	return b.got >= 100;
+}
+
+/* What comes with the last record of the handshake is read with it: the socket never becomes readable again. */
+static void
+speaks_at_once(void **state)
+{
+	struct err err = { 0 };
+	struct tls_server *server = tls_server_new(&err);
+	SSL_CTX *client = tls_client_new(NULL, false, &err);
+
+	(void)state;
+	assert_int_equal(add(server, "", "mx.example", false), 0);
+	channel_start_tls(b.c, tls_server_ctx(server), true, NULL);
+	channel_start_tls(a.c, client, false, NULL);
+	channel_write(a.c, bytes(0, 100));
+	run(b_has_some);
+	assert_int_equal(b.got, 100);
 	tls_server_free(&server);
 	SSL_CTX_free(client);
 }
@@ -413,6 +439,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(tells_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(may_be_freed_inside, setup, teardown),
 		cmocka_unit_test_setup_teardown(speaks_tls, setup, teardown),
+		cmocka_unit_test_setup_teardown(speaks_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(fills_up_in_tls, setup, teardown),
 		cmocka_unit_test_setup_teardown(verifies, setup, teardown),
 		cmocka_unit_test_setup_teardown(survives_garbage, setup, teardown),
