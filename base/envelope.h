@@ -27,7 +27,8 @@ enum envelope_flag {
 	ENVELOPE_REQUIRETLS = 128,	/* never without verified TLS (RFC 8689) */
 	ENVELOPE_TLS_OPTIONAL = 256,	/* "TLS-Required: No" is in its header (RFC 8689 5) */
 	ENVELOPE_RET_FULL = 512,	/* reports of failures give back all of it, or only its header; */
-	ENVELOPE_RET_HDRS = 1024	/* neither: the sender did not say (RFC 3461 4.3) */
+	ENVELOPE_RET_HDRS = 1024,	/* neither: the sender did not say (RFC 3461 4.3) */
+	ENVELOPE_DOUBLE = 2048	/* a report to our postmaster, on a report that nobody took */
 };
 
 enum notify {			/* when the sender wants a report (RFC 3461 4.1) */

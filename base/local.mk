@@ -12,6 +12,7 @@ base_libbase_a_SOURCES = \
 	base/pool.h base/pool.c \
 	base/process.h base/process.c \
 	base/qid.h base/qid.c \
+	base/refusal.h base/refusal.c \
 	base/sandbox.h base/sandbox.c \
 	base/slice.h base/slice.c \
 	base/tickets.h base/tickets.c \
@@ -37,3 +38,6 @@ tests_unit_base_test_tickets_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/base/test_link
 tests_unit_base_test_link_SOURCES = tests/unit/base/test_link.c
 tests_unit_base_test_link_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
+check_PROGRAMS += tests/unit/base/test_refusal
+tests_unit_base_test_refusal_SOURCES = tests/unit/base/test_refusal.c
+tests_unit_base_test_refusal_LDADD = base/libbase.a $(UNIT_LIBS)

@@ -10,11 +10,13 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/refusal.h"
 #include "delivery/xtext.h"
 
 #define RCPTS_SHOWN 50
 #define HEADERS_SHOWN (16 * 1024)
 #define LINE_SHOWN 900
+#define FOLD 76 /* columns of the text for people */
 
 /* What differs between the kinds; `words` follow the date of the mail. */
 static const struct kind {
@@ -70,7 +72,8 @@ put_head(struct buf *out, const struct bounce *b)
 	buf_printf(out, "From: Mail Delivery System <MAILER-DAEMON@%s>\r\n", b->hostname);
 	buf_text(out, "To: <");
 	put_clean(out, b->to, b->utf8);
-	buf_printf(out, ">\r\nSubject: %s\r\n", kinds[b->kind].subject);
+	buf_printf(out, ">\r\nSubject: %s\r\n",
+	    b->to_postmaster ? "A report of this server could not be delivered" : kinds[b->kind].subject);
 	buf_printf(out, "Date: %s\r\nMessage-ID: <%s@%s>\r\n", date, b->report_id, b->hostname);
 	buf_text(out, "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n");
 	buf_printf(out,
@@ -94,6 +97,71 @@ rcpt_named(const struct bounce_rcpt *r)
 	return r->original != NULL && r->original[0] != '\0' ? r->original : r->address;
 }
 
+/* Words one after the other, in lines of at most FOLD columns, each `indent` deep. */
+static void
+put_folded(struct buf *out, const char *text, unsigned indent, bool utf8)
+{
+	size_t column = FOLD;
+
+	for (size_t shown = 0; *text != '\0' && shown < LINE_SHOWN;) {
+		size_t len = strcspn(text, " ");
+		char word[LINE_SHOWN + 1];
+
+		if (len > 0) {
+			bool fits = column + 1 + len <= FOLD;
+
+			snprintf(word, sizeof(word), "%.*s", (int)(len < LINE_SHOWN ? len : LINE_SHOWN), text);
+			if (fits)
+				buf_char(out, ' ');
+			else
+				buf_printf(out, "%s%*s", shown > 0 ? "\r\n" : "", (int)indent, "");
+			column = fits ? column + 1 + len : indent + len;
+			put_clean(out, word, utf8);
+		}
+		shown += len + 1;
+		text += len + (text[len] == ' ');
+	}
+	buf_text(out, "\r\n");
+}
+
+/* "mx.peer.test refused it:" and its words, in a paragraph of their own. */
+static void
+put_what_happened(struct buf *out, const struct bounce *b, const struct bounce_rcpt *r)
+{
+	char said[LINE_SHOWN + 40];
+	bool theirs = r->host != NULL && r->host[0] != '\0';
+
+	if (theirs && r->code != 0)
+		snprintf(said, sizeof(said), "%.255s said:", r->host);
+	else if (theirs)
+		snprintf(said, sizeof(said), "with %.255s:", r->host);
+	if (theirs)
+		put_folded(out, said, 6, b->utf8);
+	if (r->code != 0)
+		snprintf(said, sizeof(said), "%u %s%s%s", r->code, r->enhanced != NULL ? r->enhanced : "",
+		    r->enhanced != NULL && r->enhanced[0] != '\0' ? " " : "", r->text);
+	else
+		snprintf(said, sizeof(said), "%s", r->text);
+	put_folded(out, said, theirs ? 8 : 6, b->utf8);
+}
+
+static void
+put_what_it_means(struct buf *out, const struct bounce *b, const struct bounce_rcpt *r)
+{
+	const struct refusal_words *is = refusal_words(
+	    refusal_of(r->code, r->enhanced != NULL ? r->enhanced : "", r->text));
+	const char *todo = b->to_postmaster ? is->admin : b->kind == BOUNCE_FAILED ? is->sender : "";
+	char words[LINE_SHOWN];
+
+	if (is->means[0] == '\0')
+		return;
+	snprintf(words, sizeof(words), "That means: %s", is->means);
+	put_folded(out, words, 6, false);
+	snprintf(words, sizeof(words), "What to do: %s", todo);
+	if (todo[0] != '\0')
+		put_folded(out, words, 6, false);
+}
+
 static void
 put_words_rcpt(struct buf *out, const struct bounce *b, const struct bounce_rcpt *r)
 {
@@ -105,8 +173,10 @@ put_words_rcpt(struct buf *out, const struct bounce *b, const struct bounce_rcpt
 		put_clean(out, r->address, b->utf8);
 		buf_text(out, ">)");
 	}
-	buf_text(out, "\r\n      ");
-	put_clean(out, r->text, b->utf8);
+	buf_text(out, "\r\n");
+	put_what_happened(out, b, r);
+	if (kinds[b->kind].class != 2)
+		put_what_it_means(out, b, r);
 	buf_text(out, "\r\n");
 }
 
@@ -121,18 +191,25 @@ put_words(struct buf *out, const struct bounce *b)
 	buf_printf(out, "Content-Type: text/plain; charset=utf-8\r\n%s\r\n",
 	    b->utf8 ? "Content-Transfer-Encoding: 8bit\r\n" : "");
 	buf_printf(out, "This is the mail server at %s.\r\n\r\n", b->hostname);
-	buf_printf(out, "Your mail of %s\r\n%s", date, kinds[b->kind].words);
+	if (b->to_postmaster)
+		buf_printf(out,
+		    "You are its postmaster. A mail of %s, probably a report of\r\nthis server itself, could not be "
+		    "delivered, and there is no sender who could be told:\r\n\r\n",
+		    date);
+	else
+		buf_printf(out, "Your mail of %s\r\n%s", date, kinds[b->kind].words);
 	if (b->kind == BOUNCE_DELAYED)
 		buf_printf(out, "we keep trying until %s.\r\n\r\n", until);
 	for (size_t i = 0; i < b->n_rcpts && i < RCPTS_SHOWN; i++)
 		put_words_rcpt(out, b, &b->rcpts[i]);
 	if (b->n_rcpts > RCPTS_SHOWN)
 		buf_printf(out, "  and %zu more\r\n", b->n_rcpts - RCPTS_SHOWN);
-	buf_printf(out,
-	    "\r\n%s attached. If you ask your administrator for help, "
-	    "name this\r\n"
-	    "id: %s\r\n",
-	    b->full.len > 0 ? "Your mail is" : "The headers of your mail are", b->id);
+	if (b->to_postmaster)
+		buf_printf(out, "Its headers are attached. `tegami trace %s` tells its whole story.\r\n", b->id);
+	else
+		buf_printf(out,
+		    "%s attached. If you ask your administrator for help, name this\r\nid: %s\r\n",
+		    b->full.len > 0 ? "Your mail is" : "The headers of your mail are", b->id);
 }
 
 /* "5.1.1": three numbers of the right class, as RFC 3463 has them; else what fits the kind of

@@ -31,6 +31,7 @@ struct bounce {
 	enum bounce_kind kind;
 	int64_t until;
 	const char *envid;    /* ENVID of RFC 3461, or "" */
+	bool to_postmaster;   /* not the sender: he cannot be told */
 	bool utf8;            /* something in it is not ASCII: it is an SMTPUTF8 mail itself */
 	struct slice headers; /* of the mail, with what we added; CRLF. What follows an empty line
 				 is left out */

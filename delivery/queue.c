@@ -38,6 +38,7 @@
 #include "base/log.h"
 #include "base/qid.h"
 #include "base/sandbox.h"
+#include "delivery/queue_dest.h"
 #include "delivery/queue_report.h"
 #include "storage/spool.h"
 
@@ -55,11 +56,21 @@ static unsigned ticks;
 static int64_t stop_by;
 
 struct schedule
-queue_schedule(void)
+queue_schedule(const struct dest *d)
 {
 	const struct conf *c = role_conf();
 
-	return (struct schedule){ c->relay.retry, c->relay.n_retry, c->relay.lifetime };
+	(void)d;
+	return (struct schedule){ c->relay.retry, c->relay.n_retry, c->relay.lifetime, c->relay.warn_after };
+}
+
+uint32_t
+queue_dice(void)
+{
+	static uint64_t x;
+
+	x = (x ^ (uint64_t)clock_now()) * UINT64_C(6364136223846793005) + 1442695040888963407;
+	return (uint32_t)(x >> 33);
 }
 
 /* -- the queue at start */
@@ -249,7 +260,7 @@ queue_open(struct err *err)
 	emptied = queue_store_checkpoint(store, true, err) == 0;
 	if (!emptied)
 		log_error("no mail is taken until the journal can be emptied: %s", err->text);
-	if (load_index(err) == -1 || open_spool(err) == -1)
+	if (suspend_load(store, err) == -1 || load_index(err) == -1 || open_spool(err) == -1)
 		return -1;
 	return 0;
 }
@@ -330,6 +341,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 		report_retry();
 	ticks++;
 	flow_wake(clock_now());
+	dests_tick(clock_now());
 	flow_pump();
 }
 

@@ -8,6 +8,7 @@
 #ifndef DELIVERY_QUEUE_H
 #define DELIVERY_QUEUE_H
 
+#include "base/admin.h"
 #include "base/clock.h"
 #include "base/envelope.h"
 #include "base/link.h"
@@ -31,7 +32,10 @@ struct queue {
 };
 extern struct queue queue;
 
-struct schedule queue_schedule(void);
+/* When mail to this destination (NULL: here) is tried again, and how long. */
+struct schedule queue_schedule(const struct dest *d);
+/* Any number: to spread what would happen at once. */
+uint32_t queue_dice(void);
 /* May so many bytes more come in without going below limits.min_free? They are counted as used. */
 bool queue_has_space(uint64_t bytes);
 
@@ -58,6 +62,10 @@ void flow_done(struct entry *e, enum trace_event event, const char *text);
  * report (queue_report.h). */
 struct report;
 void flow_defer(struct entry *e, const struct outcome *o, struct report **failed);
+/* Has it waited so long that its sender should hear? Once a message. */
+bool flow_is_late(const struct entry *e, int64_t now);
+/* He is told of all recipients that still wait. */
+void flow_warn(struct item *it);
 /* Never. */
 void flow_fail(struct entry *e, const struct outcome *o, struct report **failed);
 /* Until the administrator says so. */
@@ -71,8 +79,13 @@ void flow_over(struct item *it);
 bool flow_pull(struct entry *e);
 /* Let one that was pulled go on: now, or at the time it had. */
 void flow_go_on(struct entry *e, bool now);
-/* "host: 550 5.1.1 text" as one line. */
+/* "host said: 550 5.1.1 text" as one line. */
 void outcome_text(const struct outcome *o, char *out, size_t size);
+struct reason { /* such a line taken apart again */
+	struct outcome o;
+	char host[256], enhanced[12], text[1000];
+};
+void reason_read(const char *line, struct reason *out);
 
 /* -- queue_local */
 void local_ready(struct item *it);
@@ -89,11 +102,7 @@ void local_on_unstaged(struct frame *f);
 unsigned local_in_flight(void);
 
 /* -- queue_remote */
-void remote_ready(struct entry *e);
-void remote_pump(int64_t now);
-void remote_pull(struct entry *e);
-/* The administrator wants it tried now: a pause ends. */
-void remote_wake(struct dest *d);
+void remote_pump(void);
 void remote_link_up(struct link *l);
 void remote_link_down(struct link *l);
 void remote_on_sent(struct frame *f);
@@ -118,6 +127,14 @@ enum spool_claim { SPOOL_NONE, SPOOL_PENDING, SPOOL_READY };
 enum spool_claim spool_claim(struct link *l, uint64_t qid, uint64_t size, int *fd);
 /* The message was not taken: the file goes (not when its row may be on disk after all). */
 void spool_unclaim(uint64_t qid, bool remove);
+
+/* -- queue_suspend */
+/* At start: what is suspended. */
+int suspend_load(struct queue_store *store, struct err *err);
+/* queue.suspend, queue.resume; answered when it is on disk, unless -1 + err. */
+int suspend_change(struct frame *f, const struct admin_request *rq, bool suspend, struct err *err);
+/* queue.destinations: a row each (`domain`: that one; `notable`: only those that get nothing just now). */
+void suspend_list(struct frame *f, const struct admin_request *rq);
 
 /* -- queue_admin */
 void admin_on_request(struct frame *f);

@@ -1,17 +1,21 @@
-/* queue_admin - the administrator's verbs: queue.list, show, stats, retry, hold, release, bounce,
- * delete
+/* queue_admin - the administrator's verbs about mail: queue.list, show, stats, retry, hold, release, bounce, delete
  *
  * Which recipients a request means is read from queue.db in pages by the writer thread, so a walk
  * over 100,000 messages holds nothing up and no read transaction stays open; between pages the walk
- * waits until the asker has taken the rows. A page holds what was true when it was read; the state
- * shown and acted on is the one in memory.
+ * waits until the asker has taken the rows, and until the reports it has caused are written. A page
+ * holds what was true when it was read; the state shown and acted on is the one in memory.
  *
  *   filters   id*; all; from, to, error (patterns with * and ?, case ignored); domain (of the
- * recipient); older (seconds) retry     waiting ones are tried now, held ones too          hold
- * waiting ones are not tried any more release   held ones go on bounce   failed now: the sender
- * gets a report delete    gone without a word Rows of a change are the recipients changed (or, with
- * dry_run, those that would be), with the word `result`. One that is being delivered at this moment
- * is left alone; when ids were given and nothing was changed, the end says why. */
+ *             recipient); older (seconds)
+ *   retry     waiting ones are tried now
+ *   hold      waiting ones are not tried any more
+ *   release   held ones go on
+ *   bounce    failed now: the sender gets a report, one a message
+ *   delete    gone without a word
+ *
+ * Rows of a change are the recipients changed (or, with dry_run, those that would be), with the word
+ * `result`. One that is being delivered at this moment is left alone; when ids were given and nothing
+ * was changed, the end says why. */
 #include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +23,8 @@
 
 #include "base/admin.h"
 #include "base/qid.h"
+#include "base/refusal.h"
+#include "delivery/queue_dest.h"
 #include "delivery/queue_report.h"
 
 #define PAGE_ROWS 200
@@ -26,6 +32,7 @@
 #define WALKS_MAX 16
 #define PATTERN_MAX 200
 #define PAUSE_US 20000
+#define REPORTS_MAX 200 /* under way, before a walk goes on */
 
 enum action { ACT_LIST, ACT_SHOW, ACT_RETRY, ACT_HOLD, ACT_RELEASE, ACT_BOUNCE, ACT_DELETE };
 
@@ -158,22 +165,23 @@ entry_of(const struct row *r)
 static void
 row_out(struct walk *w, const struct row *r, const struct entry *e, const char *result)
 {
-	char id[QID_TEXT], size[24], created[24], attempts[12], next[24];
-	int64_t due = e->heap_at != 0 ? e->due : 0;
-	const char *reason = r->reason;
+	char id[QID_TEXT], size[24], created[24], attempts[12], next[24], dest_why[700] = "";
+	const char *dest = e->dest != NULL ? dest_state(e->dest, dest_why) : "";
+	int64_t due = e->heap_at != 0 ? e->due : e->dest != NULL && e->dest->paused ? e->dest->paused_until : 0;
+	const char *reason = r->reason[0] != '\0' ? r->reason : dest_why;
+	const struct refusal_words *is = refusal_words(refusal_of_line(reason));
 
 	qid_text(r->qid, id);
 	snprintf(size, sizeof(size), "%llu", (unsigned long long)r->size);
 	snprintf(created, sizeof(created), "%lld", (long long)qid_time(r->qid));
 	snprintf(attempts, sizeof(attempts), "%u", e->attempts);
 	snprintf(next, sizeof(next), "%lld", (long long)due);
-	if (reason[0] == '\0' && e->dest != NULL && e->dest->paused)
-		reason = "the destination cannot be reached just now";
 	struct admin_word words[] = { { "id", id }, { "from", r->from }, { "size", size },
 		{ "created", created }, { "state", entry_state_name((enum entry_state)e->state) },
 		{ "to", r->to }, { "attempts", attempts }, { "next", next }, { "reason", reason },
 		{ "msgid", r->msgid }, { "ip", r->ip }, { "original", r->original },
-		{ "folder", r->folder }, { "result", result } };
+		{ "folder", r->folder }, { "destination", dest }, { "destination_why", dest_why },
+		{ "class", is->name }, { "means", is->means }, { "advice", is->admin }, { "result", result } };
 
 	admin_reply_row(w->to, words, result[0] != '\0' ? COUNT(words) : COUNT(words) - 1);
 }
@@ -182,19 +190,22 @@ row_out(struct walk *w, const struct row *r, const struct entry *e, const char *
 
 /* What was done, or NULL with w->why_not. */
 static const char *
-act(struct walk *w, struct entry *e)
+act(struct walk *w, struct entry *e, struct report **failed)
 {
-	struct report *failed = NULL;
 	struct outcome returned = { "", 0, "5.7.0", "returned by the administrator" };
 
 	if ((w->action == ACT_RELEASE) != (e->state == ENTRY_HELD) && w->action <= ACT_RELEASE) {
-		w->why_not = e->state == ENTRY_HELD ? "held" : "not held";
+		w->why_not = e->state == ENTRY_HELD ? "it is held; release it first" : "it is not held";
+		return NULL;
+	}
+	if (w->action == ACT_RETRY && e->dest != NULL && e->dest->suspended != NULL) {
+		w->why_not = "mail to its domain is suspended; resume it first";
 		return NULL;
 	}
 	if (w->dry_run)
 		return "would be changed";
 	if (w->action == ACT_RETRY && e->dest != NULL)
-		remote_wake(e->dest);
+		dest_wake(e->dest);
 	if (w->action == ACT_RETRY && e->state != ENTRY_WAITING)
 		return "being tried";
 	if (!flow_pull(e)) {
@@ -210,8 +221,7 @@ act(struct walk *w, struct entry *e)
 		flow_hold(e, "held by the administrator");
 		return "held";
 	case ACT_BOUNCE:
-		flow_fail(e, &returned, &failed);
-		report_go(&failed);
+		flow_fail(e, &returned, failed);
 		return "bounced";
 	default:
 		flow_done(e, EVENT_DELETED, "deleted by the administrator");
@@ -222,21 +232,26 @@ act(struct walk *w, struct entry *e)
 static void
 page_rows(struct walk *w)
 {
+	struct report *failed = NULL; /* of one message */
+
 	for (unsigned i = 0; i < w->n_rows; i++) {
 		struct row *r = &w->rows[i];
 		struct entry *e = entry_of(r);
 		struct entry before;
 		const char *result = "";
 
+		if (i > 0 && w->rows[i - 1].qid != r->qid)
+			report_go(&failed);
 		if (e == NULL || e->state == ENTRY_DONE)
 			continue;
 		w->matched++;
 		before = *e;
-		if (w->action != ACT_LIST && w->action != ACT_SHOW && (result = act(w, e)) == NULL)
+		if (w->action != ACT_LIST && w->action != ACT_SHOW && (result = act(w, e, &failed)) == NULL)
 			continue;
 		w->changed++;
 		row_out(w, r, &before, result);
 	}
+	report_go(&failed);
 	w->n_rows = 0;
 	pool_free(&w->page);
 }
@@ -282,7 +297,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (l == NULL)
 		walk_end(w, NULL);
-	else if (link_backlog(l) > BACKLOG_MAX)
+	else if (link_backlog(l) > BACKLOG_MAX || report_in_flight() > REPORTS_MAX)
 		walk_again(w, PAUSE_US);
 	else
 		writer_submit(queue.writer, &w->op);
@@ -374,6 +389,7 @@ stats(struct reply_to to)
 	} rows[] = { { "messages", index_items(queue.index) },
 		{ "recipients", index_entries(queue.index) },
 		{ "destinations", index_dests(queue.index) }, { "held", queue.held },
+		{ "suspended", dests_suspended() }, { "paused", dests_paused() },
 		{ "local_active", local_in_flight() }, { "relay_active", remote_in_flight() },
 		{ "accepted", queue.accepted }, { "delivered", queue.delivered },
 		{ "relayed", queue.relayed }, { "deferred", queue.deferred },
@@ -412,34 +428,49 @@ says_which(const struct admin_request *rq)
 	return false;
 }
 
+/* What is not a walk over mail. 1: it is answered (or will be), 0: no such verb, -1 + err. */
+static int
+other_verb(struct frame *f, const struct admin_request *rq, struct err *err)
+{
+	if (strcmp(rq->verb, "queue.stats") == 0) {
+		stats(reply_later(f));
+		return 1;
+	}
+	if (strcmp(rq->verb, "queue.destinations") == 0) {
+		suspend_list(f, rq);
+		return 1;
+	}
+	if (strcmp(rq->verb, "queue.suspend") == 0 || strcmp(rq->verb, "queue.resume") == 0)
+		return suspend_change(f, rq, strcmp(rq->verb, "queue.suspend") == 0, err) == 0 ? 1 : -1;
+	return 0;
+}
+
+static int
+mail_verb(struct frame *f, struct pool *pool, const struct admin_request *rq, struct err *err)
+{
+	for (size_t i = 0; i < COUNT(verbs); i++) {
+		if (strcmp(verbs[i].verb, rq->verb) != 0)
+			continue;
+		if (verbs[i].action != ACT_LIST && !says_which(rq))
+			return err_set(err, ERR_USAGE, "name ids, a filter, or all");
+		return walk_start(f, verbs[i].action, pool, rq, err);
+	}
+	return err_set(err, ERR_USAGE, "no such request: %.60s", rq->verb);
+}
+
 void
 admin_on_request(struct frame *f)
 {
 	struct pool *pool = pool_new(256 * 1024);
 	struct admin_request rq;
 	struct err err = { 0 };
-	int rc = -1;
+	int done = -1;
 
-	err_set(&err, ERR_USAGE, "the request cannot be read");
 	if (pool == NULL || admin_from_frame(f, pool, &rq) == -1)
-		goto end;
-	if (strcmp(rq.verb, "queue.stats") == 0) {
-		stats(reply_later(f));
-		pool_free(&pool);
-		return;
-	}
-	err_set(&err, ERR_USAGE, "no such request: %.60s", rq.verb);
-	for (size_t i = 0; i < COUNT(verbs); i++) {
-		if (strcmp(verbs[i].verb, rq.verb) != 0)
-			continue;
-		if (verbs[i].action != ACT_LIST && !says_which(&rq))
-			err_set(&err, ERR_USAGE, "name ids, a filter, or all");
-		else
-			rc = walk_start(f, verbs[i].action, pool, &rq, &err);
-	}
-end:
-	if (rc == -1) {
+		err_set(&err, ERR_USAGE, "the request cannot be read");
+	else if ((done = other_verb(f, &rq, &err)) == 0 && mail_verb(f, pool, &rq, &err) == 0)
+		return; /* the walk has the pool */
+	if (done <= 0)
 		admin_reply_end(reply_later(f), &err);
-		pool_free(&pool);
-	}
+	pool_free(&pool);
 }

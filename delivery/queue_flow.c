@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/qid.h"
+#include "delivery/queue_dest.h"
 #include "delivery/queue_report.h"
 
 #define WAKE_AT_ONCE 5000 /* entries woken in one go: the loop must turn */
@@ -40,6 +41,45 @@ outcome_text(const struct outcome *o, char *out, size_t size)
 	    : o->code != 0     ? " said: "
 			       : ": ",
 	    code, o->enhanced, o->enhanced[0] != '\0' ? " " : "", o->text);
+}
+
+/* "5.1.1 text": the code goes to `enhanced`. */
+static const char *
+take_enhanced(const char *at, char enhanced[static 12])
+{
+	size_t len = strspn(at, "0123456789.");
+
+	if (len < 5 || len > 11 || at[1] != '.' || at[len] != ' ')
+		return at;
+	memcpy(enhanced, at, len);
+	enhanced[len] = '\0';
+	return at + len + 1;
+}
+
+void
+reason_read(const char *line, struct reason *out)
+{
+	const char *said = strstr(line, " said: "), *colon = strstr(line, ": ");
+	size_t host = 0;
+
+	memset(out, 0, sizeof(*out));
+	if (said != NULL && said < colon) {
+		host = (size_t)(said - line);
+		out->o.code = (unsigned)strtoul(said + 7, NULL, 10);
+		said += 7 + strspn(said + 7, "0123456789");
+		said += *said == ' ';
+	} else if (colon != NULL && memchr(line, ' ', (size_t)(colon - line)) == NULL) {
+		host = (size_t)(colon - line);
+		said = colon + 2;
+	} else {
+		said = line;
+	}
+	snprintf(out->host, sizeof(out->host), "%.*s", (int)host, line);
+	said = take_enhanced(said, out->enhanced);
+	snprintf(out->text, sizeof(out->text), "%s", said);
+	out->o.host = out->host;
+	out->o.enhanced = out->enhanced;
+	out->o.text = out->text;
 }
 
 static void
@@ -225,45 +265,26 @@ flow_hold(struct entry *e, const char *reason)
 
 /* -- failures */
 
-static uint32_t
-dice(void)
-{
-	static uint64_t x;
-
-	x = (x ^ (uint64_t)clock_now()) * UINT64_C(6364136223846793005) + 1442695040888963407;
-	return (uint32_t)(x >> 33);
-}
-
 void
 flow_fail(struct entry *e, const struct outcome *o, struct report **failed)
 {
 	report_failed(failed, e, o);
 }
 
-/* The sender hears once that his mail is late. */
-static void
-maybe_warn(struct entry *e, const struct outcome *o, int64_t now)
+bool
+flow_is_late(const struct entry *e, int64_t now)
 {
-	const struct conf *conf = role_conf();
-	int64_t created = qid_time(e->item->qid);
-	const struct rcpt *rc = content_rcpt(e->item, e->n);
-	struct report *r = NULL;
+	int64_t after = queue_schedule(e->dest).warn_after;
 
-	if (rc != NULL && rc->notify != 0 && (rc->notify & NOTIFY_DELAY) == 0)
-		return;
-	if (e->warned || conf->relay.warn_after <= 0 ||
-	    (e->item->flags & ENVELOPE_SUBMITTED) == 0 ||
-	    now < created + conf->relay.warn_after * 1000)
-		return;
-	e->warned = true;
-	report_delayed(&r, e, o, created + conf->relay.lifetime * 1000);
-	report_go(&r);
+	return !e->warned && !e->item->warning && after > 0 &&
+	       (e->item->flags & ENVELOPE_SUBMITTED) != 0 &&
+	       now >= qid_time(e->item->qid) + after * 1000;
 }
 
 void
 flow_defer(struct entry *e, const struct outcome *o, struct report **failed)
 {
-	struct schedule sched = queue_schedule();
+	struct schedule sched = queue_schedule(e->dest);
 	int64_t now = clock_now(), created = qid_time(e->item->qid);
 	char said[REASON_MAX], text[REASON_MAX + 200], span[40];
 	struct step *s;
@@ -279,13 +300,14 @@ flow_defer(struct entry *e, const struct outcome *o, struct report **failed)
 	if (e->attempts < UINT16_MAX)
 		e->attempts++;
 	e->restage = true;
-	e->due = schedule_next(&sched, created, e->attempts, now, dice());
-	maybe_warn(e, o, now);
+	e->due = schedule_next(&sched, created, e->attempts, now, queue_dice());
 	s = step_new(e, STEP_WAIT, EVENT_DEFERRED, said);
 	if (s == NULL)
 		return;
 	e->state = ENTRY_SETTLING;
 	writer_submit(queue.writer, &s->op);
+	if (flow_is_late(e, now)) /* behind that step: it reads what the step writes */
+		flow_warn(e->item);
 }
 
 /* -- going on */
@@ -299,7 +321,7 @@ flow_ready(struct entry *e)
 	}
 	e->state = ENTRY_READY;
 	if (e->dest != NULL)
-		remote_ready(e);
+		dest_ready(e);
 	else
 		local_ready(e->item);
 }
@@ -343,7 +365,7 @@ flow_pump(void)
 	if (queue.stopping)
 		return;
 	local_pump();
-	remote_pump(clock_now());
+	remote_pump();
 }
 
 /* -- the administrator's hand */
@@ -357,7 +379,7 @@ flow_pull(struct entry *e)
 		return true;
 	case ENTRY_READY:
 		if (e->dest != NULL)
-			remote_pull(e);
+			dest_pull(e);
 		return true;
 	case ENTRY_HELD:
 		queue.held--;

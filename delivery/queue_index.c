@@ -288,20 +288,29 @@ dest_new(struct index *ix, const char *domain, size_t len)
 	return d;
 }
 
+struct dest *
+index_dest(struct index *ix, struct slice name, bool make)
+{
+	char domain[256];
+	struct dest *dest;
+
+	name = slice_first(name, 255);
+	for (size_t i = 0; i < name.len; i++)
+		domain[i] = (char)tolower((unsigned char)name.at[i]);
+	dest = ix->dests[domain_bucket(domain, name.len, ix->n_dest_buckets)];
+	while (dest != NULL &&
+	       !(dest->len == name.len && memcmp(dest->domain, domain, name.len) == 0))
+		dest = dest->hash_next;
+	return dest == NULL && make ? dest_new(ix, domain, name.len) : dest;
+}
+
 int
 index_set_dest(struct index *ix, struct entry *e, struct slice address)
 {
 	ptrdiff_t at = slice_find_last(address, '@');
-	struct slice d = slice_first(slice_skip(address, at >= 0 ? (size_t)at + 1 : 0), 255);
-	char domain[256];
-	struct dest *dest;
+	struct dest *dest = index_dest(ix, slice_skip(address, at >= 0 ? (size_t)at + 1 : 0), true);
 
-	for (size_t i = 0; i < d.len; i++)
-		domain[i] = (char)tolower((unsigned char)d.at[i]);
-	dest = ix->dests[domain_bucket(domain, d.len, ix->n_dest_buckets)];
-	while (dest != NULL && !(dest->len == d.len && memcmp(dest->domain, domain, d.len) == 0))
-		dest = dest->hash_next;
-	if (dest == NULL && (dest = dest_new(ix, domain, d.len)) == NULL)
+	if (dest == NULL)
 		return -1;
 	dest->entries++;
 	e->dest = dest;
@@ -309,11 +318,19 @@ index_set_dest(struct index *ix, struct entry *e, struct slice address)
 }
 
 void
+index_each_dest(struct index *ix, void (*fn)(void *arg, struct dest *d), void *arg)
+{
+	for (size_t b = 0; b < ix->n_dest_buckets; b++)
+		for (struct dest *d = ix->dests[b]; d != NULL; d = d->hash_next)
+			fn(arg, d);
+}
+
+void
 index_settle_dest(struct index *ix, struct dest *d)
 {
 	struct dest **at;
 
-	if (d->entries > 0 || d->linked || d->paused || d->active > 0)
+	if (d->entries > 0 || d->linked || d->paused || d->active > 0 || d->suspended != NULL)
 		return;
 	at = &ix->dests[domain_bucket(d->domain, d->len, ix->n_dest_buckets)];
 	while (*at != d)
@@ -321,6 +338,7 @@ index_settle_dest(struct index *ix, struct dest *d)
 	*at = d->hash_next;
 	ix->n_dests--;
 	ix->bytes -= sizeof(*d) + d->len + 1u;
+	free(d->said);
 	free(d);
 }
 

@@ -12,6 +12,7 @@
 
 struct content;
 struct load;
+struct report;
 
 /* Where a recipient is; see the picture in queue.c. */
 enum entry_state {
@@ -64,20 +65,29 @@ struct item { /* a message */
 	uint16_t flags;          /* enum envelope_flag */
 	uint8_t crashes;         /* of a role that had it */
 	bool linked;             /* `link` is in use */
+	bool warning;            /* its sender is being told, or was, that it is late */
+	struct report *failed;   /* recipients that failed, until no other one is being sent */
 	struct entry entries[];
 };
 TAILQ_HEAD(item_list, item);
 
-struct dest { /* a destination: the domain of remote recipients */
+struct dest { /* a destination: the domain of remote recipients; its rules are in queue_dest.c */
 	struct dest *hash_next;
 	TAILQ_ENTRY(dest)
 	link; /* in the ring of those that have something to do, or among the paused */
 	struct entry_list ready;
-	uint32_t entries;       /* that name it */
-	uint32_t active, limit; /* sessions now, and allowed */
-	uint32_t failures;      /* connections in a row that failed */
-	int64_t paused_until;
+	uint32_t entries;           /* that name it */
+	uint32_t active;            /* sessions now */
+	uint32_t window, threshold; /* sessions allowed, and where growth slows down; in 64ths, 0: not yet known */
+	uint32_t failures;          /* sessions in a row that did not come about */
+	int64_t paused_until, shrunk_at;
+	int64_t suspended_since;
+	char *suspended; /* by the administrator, why ("": did not say); NULL: it is not */
+	char *said;      /* the last words of one that failed, or NULL */
+	uint8_t pauses;  /* in a row */
+	uint8_t ring;
 	bool linked, paused;
+	bool proven; /* it answered when we spoke to it last */
 	uint16_t len;
 	char domain[]; /* lower case, NUL-terminated */
 };
@@ -106,6 +116,10 @@ uint64_t index_memory(const struct index *ix);
 
 /* Name the destination of a remote recipient (its address's domain). -1: no memory. */
 int index_set_dest(struct index *ix, struct entry *e, struct slice address);
+/* The destination of this domain; NULL: there is none (when asked to make it: no memory). */
+struct dest *index_dest(struct index *ix, struct slice domain, bool make);
+/* Every destination; fn must not remove any. */
+void index_each_dest(struct index *ix, void (*fn)(void *arg, struct dest *d), void *arg);
 /* It left a list or ended a session: forget it when nothing names it. */
 void index_settle_dest(struct index *ix, struct dest *d);
 uint64_t index_dests(const struct index *ix);

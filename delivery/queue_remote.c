@@ -1,10 +1,9 @@
-/* queue_remote - remote recipients and relay: destinations in turn, each with its limit
+/* queue_remote - remote recipients and relay: jobs out, results in
  *
- * A job is one message for up to 100 recipients of one destination. Destinations that have
- * something ready stand in a ring and get one job a turn, so one with a thousand messages delays
- * nobody else. Each may have relay.concurrency jobs at a time; when its host cannot be reached it
- * gets one only, and after that failed too it is paused: the mail stays ready, and one message
- * tries again when the pause ends.
+ * A job is one message for up to 100 recipients of one destination; whose turn it is, and how many it may have at a time, is
+ * queue_dest.c's matter.
+ *
+ * Recipients of one message that fail while others of it are still being sent are reported together with those (queue_report.c).
  *
  * When relay dies its jobs go back: a host that had accepted already gets a second copy (nobody can
  * know). Messages that it had are blamed; those blamed twice are sent one at a time, so that only
@@ -16,6 +15,8 @@
 
 #include "base/log.h"
 #include "base/qid.h"
+#include "base/refusal.h"
+#include "delivery/queue_dest.h"
 #include "delivery/queue_report.h"
 
 #define JOBS_MAX 512
@@ -23,8 +24,8 @@
 #define BACKLOG_MAX (2 * 1024 * 1024)
 #define CRASHES_ALONE 2
 #define CRASHES_MAX 5 /* two in company, three alone */
-#define PAUSE_MAX (300 * CLOCK_SECOND)
 #define LATER (5 * CLOCK_SECOND)
+#define BUSY_AGAIN (2 * CLOCK_SECOND)
 
 struct job_out {
 	uint64_t id; /* 0: free */
@@ -33,148 +34,21 @@ struct job_out {
 	struct link *relay; /* NULL: being loaded */
 	struct entry *entries[RCPTS_MAX];
 	unsigned n;
+	bool doubtful; /* see queue_dest.c */
+	int64_t began; /* clock_mono */
 };
 
 static struct {
 	struct job_out *jobs[JOBS_MAX];
 	unsigned n_jobs;
 	uint64_t serial;
-	struct dest_list ring, paused;
 	struct job_out *alone; /* the suspect's */
-	bool lists;
 } remote;
-
-static void
-lists_init(void)
-{
-	if (remote.lists)
-		return;
-	TAILQ_INIT(&remote.ring);
-	TAILQ_INIT(&remote.paused);
-	remote.lists = true;
-}
 
 unsigned
 remote_in_flight(void)
 {
 	return remote.n_jobs;
-}
-
-/* -- destinations */
-
-static unsigned
-dest_limit(const struct dest *d)
-{
-	int64_t most = role_conf()->relay.concurrency;
-
-	if (most < 1)
-		most = 1;
-	return d->limit == 0 || d->limit > most ? (unsigned)most : d->limit;
-}
-
-/* Into the ring when it has mail and may have a job. */
-static void
-dest_consider(struct dest *d)
-{
-	if (d->linked || d->paused || TAILQ_EMPTY(&d->ready) || d->active >= dest_limit(d))
-		return;
-	d->linked = true;
-	TAILQ_INSERT_TAIL(&remote.ring, d, link);
-}
-
-static void
-dest_leave(struct dest *d)
-{
-	if (d->linked)
-		TAILQ_REMOVE(&remote.ring, d, link);
-	if (d->paused)
-		TAILQ_REMOVE(&remote.paused, d, link);
-	d->linked = d->paused = false;
-}
-
-void
-remote_ready(struct entry *e)
-{
-	lists_init();
-	TAILQ_INSERT_TAIL(&e->dest->ready, e, link);
-	dest_consider(e->dest);
-}
-
-void
-remote_pull(struct entry *e)
-{
-	struct dest *d = e->dest;
-
-	TAILQ_REMOVE(&d->ready, e, link);
-	if (TAILQ_EMPTY(&d->ready))
-		dest_leave(d);
-}
-
-/* How one job went, as far as the destination itself is concerned. */
-static void
-dest_learn(struct dest *d, bool reached)
-{
-	const struct conf *conf = role_conf();
-	int64_t pause = conf->relay.n_retry > 0 ? conf->relay.retry[0] * 1000 : PAUSE_MAX;
-
-	if (reached) {
-		d->failures = 0;
-		if (d->limit != 0 && (d->limit *= 2) >= (unsigned)conf->relay.concurrency)
-			d->limit = 0;
-		return;
-	}
-	d->limit = 1;
-	if (++d->failures < 2 || d->active > 0 || d->paused)
-		return;
-	dest_leave(d);
-	d->paused = true;
-	d->paused_until = clock_now() + (pause < PAUSE_MAX ? pause : PAUSE_MAX);
-	TAILQ_INSERT_TAIL(&remote.paused, d, link);
-}
-
-/* While a destination is paused its mail grows old: what is past its lifetime is given up with the
- * last reason. */
-static void
-dest_give_up(struct dest *d, const struct outcome *o)
-{
-	struct schedule sched = queue_schedule();
-	int64_t now = clock_now();
-	struct entry *e, *next;
-
-	for (e = TAILQ_FIRST(&d->ready); e != NULL; e = next) {
-		struct report *failed = NULL;
-
-		next = TAILQ_NEXT(e, link);
-		if (!schedule_over(&sched, qid_time(e->item->qid), now))
-			continue;
-		TAILQ_REMOVE(&d->ready, e, link);
-		flow_defer(e, o, &failed);
-		report_go(&failed);
-	}
-}
-
-void
-remote_wake(struct dest *d)
-{
-	if (!d->paused)
-		return;
-	dest_leave(d);
-	dest_consider(d);
-}
-
-static void
-unpause(int64_t now)
-{
-	struct dest *d, *next;
-
-	for (d = TAILQ_FIRST(&remote.paused); d != NULL; d = next) {
-		next = TAILQ_NEXT(d, link);
-		if (d->paused_until > now)
-			continue;
-		dest_leave(d);
-		dest_consider(d);
-		index_settle_dest(queue.index, d);
-	}
 }
 
 /* -- jobs */
@@ -192,7 +66,8 @@ job_new(struct dest *d, struct item *it)
 	j->id = ++remote.serial * JOBS_MAX + slot;
 	j->dest = d;
 	j->item = it;
-	d->active++;
+	j->began = clock_mono();
+	j->doubtful = dest_begin(d);
 	remote.jobs[slot] = j;
 	remote.n_jobs++;
 	return j;
@@ -210,16 +85,15 @@ job_find(uint64_t id)
 static void
 job_end(struct job_out *j)
 {
-	struct dest *d = j->dest;
+	struct item *it = j->item;
 
 	remote.jobs[j->id % JOBS_MAX] = NULL;
 	remote.n_jobs--;
 	if (remote.alone == j)
 		remote.alone = NULL;
-	d->active--;
-	dest_consider(d);
-	index_settle_dest(queue.index, d);
-	content_release(j->item);
+	dest_end(j->dest, j->doubtful);
+	report_when_done(it);
+	content_release(it);
 	free(j);
 }
 
@@ -348,44 +222,39 @@ job_start(struct dest *d)
 }
 
 void
-remote_pump(int64_t now)
+remote_pump(void)
 {
 	struct link *relay = role_link(ROLE_RELAY);
 	struct dest *d;
 
-	lists_init();
-	unpause(now);
 	while (relay != NULL && remote.n_jobs < JOBS_MAX && link_backlog(relay) < BACKLOG_MAX &&
-	       (d = TAILQ_FIRST(&remote.ring)) != NULL) {
-		dest_leave(d);
-		if (!job_start(d))
-			return;
+	       (d = dest_next()) != NULL) {
+		bool started = job_start(d);
+
 		dest_consider(d);
+		if (!started)
+			return;
 	}
 }
 
 /* -- what relay says */
 
-struct reports { /* that one answer leads to */
-	struct report *failed, *relayed;
-};
-
 static void
-sent(struct entry *e, uint64_t status, const struct outcome *o, bool reports, struct reports *to)
+sent(struct entry *e, uint64_t status, const struct outcome *o, bool reports, struct report **relayed)
 {
 	const struct rcpt *r = content_rcpt(e->item, e->n);
 	char text[1000];
 
 	if (status == STEP_OK && !reports && r != NULL && (r->notify & NOTIFY_SUCCESS) != 0) {
-		report_succeeded(&to->relayed, e, o, true);
+		report_succeeded(relayed, e, o, true);
 	} else if (status == STEP_OK) {
 		snprintf(
 		    text, sizeof(text), "accepted by %.255s: %u %.600s", o->host, o->code, o->text);
 		flow_done(e, EVENT_RELAYED, text);
 	} else if (status == STEP_PERMANENT) {
-		flow_fail(e, o, &to->failed);
+		flow_fail(e, o, &e->item->failed);
 	} else {
-		flow_defer(e, o, &to->failed);
+		flow_defer(e, o, &e->item->failed);
 	}
 }
 
@@ -398,45 +267,109 @@ job_entry(struct job_out *j, uint64_t n)
 	return NULL;
 }
 
-void
-remote_on_sent(struct frame *f)
+/* One recipient of RELAY_SENT. */
+struct told {
+	uint64_t n, status;
+	struct outcome o;
+	bool dsn;
+	char enhanced[32], text[800];
+};
+
+static void
+read_told(struct wire *in, const char *host, struct told *t)
 {
-	struct job_out *j = job_find(wire_u64(&f->in));
-	struct reports reports = { NULL, NULL };
-	bool reached = false;
-	char host[256] = "", enhanced[32] = "", text[800] = "the relay said nothing";
-	struct outcome o = { .host = host, .enhanced = enhanced, .text = text };
+	uint64_t code;
 
-	if (j == NULL || j->relay != f->link)
-		return;
-	wire_text_to(&f->in, host, sizeof(host));
+	t->n = wire_u64(in);
+	t->status = wire_u64(in);
+	code = wire_u64(in);
+	slice_copy(wire_bytes(in), t->enhanced, sizeof(t->enhanced));
+	slice_copy(wire_bytes(in), t->text, sizeof(t->text));
+	t->dsn = wire_u64(in) == 1;
+	t->o = (struct outcome){ host, code <= 999 ? (unsigned)code : 0, t->enhanced, t->text };
+}
+
+/* What it says of the destination. */
+static enum dest_verdict
+verdict_of(const struct told *t)
+{
+	if (t->status != STEP_TEMPORARY)
+		return DEST_TOOK;
+	if (t->o.code == 0) /* 4.3: it is we who cannot */
+		return strncmp(t->enhanced, "4.3.", 4) == 0 ? DEST_ANSWERED : DEST_AWAY;
+	if (t->o.code == 421 || refusal_of(t->o.code, t->enhanced, t->text) == REFUSAL_RATE)
+		return DEST_BUSY;
+	return DEST_ANSWERED;
+}
+
+/* The session is one too many, while others of ours go on: its mail only goes back into the line. */
+static bool
+one_too_many(struct job_out *j, enum dest_verdict verdict)
+{
+	if (verdict != DEST_BUSY || j->dest->active <= 1)
+		return false;
+	for (unsigned i = 0; i < j->n; i++)
+		if (j->entries[i]->state != ENTRY_SENDING)
+			return false;
+	job_back(j, clock_now() + BUSY_AGAIN);
+	return true;
+}
+
+/* The best that any recipient's answer says of the destination, and its words. */
+static enum dest_verdict
+verdict_of_all(struct wire in, const char *host, char *said, size_t size)
+{
+	enum dest_verdict best = DEST_AWAY, one;
+	struct told t;
+
+	snprintf(said, size, "the relay said nothing");
+	while (wire_more(&in)) {
+		read_told(&in, host, &t);
+		one = verdict_of(&t);
+		if (one <= best) {
+			best = one;
+			outcome_text(&t.o, said, size);
+		}
+	}
+	return best;
+}
+
+static void
+take_results(struct job_out *j, struct frame *f, const char *host)
+{
+	struct report *relayed = NULL;
+	struct told t;
+
 	while (wire_more(&f->in)) {
-		struct entry *e = job_entry(j, wire_u64(&f->in));
-		uint64_t status = wire_u64(&f->in), code;
-		bool dsn;
+		struct entry *e;
 
-		code = wire_u64(&f->in);
-		o.code = code <= 999 ? (unsigned)code : 0;
-		slice_copy(wire_bytes(&f->in), enhanced, sizeof(enhanced));
-		slice_copy(wire_bytes(&f->in), text, sizeof(text));
-		dsn = wire_u64(&f->in) == 1;
-		reached = reached || status != STEP_TEMPORARY || o.code != 0;
-		if (e != NULL)
-			sent(e, status, &o, dsn, &reports);
+		read_told(&f->in, host, &t);
+		if ((e = job_entry(j, t.n)) != NULL)
+			sent(e, t.status, &t.o, t.dsn, &relayed);
 	}
 	for (unsigned i = 0; i < j->n; i++)
 		if (j->entries[i]->state == ENTRY_SENDING)
 			sent(j->entries[i], STEP_TEMPORARY,
 			    &(struct outcome){
 				host, 0, "", "the relay did not say what became of it" },
-			    false, &reports);
-	report_go(&reports.failed);
-	report_go(&reports.relayed);
-	j->dest->active--; /* not counting this job */
-	dest_learn(j->dest, reached);
-	j->dest->active++;
-	if (!reached && j->dest->paused)
-		dest_give_up(j->dest, &o);
+			    false, &relayed);
+	report_go(&relayed);
+}
+
+void
+remote_on_sent(struct frame *f)
+{
+	struct job_out *j = job_find(wire_u64(&f->in));
+	char host[256] = "", said[1100];
+	enum dest_verdict verdict;
+
+	if (j == NULL || j->relay != f->link)
+		return;
+	wire_text_to(&f->in, host, sizeof(host));
+	verdict = verdict_of_all(f->in, host, said, sizeof(said));
+	dest_learn(j->dest, verdict, j->began, said);
+	if (!one_too_many(j, verdict))
+		take_results(j, f, host);
 	job_end(j);
 	flow_pump();
 }

@@ -3,7 +3,8 @@
  * collecting -> reading the mail -> asking the directory where the sender is -> writing ->
  * committed
  *
- * Nobody is answered who did not ask to be: not <>, not our own reports, not junk. When the
+ * Nobody is answered who did not ask to be: not <>, not junk. A report of ours that nobody takes, or
+ * whose addressee is gone, goes to the postmaster; one to the postmaster ends there. When the
  * directory is away the report waits, and its recipients with it; after a restart the failed ones
  * are simply tried once more, and delivered ones are found delivered. Only what another host has
  * taken does not wait: it would be sent again, and a second copy is worse than a missing report. */
@@ -87,8 +88,8 @@ report_delayed(struct report **rp, struct entry *e, const struct outcome *o, int
 
 	if (f == NULL)
 		return;
-	(*rp)->until = until;
-	name_rcpt(*rp, f);
+	if ((*rp)->until == 0 || until < (*rp)->until)
+		(*rp)->until = until;
 }
 
 void
@@ -151,6 +152,17 @@ silence(struct report *r, const char *why)
 	end_silently(r);
 }
 
+static bool
+is_unwanted(const struct report *r, const struct told_rcpt *f)
+{
+	const struct rcpt *rc = content_rcpt(r->item, f->n);
+
+	if (rc == NULL || rc->notify == 0 || (r->item->flags & ENVELOPE_REPORT) != 0)
+		return false;
+	return (r->kind == BOUNCE_FAILED && (rc->notify & NOTIFY_FAILURE) == 0) ||
+	       (r->kind == BOUNCE_DELAYED && (rc->notify & NOTIFY_DELAY) == 0);
+}
+
 /* Recipients of whose failure the sender does not want to hear end now. */
 static void
 leave_out_unwanted(struct report *r)
@@ -158,10 +170,7 @@ leave_out_unwanted(struct report *r)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < r->n; i++) {
-		const struct rcpt *rc = content_rcpt(r->item, r->rcpts[i].n);
-
-		if (r->kind == BOUNCE_FAILED && rc != NULL && rc->notify != 0 &&
-		    (rc->notify & NOTIFY_FAILURE) == 0)
+		if (is_unwanted(r, &r->rcpts[i]))
 			rcpt_silently(r, &r->rcpts[i], "the sender asked for none");
 		else
 			r->rcpts[kept++] = r->rcpts[i];
@@ -173,8 +182,10 @@ leave_out_unwanted(struct report *r)
 static const char *
 reason_for_silence(const struct item *it, const struct envelope *e)
 {
+	if ((it->flags & ENVELOPE_DOUBLE) != 0)
+		return "it is a report to the postmaster itself";
 	if ((it->flags & ENVELOPE_REPORT) != 0)
-		return "it is a report itself";
+		return NULL;
 	if (e->from[0] == '\0')
 		return "the sender is empty";
 	if ((it->flags & ENVELOPE_JUNK) != 0)
@@ -196,6 +207,8 @@ report_run(struct op *op, struct queue_store *s, struct err *err)
 		    queue_store_done(s, f->e->item->qid, f->e->n, f->last, err) == -1)
 			return -1;
 	}
+	if (r->kind == BOUNCE_DELAYED && queue_store_warned(s, op->qid, err) == -1)
+		return -1;
 	return queue_store_put(s, &r->content->c.e, clock_now(), err);
 }
 
@@ -248,6 +261,7 @@ report_done(struct op *op, const struct err *err)
 				queue.held++;
 			}
 		}
+		it->warning = false;
 		index_remove(queue.index, r->message);
 		content_free(&r->content);
 		content_release(it);
@@ -327,6 +341,8 @@ report_write(struct report *r, struct pool *pool, struct rcpt *rcpts, size_t n)
 	for (size_t i = 0; i < r->n; i++)
 		if (r->rcpts[i].e != NULL)
 			r->rcpts[i].last = --r->item->left == 0;
+	for (uint32_t i = 0; r->kind == BOUNCE_DELAYED && i < r->item->n; i++)
+		r->item->entries[i].warned = true; /* what is written after this says so too */
 	r->op.kind = OP_WORK;
 	r->op.qid = r->item->qid;
 	r->op.bytes = r->content->c.e.size;
@@ -358,6 +374,24 @@ read_rcpts(struct frame *f, struct pool *pool, struct rcpt *rcpts, size_t most)
 	return f->in.failed ? 0 : n;
 }
 
+static void ask_directory(struct report *r);
+
+/* The sender cannot be told: then our postmaster is. false: he was the one. */
+static bool
+tell_postmaster(struct report *r)
+{
+	char address[ADDRESS_MAX + 1], *sender;
+
+	snprintf(address, sizeof(address), "postmaster@%.255s", role_conf()->hostname);
+	sender = r->kind == BOUNCE_FAILED && !r->to_postmaster ? strdup(address) : NULL;
+	if (sender == NULL)
+		return false;
+	free(r->sender);
+	r->sender = sender;
+	r->to_postmaster = true;
+	return true;
+}
+
 static void
 on_sender(void *arg, struct frame *f)
 {
@@ -382,6 +416,10 @@ on_sender(void *arg, struct frame *f)
 	}
 	if (n == 0) {
 		pool_free(&pool);
+		if (tell_postmaster(r)) {
+			ask_directory(r);
+			return;
+		}
 		silence(r, status == RCPT_OVER_QUOTA ? "the sender's mailbox is full"
 						     : "the sender does not exist here");
 		return;
@@ -408,11 +446,13 @@ report_ready(struct item *it, void *arg, const struct err *err)
 		return;
 	}
 	for (size_t i = 0; i < r->n; i++)
-		if (r->rcpts[i].e != NULL)
-			name_rcpt(r, &r->rcpts[i]);
+		name_rcpt(r, &r->rcpts[i]);
 	leave_out_unwanted(r);
 	why = reason_for_silence(it, &it->content->c.e);
-	r->sender = why == NULL ? strdup(it->content->c.e.from) : NULL;
+	if (why == NULL && (it->flags & ENVELOPE_REPORT) != 0 && !tell_postmaster(r))
+		why = "it is a report itself";
+	else if (why == NULL && r->sender == NULL)
+		r->sender = strdup(it->content->c.e.from);
 	if (r->sender == NULL || r->n == 0)
 		silence(r, why != NULL ? why : "out of memory");
 	else
@@ -429,6 +469,18 @@ report_go(struct report **rp)
 		return;
 	under_way++;
 	content_want(r->item, report_ready, r);
+}
+
+void
+report_when_done(struct item *it)
+{
+	struct report *r = it->failed;
+
+	for (uint32_t i = 0; r != NULL && i < it->n; i++)
+		if (it->entries[i].state == ENTRY_SENDING)
+			return;
+	it->failed = NULL;
+	report_go(&r);
 }
 
 void

@@ -17,6 +17,8 @@ void report_failed(struct report **r, struct entry *e, const struct outcome *o);
 void report_succeeded(struct report **r, struct entry *e, const struct outcome *o, bool relayed);
 /* It is late; the entry is not touched. */
 void report_delayed(struct report **r, struct entry *e, const struct outcome *o, int64_t until);
+/* What has failed of a message so far (it->failed) goes, unless others of it are being sent just now. */
+void report_when_done(struct item *it);
 /* Send it off and set *r to NULL. Accepts NULL. */
 void report_go(struct report **r);
 /* Reports that wait for the directory are tried again. */

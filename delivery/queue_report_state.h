@@ -22,6 +22,7 @@ struct report {
 	enum bounce_kind kind;
 	int64_t until;
 	unsigned flags;    /* enum envelope_flag of the report */
+	bool to_postmaster; /* since nobody else can be told */
 	char why_not[100]; /* no report is made */
 	char *sender;
 	struct told_rcpt *rcpts;

@@ -44,6 +44,7 @@ fill_bounce(
 		.kind = r->kind,
 		.until = r->until,
 		.envid = e->envid,
+		.to_postmaster = r->to_postmaster,
 		.rcpts = rcpts,
 		.n_rcpts = r->n };
 	for (size_t i = 0; i < r->n && i < SHOWN; i++)
@@ -163,7 +164,7 @@ report_body(struct report *r, struct pool *pool)
 		body = try_write(&b, pool);
 	if (body.at == NULL)
 		body = write_headers(&b, buf_all(&headers), pool);
-	r->flags = ENVELOPE_REPORT | (b.utf8 ? ENVELOPE_UTF8 : 0) |
+	r->flags = ENVELOPE_REPORT | (r->to_postmaster ? ENVELOPE_DOUBLE : 0) | (b.utf8 ? ENVELOPE_UTF8 : 0) |
 		   (slice_is_ascii(body) ? 0 : ENVELOPE_8BIT) |
 		   (r->item->flags & ENVELOPE_REQUIRETLS);
 	buf_free(&headers);

@@ -11,6 +11,7 @@ struct schedule {
 	    *steps; /* milliseconds after the 1st, 2nd ... failed attempt; the last repeats */
 	size_t n_steps;
 	int64_t lifetime; /* milliseconds from acceptance until it is given up */
+	int64_t warn_after; /* and until its sender is told that it is late; 0: never */
 };
 
 /* Microseconds since 1970 of the next attempt after `attempts` (>= 1) failed ones, the last at

@@ -50,6 +50,10 @@ static const struct db_migration steps[] = {
 	{ "ALTER TABLE message ADD COLUMN envid TEXT NOT NULL DEFAULT '';"
 	  "ALTER TABLE rcpt ADD COLUMN notify INTEGER NOT NULL DEFAULT 0;" /* enum notify */
 	  "ALTER TABLE rcpt ADD COLUMN orcpt TEXT NOT NULL DEFAULT '';" },
+	{ "CREATE TABLE suspended ("
+	  " domain TEXT PRIMARY KEY," /* lower case */
+	  " since INTEGER NOT NULL,"
+	  " why TEXT NOT NULL) WITHOUT ROWID;" },
 };
 
 const struct db_schema queue_schema = { "queue.db", steps, COUNT(steps), PAGE_SIZE };
@@ -66,6 +70,7 @@ enum {
 	PUT_RCPT,
 	STAGED,
 	PROGRESS,
+	WARNED,
 	DONE_RCPT,
 	DONE_ALL,
 	DONE_MESSAGE,
@@ -74,6 +79,9 @@ enum {
 	WALK,
 	WALK_FULL,
 	SHOW,
+	SUSPEND,
+	RESUME,
+	SUSPENDED,
 	STATEMENTS
 };
 
@@ -89,6 +97,7 @@ static const char *const sql[STATEMENTS] = {
 	[PROGRESS] =
 	    "UPDATE rcpt SET state = ?3, attempts = ?4, warned = ?5, next = ?6, reason = ?7"
 	    " WHERE qid = ?1 AND n = ?2",
+	[WARNED] = "UPDATE rcpt SET warned = 1 WHERE qid = ?1",
 	[DONE_RCPT] = "DELETE FROM rcpt WHERE qid = ?1 AND n = ?2",
 	[DONE_ALL] = "DELETE FROM rcpt WHERE qid = ?1",
 	[DONE_MESSAGE] = "DELETE FROM message WHERE qid = ?1",
@@ -105,6 +114,9 @@ static const char *const sql[STATEMENTS] = {
 	[SHOW] = "SELECT " ROW_COLUMNS
 		 ", m.sender, m.msgid, m.ip FROM rcpt r LEFT JOIN message m USING (qid)"
 		 " WHERE r.qid = ?1 ORDER BY r.n",
+	[SUSPEND] = "INSERT OR REPLACE INTO suspended VALUES (?1, ?2, ?3)",
+	[RESUME] = "DELETE FROM suspended WHERE domain = ?1",
+	[SUSPENDED] = "SELECT domain, since, why FROM suspended",
 };
 
 struct queue_store {
@@ -292,6 +304,13 @@ queue_store_progress(struct queue_store *s, uint64_t qid, unsigned n,
 	db_bind_i64(st, 6, p->next);
 	db_bind_text(st, 7, p->reason != NULL ? p->reason : "");
 	return db_run(s->db, st, err);
+}
+
+int
+queue_store_warned(struct queue_store *s, uint64_t qid, struct err *err)
+{
+	db_bind_i64(s->st[WARNED], 1, (int64_t)qid);
+	return db_run(s->db, s->st[WARNED], err);
 }
 
 int
@@ -539,4 +558,42 @@ queue_store_show(struct queue_store *s, uint64_t qid,
 	}
 	sqlite3_reset(st);
 	return got == -1 ? -1 : (int)seen;
+}
+
+/* -- suspended destinations */
+
+int
+queue_store_suspend(
+    struct queue_store *s, const char *domain, int64_t since, const char *why, struct err *err)
+{
+	sqlite3_stmt *st = s->st[SUSPEND];
+
+	db_bind_text(st, 1, domain);
+	db_bind_i64(st, 2, since);
+	db_bind_text(st, 3, why);
+	return db_run(s->db, st, err);
+}
+
+int
+queue_store_resume(struct queue_store *s, const char *domain, struct err *err)
+{
+	db_bind_text(s->st[RESUME], 1, domain);
+	return db_run(s->db, s->st[RESUME], err);
+}
+
+int
+queue_store_suspended(struct queue_store *s,
+    bool (*fn)(void *arg, const char *domain, int64_t since, const char *why), void *arg,
+    struct err *err)
+{
+	sqlite3_stmt *st = s->st[SUSPENDED];
+	bool go_on = true;
+	int got;
+
+	while ((got = db_step(s->db, st, err)) == 1 && go_on)
+		go_on = fn(arg, db_text(st, 0), db_i64(st, 1), db_text(st, 2));
+	sqlite3_reset(st);
+	if (!go_on)
+		return err_set(err, ERR_TEMPORARY, "out of memory");
+	return got == -1 ? -1 : 0;
 }

@@ -43,6 +43,8 @@ int queue_store_staged(
 /* Anything else about it; the staged name stays. */
 int queue_store_progress(struct queue_store *s, uint64_t qid, unsigned n,
     const struct queue_progress *p, struct err *err);
+/* The sender was told that the message is late: noted for all of its recipients. */
+int queue_store_warned(struct queue_store *s, uint64_t qid, struct err *err);
 /* Recipient `n` is finished; `last`: it was the last one, the message goes too. */
 int queue_store_done(struct queue_store *s, uint64_t qid, unsigned n, bool last, struct err *err);
 
@@ -79,6 +81,18 @@ int queue_store_walk(struct queue_store *s, struct queue_cursor *at, bool full, 
 /* The recipients of one message. */
 int queue_store_show(struct queue_store *s, uint64_t qid,
     bool (*fn)(void *arg, const struct queue_row *row), void *arg, struct err *err);
+
+/* -- destinations that the administrator has suspended */
+
+/* Note it; a domain noted before gets the new words. */
+int queue_store_suspend(
+    struct queue_store *s, const char *domain, int64_t since, const char *why, struct err *err);
+/* Forget it; no error when it was not noted. */
+int queue_store_resume(struct queue_store *s, const char *domain, struct err *err);
+/* All of them. fn returning false ends it with ERR_TEMPORARY. */
+int queue_store_suspended(struct queue_store *s,
+    bool (*fn)(void *arg, const char *domain, int64_t since, const char *why), void *arg,
+    struct err *err);
 
 /* Move the journal into the database; `truncate` waits until all of it is there and empties the
  * file. */

@@ -253,7 +253,7 @@ def test_no_bounce_for_null_sender(state):
 
 
 def test_bounce_remote_sender_waits_for_directory(state):
-    q = state(peers=("MDA", "RELAY", "SMTPD", "CONTROL"))
+    q = state(peers=("MDA", "RELAY", "SMTPD", "CONTROL"), conf=[("hostname", "mx.example.test")])
     q.put(qid_at(), [R], sender="s@there.example")
     relay_all(q, q.relay.want("RELAY_SEND"), STEP_PERMANENT, 550, "5.1.1", "no")
     time.sleep(0.2)
@@ -263,8 +263,16 @@ def test_bounce_remote_sender_waits_for_directory(state):
     q.directory.send("DIR_RCPT_IS", 2, "not ours", id=ask.id)
     f = q.relay.want("RELAY_SEND")
     assert f.f[2] == "there.example" and f.f[3] == "" and f.f[1] & REPORT
+    # nobody takes the report: the postmaster hears of it, and when that fails too, nobody
+    relay_all(q, f, STEP_PERMANENT, 550, "5.1.1", "no")
+    ask = q.directory.want("DIR_RCPT", 8)
+    assert ask.f == ["postmaster@mx.example.test"]
+    q.directory.send("DIR_RCPT_IS", 0, "", REMOTE, "boss@else.example", "", "", "postmaster@mx.example.test", 0, id=ask.id)
+    f = q.relay.want("RELAY_SEND")
+    assert f.f[2] == "else.example" and f.f[3] == "" and f.f[1] & REPORT and b"You are its postmaster" in f.f[7]
     relay_all(q, f, STEP_PERMANENT, 550, "5.1.1", "no")
     q.gone()
+    assert q.directory.recv(0.3) is None
 
 
 def test_lifetime_ends(state):

@@ -10,8 +10,8 @@
 #define S INT64_C(1000000)
 
 static const int64_t steps[] = { 60000, 300000, 3600000 };
-static const struct schedule sched = { steps, 3, 86400000 };
-static const struct schedule none = { NULL, 0, 86400000 };
+static const struct schedule sched = { steps, 3, 86400000, 0 };
+static const struct schedule none = { NULL, 0, 86400000, 0 };
 
 static const struct {
 	const struct schedule *s;
