@@ -20,7 +20,6 @@ int dkim_sign_message(const struct dkim_signer *key, struct slice prefix, struct
     int64_t now, struct buf *out, struct err *err);
 /* The one address in From, its domain in lower case; it holds an '@'. false: there is not exactly one,
  * or not in a form that all read alike. */
-bool dkim_sign_author(
-    struct slice prefix, struct slice message, char out[static DKIM_AUTHOR_SIZE]);
+bool dkim_sign_author(struct slice prefix, struct slice message, char out[static DKIM_AUTHOR_SIZE]);
 
 #endif

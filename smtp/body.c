@@ -103,7 +103,6 @@ to_spool(struct session *s)
 {
 	struct transaction *t = s->tx;
 
-	head_read(&t->head, buf_all(&t->body), false);
 	t->spool = spool_new(t->qid, on_spool, s);
 	if (t->spool == NULL)
 		t->failed = "Mail cannot be stored now; please try again later";
@@ -139,6 +138,8 @@ take(struct session *s, struct slice run)
 		return;
 	if (!(t->flags & ENVELOPE_8BIT) && is_8bit(run))
 		t->flags |= ENVELOPE_8BIT;
+	if (!t->head.complete)
+		head_feed(&t->head, run);
 	if (t->spool == NULL) {
 		struct slice part = slice_first(run, BODY_IN_FRAME_MAX - t->body.len);
 
@@ -322,8 +323,8 @@ body_end(struct session *s)
 	session_enter(s, SESSION_END);
 	if (t->dot.mode & DOT_CHUNKS)
 		take(s, dot_finish(&t->dot));
-	if (t->spool == NULL && !body_is_bad(t))
-		head_read(&t->head, buf_all(&t->body), true);
+	if (!t->head.complete)
+		head_end(&t->head);
 	if (find_refusal(t, &r))
 		deliver_refuse(s, r.code, r.enhanced, "%s", r.text);
 	else

@@ -1,29 +1,33 @@
 /* head - what smtpd needs to know of a message's header
  *
- * Field names only, line by line, up to the first line that is empty or no field. */
+ * line start -> name -> value -> line start ..., up to the first line that is empty or no field.
+ * Most fields matter by their name only; of those whose value matters, the start of its first line
+ * with something in it is kept. */
 #include "smtp/head.h"
 
 #include <string.h>
 
-/* Is the line the field `name` (which ends in ':')? Blanks before the colon are obsolete but legal.
- */
-static bool
-is_field(struct slice line, struct slice name)
-{
-	ptrdiff_t colon = slice_find(line, ':');
+enum { AT_LINE, IN_NAME, IN_VALUE };
+enum { NO_FIELD, RECEIVED, DATE, FROM, MESSAGE_ID, TLS_REQUIRED, FIELDS };
 
-	if (colon < 0)
-		return false;
-	return slice_eq_nocase(slice_trim(slice_first(line, (size_t)colon)), name);
+static const char *const names[FIELDS] = { [RECEIVED] = "Received",
+	[DATE] = "Date",
+	[FROM] = "From",
+	[MESSAGE_ID] = "Message-ID",
+	[TLS_REQUIRED] = "TLS-Required" };
+
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t';
 }
 
-/* The id: from '<' to '>' in the value, which may stand in the next, folded line. Only printable
- * ASCII is kept. */
+/* From '<' to '>' in the value, if that is printable ASCII. */
 static void
 take_msgid(struct head *h, struct slice value)
 {
-	size_t n = 0;
 	ptrdiff_t open = slice_find(value, '<');
+	size_t n = 0;
 
 	if (open < 0)
 		return;
@@ -40,65 +44,122 @@ take_msgid(struct head *h, struct slice value)
 	h->msgid[n] = '\0';
 }
 
-/* Its value, or what stands in the next line when that is folded right behind the name. */
-static struct slice
-value_of(struct slice line, struct slice rest)
+/* What was kept of a value is all that is wanted. */
+static void
+field_end(struct head *h)
 {
-	struct slice value = slice_skip(line, (size_t)slice_find(line, ':') + 1);
+	struct slice value = slice_trim((struct slice){ h->now.value, h->now.len });
 
-	if (slice_trim(value).len == 0 && rest.len > 0 && (rest.at[0] == ' ' || rest.at[0] == '\t'))
-		slice_line(&rest, &value);
-	return slice_trim(value);
+	if (h->now.field == MESSAGE_ID)
+		take_msgid(h, value);
+	else if (h->now.field == TLS_REQUIRED)
+		h->tls_optional |= slice_eq_nocase(value, SLICE("No"));
+	h->now.field = NO_FIELD;
+}
+
+/* The colon is here. Blanks before it are obsolete but legal. */
+static void
+name_end(struct head *h)
+{
+	struct slice name = slice_trim((struct slice){ h->now.name, h->now.name_len });
+	unsigned char field = NO_FIELD;
+
+	for (unsigned i = NO_FIELD + 1; i < FIELDS; i++)
+		if (slice_eq_nocase(name, slice_of(names[i])))
+			field = (unsigned char)i;
+	h->received += field == RECEIVED;
+	h->has_date |= field == DATE;
+	h->has_from |= field == FROM;
+	if (field == MESSAGE_ID && h->has_msgid)
+		field = NO_FIELD;
+	h->has_msgid |= field == MESSAGE_ID;
+	h->now.field = field;
+	h->now.len = 0;
+	h->now.at = IN_VALUE;
+}
+
+/* A longer name than any of ours stays too long: only blanks may follow a full buffer. */
+static void
+take_name(struct head *h, char c)
+{
+	if (c == ':')
+		name_end(h);
+	else if (c == '\n') /* no field: the body began without an empty line */
+		h->complete = true;
+	else if (h->now.name_len < HEAD_NAME_SIZE)
+		h->now.name[h->now.name_len++] = c;
+	else if (!is_blank(c) && c != '\r')
+		h->now.name[0] = '\0';
 }
 
 static void
-take_field(struct head *h, struct slice line, struct slice rest)
+take_line_start(struct head *h, char c)
 {
-	switch (line.at[0] | 0x20) {
-	case 'r':
-		h->received += is_field(line, SLICE("Received"));
-		break;
-	case 'd':
-		h->has_date |= is_field(line, SLICE("Date"));
-		break;
-	case 'f':
-		h->has_from |= is_field(line, SLICE("From"));
-		break;
-	case 'm':
-		if (h->has_msgid || !is_field(line, SLICE("Message-ID")))
-			break;
-		h->has_msgid = true;
-		take_msgid(h, value_of(line, rest));
-		break;
-	case 't':
-		h->tls_optional |= is_field(line, SLICE("TLS-Required")) &&
-				   slice_eq_nocase(value_of(line, rest), SLICE("No"));
-		break;
+	if (c == '\r')
+		return;
+	if (c == '\n') {
+		h->complete = true;
+	} else if (is_blank(c)) {
+		h->now.at = IN_VALUE; /* it goes on */
+	} else {
+		field_end(h);
+		h->now.at = IN_NAME;
+		h->now.name_len = 0;
+		take_name(h, c);
 	}
 }
 
-void
-head_read(struct head *h, struct slice message, bool whole)
+/* The rest of a line of a value; what is left of the part. */
+static struct slice
+take_value(struct head *h, struct slice part)
 {
-	struct slice line;
+	const char *end = memchr(part.at, '\n', part.len);
+	struct slice line = slice_first(part, end != NULL ? (size_t)(end - part.at) : part.len);
+	size_t room = HEAD_VALUE_SIZE - h->now.len;
 
-	memset(h, 0, sizeof(*h));
-	h->folded_first = message.len > 0 && (message.at[0] == ' ' || message.at[0] == '\t');
-	while (message.len > 0) {
-		if (!slice_line(&message, &line))
-			return;
-		if (line.len == 0) {
-			h->complete = true;
-			return;
-		}
-		if (line.at[0] == ' ' || line.at[0] == '\t')
-			continue;
-		if (slice_find(line, ':') <
-		    0) { /* no field: the body began without an empty line */
-			h->complete = true;
-			return;
-		}
-		take_field(h, line, message);
+	if (h->now.field == MESSAGE_ID || h->now.field == TLS_REQUIRED) {
+		struct slice kept = line;
+
+		while (
+		    h->now.len == 0 && kept.len > 0 && (is_blank(kept.at[0]) || kept.at[0] == '\r'))
+			kept = slice_skip(kept, 1);
+		kept = slice_first(kept, room);
+		memcpy(h->now.value + h->now.len, kept.at, kept.len);
+		h->now.len += (uint16_t)kept.len;
+		if (end != NULL && h->now.len > 0)
+			field_end(h);
 	}
-	h->complete = whole; /* a message without a body */
+	if (end == NULL)
+		return slice_skip(part, part.len);
+	h->now.at = AT_LINE;
+	return slice_skip(part, line.len + 1);
+}
+
+void
+head_feed(struct head *h, struct slice part)
+{
+	if (!h->begun && part.len > 0) {
+		h->begun = true;
+		h->folded_first = is_blank(part.at[0]);
+	}
+	while (part.len > 0 && !h->complete) {
+		if (h->now.at == IN_VALUE) {
+			part = take_value(h, part);
+			continue;
+		}
+		if (h->now.at == IN_NAME)
+			take_name(h, part.at[0]);
+		else
+			take_line_start(h, part.at[0]);
+		part = slice_skip(part, 1);
+	}
+	if (h->complete)
+		field_end(h);
+}
+
+void
+head_end(struct head *h)
+{
+	field_end(h);
+	h->complete = true;
 }

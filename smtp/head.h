@@ -1,12 +1,15 @@
 /* head - what smtpd needs to know of a message's header: hops, and what is missing
  *
- * Looks at no more than it is given (the first 32 KiB), decides nothing, fails never. */
+ * Reads the bytes as they come, in pieces of any size, up to the header's end, however far that is;
+ * keeps a few hundred of them, decides nothing, fails never. */
 #ifndef SMTP_HEAD_H
 #define SMTP_HEAD_H
 
 #include "base/slice.h"
 
 #define HEAD_MSGID_SIZE 256
+#define HEAD_NAME_SIZE 16
+#define HEAD_VALUE_SIZE 512
 
 struct head {
 	unsigned received; /* Received fields: hops so far */
@@ -15,9 +18,18 @@ struct head {
 	bool folded_first; /* it begins with a blank: it would go on with what we put in front */
 	bool tls_optional; /* "TLS-Required: No" (RFC 8689 5) */
 	char msgid[HEAD_MSGID_SIZE]; /* with its brackets, or "" */
+	/* head.c's own: where the reading stands */
+	bool begun;
+	struct {
+		unsigned char at, field;
+		uint16_t name_len, len;
+		char name[HEAD_NAME_SIZE], value[HEAD_VALUE_SIZE];
+	} now;
 };
 
-/* `whole`: nothing of the message lies behind these bytes. */
-void head_read(struct head *h, struct slice message, bool whole);
+/* All bytes are zero at first. */
+void head_feed(struct head *h, struct slice part);
+/* The message is over: there is no body. */
+void head_end(struct head *h);
 
 #endif

@@ -73,7 +73,7 @@ struct transaction { /* MAIL .. the reply to the end of data */
 	struct buf trace;
 	struct cut *cuts;
 	size_t n_cuts;
-	const char *const *authors; /* in From, that are still to be asked for */
+	struct author *authors; /* whom the header names as such, still to be asked for: submit.c */
 	size_t n_authors;
 };
 

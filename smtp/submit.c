@@ -1,7 +1,7 @@
 /* submit - what a user's own program hands in is held against who logged in (RFC 6409 4, 6, 8)
  *
- * Every address in From must be the user's own, as MAIL's sender was (cmd_mail.c): the directory says.
- * Bcc is cut out. Who is on a trusted network or on this machine has no account that addresses could
+ * Every address in From, Sender, Resent-From and Resent-Sender must be the user's own, as MAIL's sender
+ * was (cmd_mail.c): the directory says. Bcc is cut out. Who is on a trusted network or on this machine has no account that addresses could
  * belong to, so From is not held against anything there, and such mail is not signed. */
 #include <string.h>
 
@@ -11,6 +11,10 @@
 #include "smtp/session.h"
 #include "smtp/spool.h"
 #include "smtp/submit_head.h"
+
+struct author {
+	const char *field, *address;
+};
 
 static void ask_next(struct session *s);
 
@@ -43,7 +47,7 @@ author_is(void *arg, struct frame *answer)
 	if (status == SENDER_OK)
 		ask_next(s);
 	else if (status == SENDER_NOT_THEIRS)
-		deliver_refuse(s, 550, "5.7.1", "The header's From: %s",
+		deliver_refuse(s, 550, "5.7.1", "The header's %s: %s", s->tx->authors[-1].field,
 		    why[0] != '\0' ? why : "you may not write as this address");
 	else
 		no_directory(s);
@@ -59,7 +63,7 @@ ask_next(struct session *s)
 	struct buf *b;
 
 	while (author == NULL && t->n_authors > 0) {
-		author = *t->authors++;
+		author = t->authors++->address;
 		t->n_authors--;
 		if (path_same(author, t->from))
 			author = NULL; /* that was asked at MAIL */
@@ -76,41 +80,74 @@ ask_next(struct session *s)
 		no_directory(s);
 }
 
+static void
+no_memory(struct session *s)
+{
+	deliver_refuse(s, 451, "4.3.0", "This server is short of memory; please try again later");
+}
+
+/* The addresses of one field join the others; false: it was refused. */
+static bool
+read_claim(struct session *s, const struct claim *c, struct authors *read)
+{
+	struct transaction *t = s->tx;
+
+	switch (authors_read(c->value, t->pool, read)) {
+	case AUTHORS_OK:
+		if (!c->single || read->n == 1)
+			break;
+		deliver_refuse(s, 550, "5.6.0",
+		    "The header's %s names several addresses; it must name one", c->field);
+		return false;
+	case AUTHORS_UNREADABLE:
+		deliver_refuse(s, 550, "5.6.0",
+		    "The header's %s cannot be read; it must be like %s: \"Your Name\" "
+		    "<you@your.domain>",
+		    c->field, c->field);
+		return false;
+	case AUTHORS_TOO_MANY:
+		deliver_refuse(s, 550, "5.6.0", "The header's %s names more than %d authors",
+		    c->field, AUTHORS_MAX);
+		return false;
+	case AUTHORS_NO_MEMORY:
+		no_memory(s);
+		return false;
+	}
+	for (size_t i = 0; i < read->n; i++)
+		t->authors[t->n_authors++] = (struct author){ c->field, read->at[i] };
+	return true;
+}
+
 /* false: it was refused. */
 static bool
 read_authors(struct session *s, const struct submit_head *h)
 {
 	struct transaction *t = s->tx;
-	struct authors *all = pool_alloc(t->pool, sizeof(*all));
-	enum authors_status status = AUTHORS_NO_MEMORY;
+	struct authors *read = pool_alloc(t->pool, sizeof(*read));
 
-	if (h->from != 1) {
-		deliver_refuse(s, 550, "5.6.0", "The header has %s From field; it must have one",
-		    h->from == 0 ? "no" : "more than one");
+	if (h->from != 1 || h->sender > 1) {
+		deliver_refuse(s, 550, "5.6.0", "The header has %s field; it must have %sone",
+		    h->from == 0  ? "no From"
+		    : h->from > 1 ? "more than one From"
+				  : "more than one Sender",
+		    h->from != 1 ? "" : "none or ");
 		return false;
 	}
-	if (all != NULL)
-		status = authors_read(h->author, t->pool, all);
-	switch (status) {
-	case AUTHORS_OK:
-		t->authors = all->at;
-		t->n_authors = all->n;
-		return true;
-	case AUTHORS_UNREADABLE:
+	if (h->too_many_claims) {
 		deliver_refuse(s, 550, "5.6.0",
-		    "The header's From cannot be read; it must be like From: \"Your Name\" "
-		    "<you@your.domain>");
-		break;
-	case AUTHORS_TOO_MANY:
-		deliver_refuse(
-		    s, 550, "5.6.0", "The header's From names more than %d authors", AUTHORS_MAX);
-		break;
-	case AUTHORS_NO_MEMORY:
-		deliver_refuse(
-		    s, 451, "4.3.0", "This server is short of memory; please try again later");
-		break;
+		    "The header was resent too often: it has more than %d fields of senders",
+		    SUBMIT_CLAIMS_MAX);
+		return false;
 	}
-	return false;
+	t->authors = pool_alloc(t->pool, h->n_claims * AUTHORS_MAX * sizeof(*t->authors));
+	if (read == NULL || t->authors == NULL) {
+		no_memory(s);
+		return false;
+	}
+	for (size_t i = 0; i < h->n_claims; i++)
+		if (!read_claim(s, &h->claims[i], read))
+			return false;
+	return true;
 }
 
 static bool
@@ -127,8 +164,7 @@ cut_bcc(struct session *s, const struct submit_head *h)
 		return true;
 	t->cuts = pool_alloc(t->pool, h->n_bcc * sizeof(*t->cuts));
 	if (t->cuts == NULL) {
-		deliver_refuse(
-		    s, 451, "4.3.0", "This server is short of memory; please try again later");
+		no_memory(s);
 		return false;
 	}
 	memcpy(t->cuts, h->bcc, h->n_bcc * sizeof(*t->cuts));
@@ -154,8 +190,6 @@ submit_begin(struct session *s)
 		return;
 	}
 	submit_head_read(&head, body.bytes);
-	if (!t->head.complete) /* longer than the first piece of a long message */
-		head_read(&t->head, slice_first(body.bytes, SUBMIT_HEAD_MAX), head.complete);
 	fine = cut_bcc(s, &head) && (s->user == NULL || read_authors(s, &head));
 	body_close(&body); /* what is needed of it was copied */
 	if (fine)

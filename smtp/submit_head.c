@@ -1,4 +1,4 @@
-/* submit_head - what a user's message says of its author, and whom it must not name
+/* submit_head - what a user's message says of who wrote and sent it, and whom it must not name
  *
  * The header ends where head.c sees it end: at the first line that is empty or no field. */
 #include "smtp/submit_head.h"
@@ -44,6 +44,27 @@ cut(struct submit_head *h, uint64_t at, uint64_t len)
 		h->bcc[h->n_bcc++] = (struct cut){ at, len };
 }
 
+static void
+take_claim(struct submit_head *h, struct slice name, struct slice value)
+{
+	static const struct claim kinds[] = { { "From", false, { NULL, 0 } },
+		{ "Sender", true, { NULL, 0 } }, { "Resent-From", false, { NULL, 0 } },
+		{ "Resent-Sender", true, { NULL, 0 } } };
+
+	for (size_t i = 0; i < COUNT(kinds); i++) {
+		if (!slice_eq_nocase(name, slice_of(kinds[i].field)))
+			continue;
+		h->from += i == 0;
+		h->sender += i == 1;
+		if (h->n_claims == SUBMIT_CLAIMS_MAX) {
+			h->too_many_claims = true;
+			return;
+		}
+		h->claims[h->n_claims] = kinds[i];
+		h->claims[h->n_claims++].value = value;
+	}
+}
+
 void
 submit_head_read(struct submit_head *h, struct slice message)
 {
@@ -55,13 +76,10 @@ submit_head_read(struct submit_head *h, struct slice message)
 	while (next_field(&rest, &field)) {
 		value = field;
 		name = slice_trim(slice_cut(&value, ':'));
-		if (slice_eq_nocase(name, SLICE("From"))) {
-			if (h->from++ == 0)
-				h->author = value;
-		} else if (slice_eq_nocase(name, SLICE("Bcc")) ||
-			   slice_eq_nocase(name, SLICE("Resent-Bcc"))) {
+		take_claim(h, name, value);
+		if (slice_eq_nocase(name, SLICE("Bcc")) ||
+		    slice_eq_nocase(name, SLICE("Resent-Bcc")))
 			cut(h, (uint64_t)(field.at - message.at), field.len);
-		}
 	}
 	h->complete = rest.len > 0 || seen == message.len;
 }

@@ -1,4 +1,4 @@
-/* submit_head - what a user's message says of its author, and whom it must not name (Bcc) */
+/* submit_head - what a user's message says of who wrote and sent it, and whom it must not name (Bcc) */
 #ifndef SMTP_SUBMIT_HEAD_H
 #define SMTP_SUBMIT_HEAD_H
 
@@ -6,13 +6,23 @@
 
 #define SUBMIT_HEAD_MAX (256 * 1024) /* bytes of header looked at */
 
+#define SUBMIT_CLAIMS_MAX 16
+
+struct claim {              /* a field that says whose message it is */
+	const char *field;  /* "From", "Sender", "Resent-From", "Resent-Sender" */
+	bool single;        /* it names one mailbox (RFC 5322 3.6.2) */
+	struct slice value; /* in the message */
+};
+
 struct submit_head {
-	unsigned from;                     /* From fields */
-	struct slice author;               /* the value of the first; in the message */
+	unsigned from, sender; /* such fields */
+	struct claim claims[SUBMIT_CLAIMS_MAX];
+	size_t n_claims;
+	bool too_many_claims;
 	struct cut bcc[ENVELOPE_CUTS_MAX]; /* Bcc and Resent-Bcc fields */
 	size_t n_bcc;
 	bool complete; /* its end was seen */
-	bool too_many; /* of such fields, to be cut */
+	bool too_many; /* fields to be cut */
 };
 
 /* `message` has CRLF line ends. */

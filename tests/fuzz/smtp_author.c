@@ -43,6 +43,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (end > size)
 		abort();
-	read_again(h.from > 0 ? h.author : text);
+	for (size_t i = 0; i < h.n_claims; i++)
+		read_again(h.claims[i].value);
+	if (h.n_claims == 0)
+		read_again(text);
 	return 0;
 }

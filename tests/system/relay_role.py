@@ -5,6 +5,7 @@ import socketserver
 import ssl
 import struct
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -280,6 +281,11 @@ class Relay:
         """to: an address, or a list of addresses and (address, notify, orcpt)."""
         self.job += 1
         to = [to] if isinstance(to, str) else to
+        if fd is None and len(body) > 32768:  # a long one comes as a file
+            with tempfile.TemporaryFile() as file:
+                file.write(body.encode())
+                file.flush()
+                return self.put(domain, to, "", sender, prefix, flags, cuts, file.fileno(), envid)
         fields = [x for i, t in enumerate(to) for x in (i, *((t, 0, "") if isinstance(t, str) else t))]
         self.queue.send("RELAY_SEND", self.job, flags, domain, sender, envid, prefix, cuts, body, *fields, fd=fd)
         return self.job

@@ -164,6 +164,15 @@ def test_hops(filtering, hops, code):
     assert reply.startswith(code), reply
 
 
+@pytest.mark.parametrize("hops,code", [(30, "250"), (60, "554 5.4.6")])
+def test_hops_far_down(filtering, hops, code):
+    """They count wherever in the header they stand."""
+    mark = token()
+    hop = b"Received: from a.test by b.test; Tue, 24 Nov 2026 11:00:00 +0000\r\n" + b"X-Filler: %s\r\n" % (b"y" * 900) * 4
+    reply = give(filtering, head(mark) + hop * hops + b"\r\nx\r\n")
+    assert reply.startswith(code), reply
+
+
 # -- addresses
 
 RCPTS = [

@@ -73,6 +73,8 @@ UTF8_BODY = "Subject: Grüße\r\n\r\nhallo\r\n"
 @pytest.mark.parametrize("sender,rcpt,body,needed", [
     ("a@own.test", "b@x.test", "Subject: x\r\n\r\nGrüße\r\n", False),
     ("a@own.test", "b@x.test", UTF8_BODY, True),
+    ("a@own.test", "b@x.test", "X-Filler: y\r\n" * 20000 + UTF8_BODY, True),
+    ("a@own.test", "b@x.test", "X-Filler: y\r\n" * 20000 + "Subject: x\r\n\r\nGrüße\r\n", False),
     ("ä@own.test", "b@x.test", "Subject: x\r\n\r\nx\r\n", True),
     ("a@own.test", "ß@x.test", "Subject: x\r\n\r\nx\r\n", True),
 ])

@@ -193,7 +193,8 @@ def test_spoiled_chunk_is_dropped(start, spoiled):
 
 @pytest.mark.parametrize("params,body,flags", [
     ("", b"Subject: \xfc\r\n\r\n", 4), ("", b"Subject: x\r\n\r\n" + b"x" * 40000 + b"\xff", 4 + 2), ("BODY=BINARYMIME", b"x: y\r\n\r\n\x80", 64 + 4),
-    ("", b"TLS-Required: No\r\n\r\n", 256), ("", b"Subject: x\r\n\r\nTLS-Required: No\r\n", 0)])
+    ("", b"TLS-Required: No\r\n\r\n", 256), ("", b"Subject: x\r\n\r\nTLS-Required: No\r\n", 0),
+    ("", b"X: y\r\n" * 50000 + b"TLS-Required: No\r\n\r\n", 256 + 2), ("", b"X: y\r\n" * 50000 + b"\r\nTLS-Required: No\r\n", 2)])
 def test_flags_of_body(start, params, body, flags):
     s = start()
     c = s.connect()

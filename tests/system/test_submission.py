@@ -65,6 +65,30 @@ def test_addresses_of_others(server, other):
         assert send(server, header + FULL, sender="").startswith("550 5.7.1 ")
 
 
+@pytest.mark.parametrize("field", ["Sender", "Resent-From", "Resent-Sender"])
+def test_other_senders_in_the_header(server, field):
+    """Who says in the header that he sent or resent it is held to what is his, as the author is."""
+    for own in (ALICE, "sales@example.test"):
+        assert send(server, f"From: {ALICE}\r\n{field}: A <{own}>\r\n{FULL}").startswith("250 ")
+    for header in (f"{field}: Bob <{BOB}>\r\nFrom: {ALICE}\r\n", f"From: {ALICE}\r\n{field.lower()} :\r\n {BOB}\r\n"):
+        reply = send(server, header + FULL)
+        assert reply.startswith(f"550 5.7.1 The header's {field}: ") and BOB in reply, reply
+    reply = send(server, f"From: {ALICE}\r\n{field}: nobody\r\n")
+    assert reply.startswith(f"550 5.6.0 The header's {field} cannot be read"), reply
+
+
+def test_one_sender(server):
+    reply = send(server, f"From: {ALICE}\r\nSender: {ALICE}, sales@example.test\r\n")
+    assert reply.startswith("550 5.6.0 The header's Sender names several addresses"), reply
+    reply = send(server, f"From: {ALICE}\r\nSender: {ALICE}\r\nSender: {ALICE}\r\n")
+    assert reply.startswith("550 5.6.0 The header has more than one Sender field; it must have none or one"), reply
+    assert send(server, f"From: {ALICE}\r\nResent-From: {ALICE}, sales@example.test\r\nResent-From: {ALICE}\r\n").startswith("250 ")
+    reply = send(server, f"From: {ALICE}\r\nResent-From: {ALICE}\r\nResent-From: {BOB}\r\n")
+    assert reply.startswith("550 5.7.1 The header's Resent-From: "), reply
+    reply = send(server, f"Resent-From: {ALICE}\r\n" * 17 + f"From: {ALICE}\r\n")
+    assert reply.startswith("550 5.6.0 The header was resent too often"), reply
+
+
 def test_forwarded_user_is_still_herself(server):
     carol = "carol@example.test"
     assert send(server, f"From: {carol}\r\n{FULL}", sender=carol, user=carol).startswith("250 ")

@@ -47,8 +47,42 @@ test_rows(void **state)
 		if (strcmp(left, rows[i].left) != 0 || !h.complete || h.too_many)
 			fail_msg("row %zu: %s", i, left);
 		assert_int_equal(h.from, rows[i].from);
-		assert_true(slice_eq(h.author, slice_of(rows[i].author)));
+		assert_int_equal(h.n_claims, rows[i].from);
+		if (h.n_claims > 0)
+			assert_true(slice_eq(h.claims[0].value, slice_of(rows[i].author)));
 	}
+}
+
+static void
+test_claims(void **state)
+{
+	static const struct claim want[] = { { "Resent-From", false, { " a, b\r\n", 7 } },
+		{ "From", false, { " c\r\n", 4 } }, { "Sender", true, { "\r\n d\r\n", 6 } },
+		{ "Sender", true, { " e\r\n", 4 } }, { "Resent-Sender", true, { "f\r\n", 3 } } };
+	struct submit_head h;
+	char many[1000] = "";
+
+	(void)state;
+	submit_head_read(&h,
+	    SLICE("resent-from : a, b\r\nFrom: c\r\nX-Sender: x\r\nSender:\r\n d\r\nSENDER: e\r\n"
+		  "Senders: x\r\nResent-Sender:f\r\nResent-To: x\r\n\r\nSender: x\r\n"));
+	assert_int_equal(h.n_claims, COUNT(want));
+	for (size_t i = 0; i < COUNT(want); i++) {
+		assert_string_equal(h.claims[i].field, want[i].field);
+		assert_int_equal(h.claims[i].single, want[i].single);
+		assert_true(slice_eq(h.claims[i].value, want[i].value));
+	}
+	assert_int_equal(h.from, 1);
+	assert_int_equal(h.sender, 2);
+	for (int i = 0; i < SUBMIT_CLAIMS_MAX; i++)
+		strcat(many, "Resent-From: a\r\n");
+	submit_head_read(&h, slice_of(many));
+	assert_false(h.too_many_claims);
+	strcat(many, "From: a\r\n");
+	submit_head_read(&h, slice_of(many));
+	assert_true(h.too_many_claims);
+	assert_int_equal(h.from, 1);
+	assert_int_equal(h.n_claims, SUBMIT_CLAIMS_MAX);
 }
 
 static void
@@ -122,7 +156,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_ceilings), cmocka_unit_test(test_merge) };
+		cmocka_unit_test(test_ceilings), cmocka_unit_test(test_claims),
+		cmocka_unit_test(test_merge) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
