@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "admin/cli.h"
+#include "admin/cli_rescue.h"
 #include "admin/text.h"
 #include "base/clock.h"
 
@@ -375,6 +376,10 @@ static const struct cli_option list_options[] = { FILTERS, { NULL, NULL, NULL } 
 static const struct cli_option deed_options[] = { FILTERS, { "all", NULL, "every message" },
 	{ "dry-run", NULL, "only show which" }, { NULL, NULL, NULL } };
 
+static const struct cli_option rescue_options[] = {
+	{ "dry-run", NULL, "only say what could be saved" }, { NULL, NULL, NULL }
+};
+
 const struct cli_command cli_queue_commands[] = {
 	{ "queue", "list", queue_list, NULL, 0, 0, list_options,
 	    "what waits, for whom, why and until when" },
@@ -388,5 +393,7 @@ const struct cli_command cli_queue_commands[] = {
 	    "give up and tell the sender" },
 	{ "queue", "delete", queue_delete, "[ID...]", 0, CLI_ANY, deed_options,
 	    "throw away; nobody is told" },
+	{ "queue", "rescue", cli_queue_rescue, NULL, 0, 0, rescue_options,
+	    "save what a damaged queue.db still holds; the server must be stopped" },
 	{ NULL, NULL, NULL, NULL, 0, 0, NULL, NULL },
 };

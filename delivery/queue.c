@@ -170,9 +170,8 @@ load_index(struct err *err)
 {
 	struct queue_cursor at = { 0 };
 	struct gather g = { 0 };
-	unsigned unreadable = 0;
-	int seen =
-	    queue_store_walk(store, &at, false, UINT32_MAX / 2, gather_row, &g, &unreadable, err);
+	int seen = queue_store_walk(
+	    store, &at, false, UINT32_MAX / 2, gather_row, &g, &queue.unreadable, err);
 
 	if (seen >= 0 && !g.failed)
 		gathered_add(&g);
@@ -180,11 +179,10 @@ load_index(struct err *err)
 	free(g.rows);
 	if (g.failed)
 		return err_set(err, ERR_TEMPORARY, "out of memory for the queue's index");
-	if (unreadable > 0)
-		log_error("queue.db is damaged: %u stretches of it cannot be read and are left "
-			  "out. Save it, and run "
-			  "`tegami queue rescue`",
-		    unreadable);
+	if (queue.unreadable > 0)
+		log_error("queue.db is damaged: %u stretches of it cannot be read, their mail waits. No file of "
+			  "the spool or of staged mail is tidied away. Stop the server and run `tegami queue rescue`",
+		    queue.unreadable);
 	return seen == -1 ? -1 : 0;
 }
 
@@ -220,6 +218,7 @@ check_body(void *arg, struct item *it)
 		if (it->entries[i].state == ENTRY_HELD)
 			continue;
 		it->entries[i].state = ENTRY_HELD;
+		it->entries[i].why = WHY_NO_BODY;
 		queue.held++;
 	}
 }
@@ -234,7 +233,8 @@ open_spool(struct err *err)
 	if (queue.spool_dir == -1)
 		return -1;
 	sandbox_grant_fd(queue.spool_dir, SANDBOX_READ | SANDBOX_WRITE);
-	removed = spool_sweep(queue.spool_dir, spool_wanted, NULL, err);
+	/* a file without a row may be mail whose row cannot be read */
+	removed = queue.unreadable > 0 ? 0 : spool_sweep(queue.spool_dir, spool_wanted, NULL, err);
 	if (removed == -1)
 		return -1;
 	if (removed > 0)

@@ -27,6 +27,7 @@ struct queue {
 	int spool_dir;
 	bool no_space; /* below limits.min_free */
 	bool stopping;
+	unsigned unreadable; /* stretches of queue.db, at start */
 	uint64_t accepted, delivered, relayed, bounced, deferred; /* since the start */
 	uint64_t held;                                            /* now */
 };

@@ -59,6 +59,7 @@ struct walk { /* one request under way */
 	struct row rows[PAGE_ROWS];
 	unsigned n_rows;
 	uint64_t matched, changed;
+	unsigned unreadable; /* stretches of the table */
 	const char *why_not; /* the last one that was not changed */
 };
 
@@ -146,6 +147,7 @@ page_run(struct op *op, struct queue_store *s, struct err *err)
 	/* a page is a page of the table, whether its rows match or not: short transactions */
 	seen = queue_store_walk(s, &w->at, true, PAGE_ROWS, take_row, w, &unreadable, err);
 	w->last_page = seen >= 0 && seen < PAGE_ROWS && w->n_rows < PAGE_ROWS;
+	w->unreadable += unreadable;
 	return seen == -1 ? -1 : 0;
 }
 
@@ -176,6 +178,8 @@ row_out(struct walk *w, const struct row *r, const struct entry *e, const char *
 	snprintf(created, sizeof(created), "%lld", (long long)qid_time(r->qid));
 	snprintf(attempts, sizeof(attempts), "%u", e->attempts);
 	snprintf(next, sizeof(next), "%lld", (long long)due);
+	if (e->why != WHY_IN_ROW)
+		reason = entry_why_text((enum entry_why)e->why);
 	struct admin_word words[] = { { "id", id }, { "from", r->from }, { "size", size },
 		{ "created", created }, { "state", entry_state_name((enum entry_state)e->state) },
 		{ "to", r->to }, { "attempts", attempts }, { "next", next }, { "reason", reason },
@@ -268,6 +272,12 @@ walk_end(struct walk *w, const struct err *err)
 		err = &none;
 	} else if (err == NULL && w->changed == 0 && admin_get(&w->rq, "id") != NULL) {
 		err_set(&none, ERR_TEMPORARY, "nothing was changed: %s", w->why_not);
+		err = &none;
+	} else if (err == NULL && w->unreadable > 0 && w->action == ACT_LIST) {
+		err_set(&none, ERR_PERMANENT,
+		    "that is not all: queue.db is damaged in %u places; stop the server and run "
+		    "`tegami queue rescue`",
+		    w->unreadable);
 		err = &none;
 	}
 	admin_reply_end(w->to, err);

@@ -132,6 +132,7 @@ step_damaged(struct step *s, const struct err *err)
 	if (s->what == STEP_END)
 		s->e->item->left++;
 	s->e->state = ENTRY_HELD;
+	s->e->why = WHY_ROW_DAMAGED;
 	queue.held++;
 }
 
@@ -216,6 +217,8 @@ step_new(struct entry *e, int what, enum trace_event event, const char *text)
 	if (s == NULL) {
 		log_error("out of memory: a recipient rests until the next start");
 		e->state = ENTRY_HELD;
+		e->why = WHY_NO_MEMORY;
+		queue.held++;
 		return NULL;
 	}
 	s->op =
@@ -383,6 +386,7 @@ flow_pull(struct entry *e)
 		return true;
 	case ENTRY_HELD:
 		queue.held--;
+		e->why = WHY_IN_ROW;
 		return true;
 	default:
 		return false;

@@ -22,6 +22,21 @@ struct index {
 };
 
 const char *
+entry_why_text(enum entry_why why)
+{
+	static const char *const texts[] = {
+		[WHY_IN_ROW] = "",
+		[WHY_ROW_DAMAGED] = "its record in queue.db cannot be changed, three times tried: the file is damaged "
+				    "there; stop the server and run `tegami queue rescue`",
+		[WHY_NO_BODY] = "the file of its body is missing in the spool, or has another size: put it back and "
+				"restart, or delete the message",
+		[WHY_NO_MEMORY] = "there was no memory to go on with it; `tegami queue release` tries again",
+	};
+
+	return texts[why];
+}
+
+const char *
 entry_state_name(enum entry_state state)
 {
 	static const char *const names[ENTRY_STATES] = {

@@ -36,6 +36,10 @@ const char *entry_state_name(enum entry_state state);
 struct item;
 struct dest;
 
+/* Why one is held whose row says nothing of it: after a start it is tried again. */
+enum entry_why { WHY_IN_ROW, WHY_ROW_DAMAGED, WHY_NO_BODY, WHY_NO_MEMORY };
+const char *entry_why_text(enum entry_why why);
+
 struct entry { /* a recipient */
 	struct item *item;
 	struct dest *dest;       /* NULL: local */
@@ -48,6 +52,7 @@ struct entry { /* a recipient */
 	uint8_t state; /* enum entry_state */
 	bool warned : 1;
 	bool restage : 1; /* it was staged before: under another name now */
+	uint8_t why : 3;  /* enum entry_why */
 	bool flying : 1;  /* it counts among those with mda, and holds a use of the content */
 };
 TAILQ_HEAD(entry_list, entry);

@@ -275,6 +275,11 @@ publish_tell_names(void)
 	}
 	/* what is left to tell a dead one */
 	event_del(names.timer);
+	if (queue.unreadable > 0) {
+		/* a name may be in a row that cannot be read: no file is a stray */
+		local.clean = true;
+		return;
+	}
 	names.told = 0;
 	frame_begin_in(&names.frame, MSG_MDA_KEEP, 0);
 	on_tell(-1, 0, NULL);

@@ -7,7 +7,7 @@
  *
  * How it fails. Nothing of a failed batch counts: OP_INTAKE is told at once, OP_WORK goes back to
  * the front of the queue and from then on runs in batches of its own, so that one damaged page
- * stops only its own message. An OP_WORK that fails five times although checkpoints succeed is
+ * stops only its own message. An OP_WORK that fails three times alone although checkpoints succeed is
  * given back with its error.
  *
  * Shared between the threads, under the mutex: batch, finished, healthy, alarm, stop. All else
@@ -27,7 +27,7 @@
 
 #define BATCH_BYTES (4 * 1024 * 1024)
 #define BATCH_OPS 4096
-#define FAILURES_MAX 5
+#define FAILURES_MAX 4 /* one in company, three alone */
 #define WAL_TIDY (4 * 1024 * 1024)  /* checkpoint when nothing waits */
 #define WAL_LONG (16 * 1024 * 1024) /* checkpoint now */
 #define WAL_ALARM (256 * 1024 * 1024)
@@ -100,7 +100,9 @@ run_reads(struct writer *w, struct op_list *ops)
 		if (op->kind != OP_READ)
 			continue;
 		op->err.kind = ERR_NONE;
-		if (op->run(op, w->store, &op->err) == -1 && op->err.kind == ERR_NONE)
+		if (op->run(op, w->store, &op->err) == 0)
+			op->err.kind = ERR_NONE; /* of something on the way that it went round */
+		else if (op->err.kind == ERR_NONE)
 			op->err.kind = ERR_TEMPORARY;
 	}
 }

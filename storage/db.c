@@ -58,6 +58,28 @@ vfs_ready(void)
 
 /* -- errors */
 
+/* What to do about a damaged one. */
+static const struct {
+	const char *file, *remedy;
+} remedies[] = {
+	{ "queue.db", "stop the server and save what it holds with `tegami queue rescue`" },
+	{ "directory.db", "stop the server and put it back from a backup" },
+	{ "credentials.db", "stop the server and put it back from a backup" },
+	{ "history.db", "stop the server and move it away: only what `tegami trace` tells is lost" },
+	{ "score.db", "stop the server and move it away: only what was learned about spam is lost" },
+};
+
+static const char *
+remedy_for(sqlite3 *db)
+{
+	const char *name = sqlite3_db_filename(db, "main"), *slash = name != NULL ? strrchr(name, '/') : NULL;
+
+	for (size_t i = 0; name != NULL && i < COUNT(remedies); i++)
+		if (strcmp(slash != NULL ? slash + 1 : name, remedies[i].file) == 0)
+			return remedies[i].remedy;
+	return NULL;
+}
+
 int
 db_error(sqlite3 *db, struct err *err, const char *what)
 {
@@ -69,6 +91,8 @@ db_error(sqlite3 *db, struct err *err, const char *what)
 	else if (code == SQLITE_CONSTRAINT)
 		kind = ERR_EXISTS;
 	err_set(err, kind, "%s: %s", what, sqlite3_errmsg(db));
+	if ((code == SQLITE_CORRUPT || code == SQLITE_NOTADB) && remedy_for(db) != NULL)
+		err_set(err, kind, "%s is damaged (%s): %s", what, sqlite3_errmsg(db), remedy_for(db));
 	if (err != NULL)
 		err->sys = code == SQLITE_FULL ? ENOSPC : sqlite3_system_errno(db);
 	return -1;

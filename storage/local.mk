@@ -25,11 +25,18 @@ storage_libcredentials_a_SOURCES = storage/password.h storage/password.c storage
 storage_libcredentials_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS) $(CRYPT_CFLAGS) $(OPENSSL_CFLAGS)
 CREDENTIALS_LIBS = storage/libcredentials.a $(STORAGE_LIBS) $(CRYPT_LIBS) -lcrypto
 
+# What a damaged queue.db still holds.
+noinst_LIBRARIES += storage/librescue.a
+storage_librescue_a_SOURCES = storage/pages.h storage/pages.c storage/pages_tree.h storage/pages_tree.c storage/rescue.h \
+	storage/rescue.c
+storage_librescue_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
+RESCUE_LIBS = storage/librescue.a storage/libqueuestore.a storage/libmaildir.a
+
 # The state directory with all its databases: for tegamid and `tegami init`.
 noinst_LIBRARIES += storage/libprepare.a
 storage_libprepare_a_SOURCES = storage/prepare.h storage/prepare.c
 storage_libprepare_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
-PREPARE_LIBS = storage/libprepare.a storage/libqueuestore.a $(SCORE_LIBS) $(HISTORY_LIBS) $(CREDENTIALS_LIBS)
+PREPARE_LIBS = storage/libprepare.a $(RESCUE_LIBS) $(SCORE_LIBS) $(HISTORY_LIBS) $(CREDENTIALS_LIBS)
 
 role_PROGRAMS += storage/directory
 storage_directory_SOURCES = storage/directory_main.c

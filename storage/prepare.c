@@ -23,6 +23,7 @@
 #include "storage/directory.h"
 #include "storage/history.h"
 #include "storage/queue_store.h"
+#include "storage/rescue.h"
 #include "storage/score.h"
 
 /* -- who */
@@ -200,6 +201,27 @@ users_are_there(const char *state_dir, struct err *err)
 	return 0;
 }
 
+/* What SQLite would not notice, or not say. */
+static int
+queue_is_sound(struct err *err)
+{
+	int db, wal, damaged;
+
+	if (access("queue.rescue", F_OK) == 0)
+		return err_set(err, ERR_USAGE,
+		    "a rescue of queue.db was begun and not finished; run `tegami queue rescue` again, then start");
+	db = open(queue_schema.file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	wal = open("queue.db-wal", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	damaged = db != -1 && wal != -1 && rescue_journal_damaged(db, wal);
+	if (db != -1)
+		close(db);
+	if (wal != -1)
+		close(wal);
+	return damaged ? err_set(err, ERR_USAGE,
+			     "queue.db-wal is damaged in the middle: mail behind that place would be lost without a "
+			     "word; save it with `tegami queue rescue`, then start") : 0;
+}
+
 /* -- all of it */
 
 static int
@@ -251,6 +273,8 @@ state_prepare(
 		rc = err_sys(err, "cannot enter %s", conf->state_dir);
 	if (rc == 0)
 		rc = users_are_there(conf->state_dir, err);
+	if (rc == 0)
+		rc = queue_is_sound(err);
 	if (rc == 0)
 		rc = prepare_state(owners, err);
 	umask(mask);
