@@ -346,6 +346,9 @@ print_text(struct rescue *r, const char *state_dir)
 		    "`tegami queue release --error \"may have been delivered\"` sends them, `tegami queue delete ID` throws one away.",
 		    res->held);
 	print_lost(r);
+	if (res->found.bad_pages > 0)
+		cli_say(cli, "%u pages of queue.db are damaged: a saved message may lack a recipient that stood there.",
+		    res->found.bad_pages);
 	if (res->health.no_journal)
 		cli_say(cli, "queue.db-wal was missing: what was accepted last before the damage may be lost with it.");
 	if (r->kept[0] == '\0')

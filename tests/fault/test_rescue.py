@@ -229,10 +229,10 @@ def whole():
     s.clean()
 
 
-def fill(server, messages=60):
+def fill(server, messages=60, recipients=1):
     book = Book()
     for i in range(messages):
-        a = book.new([f"r{i}@peer.test"])
+        a = book.new([f"r{i}.{n}@peer.test" for n in range(recipients)])
         with Session(server.ports["mx"]) as s:
             s.deliver(a, 60_000 if i % 10 == 0 else 4_000, random.Random(i))
         assert a.outcome == "yes"
@@ -318,17 +318,17 @@ def pages_of(path, table):
 def test_damaged_rows_stop_nothing_else(whole):
     """A page of the running queue's file cannot be read: the others' mail is listed, tried and delivered, the list says what is missing,
     and no file that such a row may name is tidied away."""
-    fill(whole, 150)
+    fill(whole, 100, recipients=5)
     whole.stop()
     db = whole.state / "queue.db"
     leaves = pages_of(db, "rcpt")
-    assert len(leaves) > 2
+    assert len(leaves) > 8
     data = bytearray(db.read_bytes())
     at = (leaves[len(leaves) // 2] - 1) * PAGE
     data[at:at + PAGE] = bytes(range(256)) * (PAGE // 256)
     db.write_bytes(data)
     spooled = sorted(p.name for p in (whole.state / "spool").iterdir())
-    assert len(spooled) == 15
+    assert len(spooled) == 10
     whole.start()
     assert "tegami queue rescue" in whole.log(whole.log_start)
     p = whole.run("--json", "queue", "list", check=False)
@@ -342,11 +342,12 @@ def test_damaged_rows_stop_nothing_else(whole):
     whole.wait_mails("alice@example.test", 1)
     whole.stop()
     said = whole.json("queue", "rescue")
-    assert said["messages"] + len({d["id"] for d in said["damaged"]}) == 150 and said["messages"] >= 80, said
+    assert said["messages"] + len({d["id"] for d in said["damaged"]}) >= 100 and said["messages"] > 80, said
     kept = pathlib.Path(said["kept"])
     lost = {d["id"] for d in said["damaged"]}
-    assert {p.name for p in (kept / "spool").iterdir()} == set(spooled) & lost if set(spooled) & lost else True
-    assert all((kept / f"{i}.eml").exists() for i in lost)
+    assert lost and all((kept / f"{i}.eml").exists() for i in lost)
+    if set(spooled) & lost:
+        assert {p.name for p in (kept / "spool").iterdir()} == set(spooled) & lost
     whole.start()
     p = whole.run("--json", "queue", "list")
     whole.stop()
