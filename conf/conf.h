@@ -63,7 +63,7 @@ struct conf {
 	struct { bool enabled; } spf;
 	struct { bool enabled; } dkim;
 	struct { bool enabled; struct conf_strings allow_networks, allow_domains; } dmarc;
-	struct { bool enabled; } arc;
+	struct { bool enabled; struct conf_strings trusted; } arc;
 	struct {
 		bool enabled;
 		char *database;

@@ -144,7 +144,10 @@ const struct conf_row conf_rows[] = {
 	{ "dmarc.allow_domains", 0, CONF_HOSTNAME, true, TEXTS(dmarc.allow_domains), none, 0, 0, ANY, R(FILTER),
 	    "The same for forwarders that prove one of these domains, or one below it, by DKIM or SPF." },
 	{ "arc.enabled", 0, CONF_BOOL, false, ONE(arc.enabled), "true", 0, 0, ANY, FILTERS,
-	    "Take into account what earlier hops sealed." },
+	    "Verify the ARC seals that forwarders put on a message." },
+	{ "arc.trusted", 0, CONF_HOSTNAME, true, TEXTS(arc.trusted), none, 0, 0, ANY, R(FILTER),
+	    "Sealers whose word is taken: mail that fails its domain's DMARC policy here is let through when the chain of seals is "
+	    "whole, the last of them are of these domains, and one of these saw DMARC pass." },
 
 	{ "antivirus.enabled", 0, CONF_BOOL, false, ONE(antivirus.enabled), "false", 0, 0, ANY,
 	    FILTERS | R(SCAN),

@@ -1,7 +1,8 @@
 /* check - the table of checks, and how they are run
  *
- * Antivirus stands first so that its request leaves before DNS is asked; dmarc stands behind spf and
- * dkim, whose results it needs. */
+ * Antivirus stands first so that its request leaves before DNS is asked; dmarc needs the results of
+ * spf, dkim and arc, but stands before arc: a chain of fifty seals must not use up the questions that
+ * one message may ask before the policy's are asked. */
 #include "filters/check.h"
 
 #include <stdlib.h>
@@ -33,6 +34,12 @@ for_dmarc(const struct judge *j)
 }
 
 static bool
+for_arc(const struct judge *j)
+{
+	return j->conf->arc.enabled && j->outside;
+}
+
+static bool
 for_spam(const struct judge *j)
 {
 	return j->spam_asked;
@@ -46,6 +53,7 @@ const struct check checks[] = {
 	{ "spf", for_spf, check_spf },
 	{ "dkim", for_dkim, check_dkim },
 	{ "dmarc", for_dmarc, check_dmarc },
+	{ "arc", for_arc, check_arc },
 	{ "helo", for_spam, check_helo },
 	{ "header", for_spam, check_header },
 	{ "content", for_spam, check_content },

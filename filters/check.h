@@ -38,6 +38,7 @@ enum check_status check_dnsbl(struct judge *j);     /* dnsbl.c */
 enum check_status check_spf(struct judge *j);       /* spf.c */
 enum check_status check_dkim(struct judge *j);      /* dkim.c */
 enum check_status check_dmarc(struct judge *j);     /* dmarc.c */
+enum check_status check_arc(struct judge *j);       /* arc.c */
 enum check_status check_helo(struct judge *j);      /* helo.c */
 enum check_status check_header(struct judge *j);    /* header.c */
 enum check_status check_content(struct judge *j);   /* content.c */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "filters/arc.h"
 #include "filters/check.h"
 #include "filters/dmarc_walk.h"
 #include "filters/from.h"
@@ -184,8 +185,9 @@ wanted_policy(const struct author *author, enum dmarc_policy published)
 
 /* Why the administrator takes the message all the same; NULL: no reason. */
 static const char *
-exception(struct judge *j)
+exception(struct judge *j, const char *author)
 {
+	const char *sealer = arc_vouches(j, author);
 	const struct conf_strings *domains = &j->conf->dmarc.allow_domains;
 
 	if (conf_networks_hold(&j->conf->dmarc.allow_networks, j->facts.ip))
@@ -195,7 +197,7 @@ exception(struct judge *j)
 			if (!j->proofs[k].unknown &&
 			    is_at_or_below(j->proofs[k].domain, domains->at[i]))
 				return "it comes through one of dmarc.allow_domains";
-	return NULL;
+	return sealer == NULL ? NULL : pool_printf(j->pool, "%s of arc.trusted saw DMARC pass", sealer);
 }
 
 /* -- results */
@@ -244,7 +246,7 @@ static enum check_status
 tell_fail(struct judge *j, const struct author *author, enum dmarc_policy published)
 {
 	enum dmarc_policy policy = wanted_policy(author, published);
-	const char *domain = author->domain, *why = exception(j);
+	const char *domain = author->domain, *why = exception(j, domain);
 	const char *comment;
 
 	if (policy == DMARC_NONE)
@@ -275,7 +277,7 @@ tell_unknown(struct judge *j, const struct author *author, const struct proof *p
 	    "message",
 	    strcmp(proof->by, "spf") == 0 ? "SPF" : "DKIM", proof->domain, author->domain);
 	tell_method(j, "temperror", "", author->domain);
-	if (wanted_policy(author, published) != DMARC_NONE && exception(j) == NULL)
+	if (wanted_policy(author, published) != DMARC_NONE && exception(j, author->domain) == NULL)
 		judge_demand(j, VERDICT_DEFER,
 		    pool_printf(j->pool,
 			"451 4.7.1 DNS did not answer when %s was to be proven (DMARC); please try "
@@ -322,7 +324,7 @@ check_dmarc(struct judge *j)
 	}
 	/* only now: the policy's questions leave first, before a hostile SPF record can use up all that
 	 * one message may ask */
-	if (!check_is_done(j, "spf") || !check_is_done(j, "dkim"))
+	if (!check_is_done(j, "spf") || !check_is_done(j, "dkim") || !check_is_done(j, "arc"))
 		return CHECK_WAIT;
 	if (!author.walk.has_record || author.walk.record.broken)
 		return tell_none(j, &author);

@@ -105,6 +105,8 @@ struct judge {
 	struct proof proofs[JUDGE_PROOFS_MAX];
 	size_t n_proofs;
 	struct demand demand;
+	struct arc_chain *arc; /* arc_chain.h; NULL: not read yet */
+	bool arc_passed;
 	unsigned row; /* of the check that runs now */
 };
 

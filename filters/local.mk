@@ -7,10 +7,12 @@ filters_libfilter_a_SOURCES = filters/judge.h filters/judge.c filters/check.h fi
 	filters/spf_record.h filters/spf_record.c filters/spf.h filters/spf.c filters/dkim.h filters/dkim.c \
 	filters/from.h filters/from.c filters/dmarc_record.h filters/dmarc_record.c \
 	filters/dmarc_walk.h filters/dmarc_walk.c filters/dmarc.c \
+	filters/tags.h filters/tags.c filters/canon.h filters/canon.c filters/pubkey.h filters/pubkey.c \
+	filters/arc_chain.h filters/arc_chain.c filters/arc.h filters/arc.c \
 	filters/dnsbl.c filters/rdns.c filters/helo.c filters/header.c filters/content.c filters/antivirus.c \
 	filters/verdict.h filters/verdict.c
-filters_libfilter_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENDKIM_CFLAGS) $(SQLITE_CFLAGS)
-FILTER_LIBS = filters/libfilter.a $(ADDRESS_LIBS) $(SCORE_LIBS) $(DB_LIBS) $(SPF2_LIBS) $(OPENDKIM_LIBS) -lm
+filters_libfilter_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENDKIM_CFLAGS) $(OPENSSL_CFLAGS) $(SQLITE_CFLAGS)
+FILTER_LIBS = filters/libfilter.a $(ADDRESS_LIBS) $(SCORE_LIBS) $(DB_LIBS) $(SPF2_LIBS) $(OPENDKIM_LIBS) -lcrypto -lm
 
 role_PROGRAMS += filters/filter
 filters_filter_SOURCES = filters/filter.c
@@ -50,7 +52,9 @@ tests_unit_filters_test_check_SOURCES = tests/unit/filters/test_check.c
 tests_unit_filters_test_check_LDADD = $(FILTER_TEST_LIBS)
 tests_unit_filters_test_bayes_SOURCES = tests/unit/filters/test_bayes.c
 tests_unit_filters_test_bayes_LDADD = $(STORAGE_TEST_LIBS) $(FILTER_TEST_LIBS)
-check_PROGRAMS += tests/unit/filters/test_dmarc tests/unit/filters/test_from
+check_PROGRAMS += tests/unit/filters/test_dmarc tests/unit/filters/test_from tests/unit/filters/test_tags
+tests_unit_filters_test_tags_SOURCES = tests/unit/filters/test_tags.c
+tests_unit_filters_test_tags_LDADD = $(FILTER_TEST_LIBS)
 tests_unit_filters_test_dmarc_SOURCES = tests/unit/filters/test_dmarc.c
 tests_unit_filters_test_dmarc_LDADD = $(FILTER_TEST_LIBS)
 tests_unit_filters_test_from_SOURCES = tests/unit/filters/test_from.c

@@ -58,7 +58,7 @@ def filtering(tmp_path):
 def test_good_mail(filtering):
     v = filtering().judge(mail())
     assert (v.verdict, v.reply, v.hits["spf"][0], v.hits["rdns"][0]) == (ACCEPT, "", "pass", "pass"), v
-    assert v.results == HOST + "; spf=pass smtp.mailfrom=someone@peer.test; dkim=none; dmarc=none header.from=peer.test"
+    assert v.results == HOST + "; spf=pass smtp.mailfrom=someone@peer.test; dkim=none; dmarc=none header.from=peer.test; arc=none"
     assert f"Authentication-Results: {HOST};\r\n\tspf=pass" in v.prefix
     assert "X-Spam-Status: No, score=-0.1 required=5 tests=SPF_PASS(-0.1)\r\n" in v.prefix
     assert "X-Spam-Flag" not in v.prefix

@@ -1,0 +1,115 @@
+/* tags - reading tag=value lists
+ *
+ * Strict, as the grammar is: only the last semicolon may have nothing behind it. */
+#include "filters/tags.h"
+
+#include <ctype.h>
+
+static bool
+is_name(struct slice name)
+{
+	if (name.len == 0 || !isalpha((unsigned char)name.at[0]))
+		return false;
+	for (size_t i = 1; i < name.len; i++)
+		if (!isalnum((unsigned char)name.at[i]) && name.at[i] != '_')
+			return false;
+	return true;
+}
+
+static bool
+is_value(struct slice value)
+{
+	for (size_t i = 0; i < value.len; i++) {
+		unsigned char c = (unsigned char)value.at[i];
+
+		if ((c < ' ' && c != '\t' && c != '\r' && c != '\n') || c >= 127)
+			return false;
+	}
+	return true;
+}
+
+struct slice
+tags_get(const struct tags *tags, const char *name)
+{
+	for (size_t i = 0; i < tags->n; i++)
+		if (slice_eq(tags->at[i].name, slice_of(name)))
+			return tags->at[i].value;
+	return (struct slice){ NULL, 0 };
+}
+
+bool
+tags_have(const struct tags *tags, const char *name)
+{
+	return tags_get(tags, name).at != NULL;
+}
+
+static bool
+is_there(const struct tags *tags, struct slice name)
+{
+	for (size_t i = 0; i < tags->n; i++)
+		if (slice_eq(tags->at[i].name, name))
+			return true;
+	return false;
+}
+
+bool
+tags_read(struct slice text, struct tags *out)
+{
+	out->n = 0;
+	text = slice_trim(text);
+	while (text.len > 0) {
+		struct slice pair = slice_cut(&text, ';'), name;
+
+		if (slice_find(pair, '=') == -1)
+			return false;
+		name = slice_trim(slice_cut(&pair, '='));
+		if (pair.at == NULL || out->n == TAGS_MAX || !is_name(name) || !is_value(pair) ||
+		    is_there(out, name))
+			return false;
+		out->at[out->n].name = name;
+		out->at[out->n++].value = slice_trim(pair);
+	}
+	return out->n > 0;
+}
+
+static int
+digit_of(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+ptrdiff_t
+tags_base64(struct slice text, unsigned char *out, size_t size)
+{
+	unsigned bits = 0, have = 0, digits = 0, pads = 0;
+	size_t n = 0;
+
+	for (size_t i = 0; i < text.len; i++) {
+		int d = digit_of(text.at[i]);
+
+		if (isspace((unsigned char)text.at[i]))
+			continue;
+		if (text.at[i] == '=' && ++pads <= 2)
+			continue;
+		if (d == -1 || pads > 0)
+			return -1;
+		digits++;
+		bits = (bits << 6 | (unsigned)d) & 0xffffu;
+		have += 6;
+		if (have < 8)
+			continue;
+		have -= 8;
+		if (n == size)
+			return -1;
+		out[n++] = (unsigned char)(bits >> have);
+	}
+	if (n == 0 || digits % 4 == 1 || (pads > 0 && (digits + pads) % 4 != 0))
+		return -1;
+	return (ptrdiff_t)n;
+}
