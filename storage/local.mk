@@ -84,6 +84,8 @@ tests_unit_storage_test_address_LDADD = $(STORAGE_LIBS) $(BASE_LIBS) $(UNIT_LIBS
 tests_unit_storage_test_directory_SOURCES = tests/unit/storage/test_directory.c
 tests_unit_storage_test_directory_LDADD = $(STORAGE_TEST_LIBS) $(STORAGE_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_storage_test_password_SOURCES = tests/unit/storage/test_password.c
+# It counts the slow hashes of a check.
+tests_unit_storage_test_password_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=crypt_r,--wrap=verifier_keys
 tests_unit_storage_test_password_LDADD = $(CREDENTIALS_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_storage_test_credentials_SOURCES = tests/unit/storage/test_credentials.c
 tests_unit_storage_test_credentials_LDADD = $(STORAGE_TEST_LIBS) $(CREDENTIALS_LIBS) $(BASE_LIBS) $(UNIT_LIBS)

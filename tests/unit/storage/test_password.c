@@ -9,6 +9,30 @@
 #include <string.h>
 
 #include "storage/password.h"
+#include "storage/verifier.h"
+
+/* The linker sends both slow hashes through here (storage/local.mk). */
+struct crypt_data;
+char *__real_crypt_r(const char *phrase, const char *setting, struct crypt_data *data);
+char *__wrap_crypt_r(const char *phrase, const char *setting, struct crypt_data *data);
+bool __real_verifier_keys(struct verifier *v, const char *password);
+bool __wrap_verifier_keys(struct verifier *v, const char *password);
+
+static unsigned yescrypts, pbkdf2_rounds;
+
+char *
+__wrap_crypt_r(const char *phrase, const char *setting, struct crypt_data *data)
+{
+	yescrypts += strncmp(setting, "$y$", 3) == 0;
+	return __real_crypt_r(phrase, setting, data);
+}
+
+bool
+__wrap_verifier_keys(struct verifier *v, const char *password)
+{
+	pbkdf2_rounds += v->iterations;
+	return __real_verifier_keys(v, password);
+}
 
 static void
 set_of(struct password_set *set, const char *main, const char *app)
@@ -87,7 +111,9 @@ test_app(void **state)
 {
 	char one[PASSWORD_APP_SIZE], two[PASSWORD_APP_SIZE], hash_one[PASSWORD_HASH_SIZE],
 	    hash_two[PASSWORD_HASH_SIZE];
-	const struct verifier salt = { .iterations = 4096, .salt = "0123456789abcdef", .salt_len = 16 };
+	const struct verifier salt = {
+		.iterations = 4096, .salt = "0123456789abcdef", .salt_len = 16
+	};
 	struct password_set set;
 	struct err err;
 
@@ -163,6 +189,45 @@ test_acceptable(void **state)
 	assert_int_equal(password_acceptable("a\nb", NULL), -1);
 }
 
+/* A guess costs the same whether the user exists or not, and whatever passwords he has: time tells nobody who does. */
+static void
+test_every_wrong_guess_costs_the_same(void **state)
+{
+	static const char *const guesses[] = { "wrong", "", "abcde-fghij-klmno-pqrst-uvwxy-234567",
+		"p\xc3\xa4ss" };
+	char main[PASSWORD_HASH_SIZE], app[PASSWORD_HASH_SIZE], typed[PASSWORD_APP_SIZE];
+	struct verifier salt = { .iterations = VERIFIER_ITERATIONS, .salt_len = VERIFIER_SALT };
+	struct password_set sets[5];
+	struct err err;
+
+	(void)state;
+	assert_int_equal(password_hash("secret", main, &err), 0);
+	assert_int_equal(password_app_make(typed, &err), 0);
+	assert_int_equal(password_app_hash(typed, &salt, app, &err), 0);
+	set_of(&sets[0], "", ""); /* nobody */
+	set_of(&sets[1], main, "");
+	set_of(&sets[2], "", app);
+	set_of(&sets[3], main, app);
+	sets[4] = sets[3];
+	for (int i = 0; i < PASSWORD_APPS_MAX; i++)
+		memcpy(sets[4].apps[i], app, sizeof(app));
+	assert_int_equal(password_app_make(typed, &err), 0); /* another one */
+	for (size_t g = 0; g <= COUNT(guesses); g++) {
+		const char *guess = g < COUNT(guesses) ? guesses[g] : typed;
+		unsigned rounds = 0;
+
+		for (size_t i = 0; i < COUNT(sets); i++) {
+			yescrypts = pbkdf2_rounds = 0;
+			assert_int_equal(password_check(&sets[i], guess), -1);
+			rounds = i == 0 ? pbkdf2_rounds : rounds;
+			if (yescrypts != 1 || pbkdf2_rounds != rounds)
+				fail_msg("\"%s\", set %zu: %u yescrypt, %u rounds", guess, i,
+				    yescrypts, pbkdf2_rounds);
+		}
+		assert_int_equal(rounds, g == COUNT(guesses) ? VERIFIER_ITERATIONS : 0);
+	}
+}
+
 int
 main(void)
 {
@@ -174,6 +239,7 @@ main(void)
 		cmocka_unit_test(test_app_form),
 		cmocka_unit_test(test_rfc7677),
 		cmocka_unit_test(test_acceptable),
+		cmocka_unit_test(test_every_wrong_guess_costs_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
