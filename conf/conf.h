@@ -68,7 +68,7 @@ struct conf {
 		bool enabled;
 		char *database;
 		int64_t on_infected, on_error;	/* enum conf_action */
-		int64_t workers, max_scan_size, timeout;
+		int64_t workers, max_scan_size, max_depth, max_files, timeout;
 	} antivirus;
 	struct {
 		bool enabled;

@@ -158,11 +158,17 @@ const struct conf_row conf_rows[] = {
 	{ "antivirus.on_infected", 0, CONF_ENUM, false, ONE(antivirus.on_infected), "refuse", 0, 0,
 	    NAMES(infected_names), R(FILTER), "What happens to a message with a virus." },
 	{ "antivirus.on_error", 0, CONF_ENUM, false, ONE(antivirus.on_error), "defer", 0, 0, NAMES(scan_error_names),
-	    R(FILTER), "What happens to a message that could not be scanned; it is never let through." },
+	    R(FILTER),
+	    "What happens to a message that could not be scanned, also because it passes one of the limits below; it is never let "
+	    "through." },
 	{ "antivirus.workers", 0, CONF_NUMBER, false, ONE(antivirus.workers), "2", 1, 16, ANY, R(SCAN),
 	    "Messages scanned at the same time." },
 	{ "antivirus.max_scan_size", 0, CONF_SIZE, false, ONE(antivirus.max_scan_size), "100M", MIB, 2 * GIB, ANY,
 	    R(SCAN) | R(FILTER), "How much of a message, unpacked, is scanned at most." },
+	{ "antivirus.max_depth", 0, CONF_NUMBER, false, ONE(antivirus.max_depth), "12", 3, 50, ANY, R(SCAN),
+	    "How deep archives may lie in archives; the message and its attachment are the first two." },
+	{ "antivirus.max_files", 0, CONF_NUMBER, false, ONE(antivirus.max_files), "4000", 10, 100000, ANY, R(SCAN),
+	    "How many files the attachments of a message may hold." },
 	{ "antivirus.timeout", 0, CONF_TIME, false, ONE(antivirus.timeout), "60s", SECOND, 10 * MINUTE, ANY,
 	    R(SCAN) | R(FILTER), "How long scanning one message may take." },
 

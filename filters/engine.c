@@ -25,8 +25,6 @@
 #define SPACE_LEAST (16 * 1024 * 1024) /* bytes free besides what the message needs */
 #define INODES_LEAST 200
 #define DESCRIPTORS_LEAST 64
-#define RECURSION 12
-#define FILES 4000
 
 struct engine {
 	struct cl_engine *engine;
@@ -74,8 +72,8 @@ set_limits(struct cl_engine *e, const struct engine_limits *limits, struct err *
 	} rows[] = {
 		{ CL_ENGINE_MAX_SCANSIZE, (long long)limits->size },
 		{ CL_ENGINE_MAX_FILESIZE, (long long)limits->size },
-		{ CL_ENGINE_MAX_RECURSION, RECURSION },
-		{ CL_ENGINE_MAX_FILES, FILES },
+		{ CL_ENGINE_MAX_RECURSION, limits->depth },
+		{ CL_ENGINE_MAX_FILES, limits->files },
 		{ CL_ENGINE_MAX_SCANTIME, limits->timeout },
 		/* a clean result that was wrong must not be remembered */
 		{ CL_ENGINE_DISABLE_CACHE, 1 },

@@ -10,8 +10,9 @@ struct engine;
 #define ENGINE_TEXT 256
 
 struct engine_limits {
-	uint64_t size;   /* bytes scanned of one message, unpacked */
-	int64_t timeout; /* ms */
+	uint64_t size;        /* bytes scanned of one message, unpacked */
+	int64_t depth, files; /* archives in archives; files of one message */
+	int64_t timeout;      /* ms */
 };
 
 /* Once per process, before anything else. */

@@ -66,7 +66,8 @@ static struct {
 static struct engine_limits
 limits_of(const struct conf *c)
 {
-	return (struct engine_limits){ (uint64_t)c->antivirus.max_scan_size, c->antivirus.timeout };
+	return (struct engine_limits){ (uint64_t)c->antivirus.max_scan_size, c->antivirus.max_depth,
+		c->antivirus.max_files, c->antivirus.timeout };
 }
 
 static void

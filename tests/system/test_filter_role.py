@@ -368,6 +368,57 @@ def test_scan_too_large_is_not_clean(scanning):
     assert scan(s, with_zip(bytes(8_000_000)))[0] == FAILED
 
 
+def zip_of(files):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
+        for name, data in files:
+            z.writestr(name, data)
+    return out.getvalue()
+
+
+def attached(data):
+    return mail(extra=b"MIME-Version: 1.0\r\nContent-Type: application/zip\r\nContent-Transfer-Encoding: base64\r\n",
+                body=base64.encodebytes(data).replace(b"\n", b"\r\n"))
+
+
+def nested(depth, data=EICAR):
+    for i in range(depth):
+        data = zip_of([(f"{i}.zip" if i else "a.com", data)])
+    return attached(data)
+
+
+def bomb():
+    """10 GiB of zeros: a zip of 32 zips, each of 32 files of 10 MiB, which is one file packed once."""
+    inner = zip_of([(f"{i}", bytes(10 << 20)) for i in range(32)])
+    return attached(zip_of([(f"{i}.zip", inner) for i in range(32)]))
+
+
+def test_scan_limits_of_depth_and_files(scanning):
+    s = scanning(conf=[("antivirus.max_depth", "6"), ("antivirus.max_files", "50")])
+    assert scan(s, nested(3)) == [INFECTED, "Eicar-Own.UNOFFICIAL"]
+    status, why = scan(s, nested(10))
+    assert status == FAILED and "too deep" in why
+    assert scan(s, attached(zip_of([(str(i), b"harmless %d" % i) for i in range(30)])))[0] == CLEAN
+    assert scan(s, attached(zip_of([(str(i), b"harmless %d" % i) for i in range(200)])))[0] == FAILED
+    assert scan(s, with_zip(EICAR))[0] == INFECTED
+
+
+def test_scan_bomb(scanning):
+    """It ends within its limits, in bounded memory, as not scanned; the next message is served by the same worker."""
+    s = scanning()
+    assert scan(s, with_zip(b"harmless"))[0] == CLEAN
+
+    def peak():
+        return next(int(x.split()[1]) for x in open(f"/proc/{s.p.pid}/status") if x.startswith("VmHWM:"))
+
+    before = peak()
+    for data in (bomb(), nested(40, bytes(10 << 20))):
+        status, why = scan(s, data, timeout=100)
+        assert (status, why) == (FAILED, "it is too large, too deep or takes too long to be scanned")
+    assert peak() - before < 300 * 1024, "KiB"
+    assert s.p.poll() is None and scan(s, with_zip(EICAR)) == [INFECTED, "Eicar-Own.UNOFFICIAL"]
+
+
 def test_scan_loads_new_signatures(scanning, tmp_path):
     s = scanning()
     assert scan(s, mail(b"a new evil thing\r\n")) == [CLEAN, ""]
