@@ -54,6 +54,7 @@ enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 	/* -- log and history */                                                                                                        \
 	X(LOG,            R_ROLES,        R(CONTROL),      "ut",     FD_NO)   /* level, line */                                         \
 	X(EVENT,          R_ROLES,        R(CONTROL),      "(uuutttttt)", FD_NO) /* (time us, qid, enum trace_event, text, from, to, ip, msgid, user)* */ \
+	X(TLS_COUNT,      R(RELAY),       R(CONTROL),      "(uttttttttu)", FD_NO) /* (day since 1970, domain, policy type, policy lines, host, its ip, our ip, RFC 8460 result or "", why, sessions)* */ \
 	/* -- directory */                                                                                                              \
 	X(DIR_RCPT,       R(SMTPD)|R(CONTROL)|R(QUEUE), R(DIRECTORY), "t", FD_NO) /* address (queue: of a sender who gets a report) */   \
 	X(DIR_RCPT_IS,    R(DIRECTORY),   R(SMTPD)|R(CONTROL)|R(QUEUE), "ut(uttttu)", FD_NO) /* enum rcpt_status, why; (enum rcpt_kind, address, home, folder, original, quota)* */ \
@@ -98,7 +99,7 @@ enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 	X(MDA_UNSTAGE,    R(QUEUE),       R(MDA),          "(t)",    FD_NO)   /* the last of them: remove all other stage files (once, first thing on a new link) */ \
 	X(MDA_UNSTAGED,   R(MDA),         R(QUEUE),        "u",      FD_NO)   /* files removed */                                       \
 	X(RELAY_SEND,     R(QUEUE),       R(RELAY),        "uutttbbb(utut)", FD_MAY) /* job, ENVELOPE_ flags, destination domain, from, envid, prefix, cuts, body (or fd); (rcpt, to, enum notify, orcpt)* */ \
-	X(RELAY_SENT,     R(RELAY),       R(QUEUE),        "ut(uuuttu)", FD_NO) /* job, host; (rcpt, enum step_status, reply code or 0, enhanced code, text, 1: the host will report success itself)* */ \
+	X(RELAY_SENT,     R(RELAY),       R(QUEUE),        "utt(uuuttu)", FD_NO) /* job, host, its TLS in words; (rcpt, enum step_status, reply code or 0, enhanced code, text, 1: the host will report success itself)* */ \
 	/* -- administration: verb and words from the CLI, rows of (key, value) back */                                                  \
 	X(ADMIN,          R(CONTROL),     R_OWNERS,        "t(tt)",  FD_MAY)  /* verb "user.add"; (key, value)* */                      \
 	X(ADMIN_ROW,      R_OWNERS,       R(CONTROL),      "(tt)",   FD_NO)   /* (key, value)*: one row of the answer */                \

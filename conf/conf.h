@@ -43,7 +43,7 @@ struct conf_route {		/* route "DOMAIN" { host = ... tls = ... } ; DOMAIN "*" is 
 	int64_t tls;		/* enum conf_tls */
 };
 
-enum conf_tls { TLS_NONE, TLS_OPPORTUNISTIC, TLS_REQUIRED };
+enum conf_tls { TLS_NONE, TLS_OPPORTUNISTIC, TLS_REQUIRED, TLS_VERIFIED };
 enum conf_action { ACTION_ACCEPT, ACTION_JUNK, ACTION_REFUSE, ACTION_DEFER };
 enum conf_log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
@@ -84,6 +84,7 @@ struct conf {
 		bool allow_loopback;
 		char *smarthost;		/* "" or "HOST:PORT" */
 		int64_t tls;			/* enum conf_tls, towards MX hosts */
+		bool dane;
 		int64_t concurrency;		/* sessions per destination */
 		int64_t connect_timeout, command_timeout, data_timeout;
 		char *ca_bundle;

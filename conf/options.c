@@ -26,6 +26,7 @@ static const char *const tls_names[] = {
 	[TLS_NONE] = "none",
 	[TLS_OPPORTUNISTIC] = "opportunistic",
 	[TLS_REQUIRED] = "required",
+	[TLS_VERIFIED] = "verified",
 };
 static const char *const infected_names[] = {
 	[ACTION_JUNK] = "junk",
@@ -195,7 +196,11 @@ const struct conf_row conf_rows[] = {
 	{ "relay.smarthost", 0, CONF_HOST_PORT, false, ONE(relay.smarthost), none, 0, 0, ANY, R(RELAY) | R(QUEUE),
 	    "HOST:PORT that takes all outgoing mail without a route; empty: the MX hosts of each domain." },
 	{ "relay.tls", 0, CONF_ENUM, false, ONE(relay.tls), "opportunistic", 0, 0, NAMES(tls_names), R(RELAY),
-	    "TLS towards MX hosts: opportunistic uses it where it is offered." },
+	    "TLS towards MX hosts: opportunistic uses it where it is offered, required sends nothing without it, verified only with a "
+	    "certificate for the host's name from an authority of relay.ca_bundle; none is plain text. DANE and MTA-STS of the "
+	    "recipient's domain demand more where they say so." },
+	{ "relay.dane", 0, CONF_BOOL, false, ONE(relay.dane), "true", 0, 0, ANY, R(RELAY),
+	    "Hold mail hosts whose domain is signed (DNSSEC) to their TLSA records, RFC 7672. Needs resolver.validate; not where tls is none." },
 	{ "relay.concurrency", 0, CONF_NUMBER, false, ONE(relay.concurrency), "20", 1, 1000, ANY,
 	    R(RELAY) | R(QUEUE), "Sessions with one destination at the same time." },
 	{ "relay.connect_timeout", 0, CONF_TIME, false, ONE(relay.connect_timeout), "30s", SECOND, 10 * MINUTE, ANY,
@@ -205,11 +210,11 @@ const struct conf_row conf_rows[] = {
 	{ "relay.data_timeout", 0, CONF_TIME, false, ONE(relay.data_timeout), "10m", SECOND, HOUR, ANY, R(RELAY),
 	    "How long the peer may think about a whole message." },
 	{ "relay.ca_bundle", 0, CONF_PATH, false, ONE(relay.ca_bundle), "/etc/ssl/certs/ca-certificates.crt", 0, 0, ANY,
-	    R(RELAY), "The certificate authorities that may vouch for a host when a message says REQUIRETLS." },
+	    R(RELAY), "The certificate authorities that may vouch for a host: for REQUIRETLS, MTA-STS and tls = verified." },
 	{ "route.*.host", GROUP_ROUTE, CONF_HOST_PORT, false, IN(conf_route, host), none, 0, 0, ANY,
 	    R(RELAY) | R(QUEUE), "HOST:PORT that takes it (no MX look-up)." },
 	{ "route.*.tls", GROUP_ROUTE, CONF_ENUM, false, IN(conf_route, tls), "opportunistic", 0, 0, NAMES(tls_names),
-	    R(RELAY) | R(QUEUE), "TLS towards that host." },
+	    R(RELAY) | R(QUEUE), "TLS towards that host, as in relay.tls." },
 
 	{ "limits.message_size", 0, CONF_SIZE, false, ONE(limits.message_size), "50M", KIB, 2 * GIB, ANY,
 	    R(SMTPD) | R(QUEUE) | R(FILTER) | R(SCAN), "The largest message taken." },

@@ -240,7 +240,8 @@ remote_pump(void)
 /* -- what relay says */
 
 static void
-sent(struct entry *e, uint64_t status, const struct outcome *o, bool reports, struct report **relayed)
+sent(struct entry *e, uint64_t status, const struct outcome *o, const char *tls, bool reports,
+    struct report **relayed)
 {
 	const struct rcpt *r = content_rcpt(e->item, e->n);
 	char text[1000];
@@ -248,8 +249,8 @@ sent(struct entry *e, uint64_t status, const struct outcome *o, bool reports, st
 	if (status == STEP_OK && !reports && r != NULL && (r->notify & NOTIFY_SUCCESS) != 0) {
 		report_succeeded(relayed, e, o, true);
 	} else if (status == STEP_OK) {
-		snprintf(
-		    text, sizeof(text), "accepted by %.255s: %u %.600s", o->host, o->code, o->text);
+		snprintf(text, sizeof(text), "accepted by %.255s: %u %.600s%s%.120s%s", o->host,
+		    o->code, o->text, tls[0] != '\0' ? " (" : "", tls, tls[0] != '\0' ? ")" : "");
 		flow_done(e, EVENT_RELAYED, text);
 	} else if (status == STEP_PERMANENT) {
 		flow_fail(e, o, &e->item->failed);
@@ -335,7 +336,7 @@ verdict_of_all(struct wire in, const char *host, char *said, size_t size)
 }
 
 static void
-take_results(struct job_out *j, struct frame *f, const char *host)
+take_results(struct job_out *j, struct frame *f, const char *host, const char *tls)
 {
 	struct report *relayed = NULL;
 	struct told t;
@@ -345,14 +346,14 @@ take_results(struct job_out *j, struct frame *f, const char *host)
 
 		read_told(&f->in, host, &t);
 		if ((e = job_entry(j, t.n)) != NULL)
-			sent(e, t.status, &t.o, t.dsn, &relayed);
+			sent(e, t.status, &t.o, tls, t.dsn, &relayed);
 	}
 	for (unsigned i = 0; i < j->n; i++)
 		if (j->entries[i]->state == ENTRY_SENDING)
 			sent(j->entries[i], STEP_TEMPORARY,
 			    &(struct outcome){
 				host, 0, "", "the relay did not say what became of it" },
-			    false, &relayed);
+			    tls, false, &relayed);
 	report_go(&relayed);
 }
 
@@ -360,16 +361,17 @@ void
 remote_on_sent(struct frame *f)
 {
 	struct job_out *j = job_find(wire_u64(&f->in));
-	char host[256] = "", said[1100];
+	char host[256] = "", tls[160] = "", said[1100];
 	enum dest_verdict verdict;
 
 	if (j == NULL || j->relay != f->link)
 		return;
 	wire_text_to(&f->in, host, sizeof(host));
+	slice_copy(wire_bytes(&f->in), tls, sizeof(tls));
 	verdict = verdict_of_all(f->in, host, said, sizeof(said));
 	dest_learn(j->dest, verdict, j->began, said);
 	if (!one_too_many(j, verdict))
-		take_results(j, f, host);
+		take_results(j, f, host, tls);
 	job_end(j);
 	flow_pump();
 }

@@ -14,6 +14,8 @@
 #include "base/role.h"
 #include "conf/conf.h"
 #include "delivery/mx.h"
+#include "delivery/relay_count.h"
+#include "delivery/relay_dane.h"
 
 #define ADDRESSES_MAX 8
 
@@ -22,6 +24,7 @@ struct family { /* the addresses of one kind of the present host */
 	struct dns_query *query;
 	struct address at[ADDRESSES_MAX];
 	size_t n, next;
+	bool found, secure; /* there are records, and DNSSEC proved them */
 };
 
 struct hosts {
@@ -31,8 +34,12 @@ struct hosts {
 	bool started;
 	struct dns_query *mx;
 	struct mx_list list;
+	bool mx_secure; /* DNSSEC proved who takes the domain's mail */
 	size_t next_host;
-	struct family families[2]; /* IPv4, IPv6 */
+	struct family families[2];     /* IPv4, IPv6 */
+	char canonical[DNS_NAME_TEXT]; /* where the host's CNAMEs lead to */
+	struct dane_query *dane;
+	struct tls_policy *policy; /* of the present host */
 	unsigned given;
 	struct result why;
 };
@@ -70,7 +77,8 @@ note_dns(struct hosts *h, const char *what, const char *name, const struct dns_a
 static bool
 waiting(const struct hosts *h)
 {
-	return h->mx != NULL || h->families[0].query != NULL || h->families[1].query != NULL;
+	return h->mx != NULL || h->families[0].query != NULL || h->families[1].query != NULL ||
+	       h->dane != NULL;
 }
 
 /* -- MX */
@@ -126,9 +134,12 @@ got_mx(void *arg, const struct dns_answer *a)
 	char text[RESULT_TEXT];
 
 	h->mx = NULL;
-	if (h->route.checked && !a->secure && a->status != DNS_TEMPORARY && a->status != DNS_BOGUS) {
+	h->mx_secure = a->secure;
+	if (h->route.checked && !a->secure && a->status != DNS_TEMPORARY &&
+	    a->status != DNS_BOGUS) {
 		snprintf(text, sizeof(text),
-		    "its sender requires TLS with a proven host, but %s has not signed its MX records "
+		    "its sender requires TLS with a proven host, but %s has not signed its MX "
+		    "records "
 		    "(DNSSEC)",
 		    h->route.host);
 		note(h, STEP_PERMANENT, "5.7.30", text);
@@ -182,6 +193,82 @@ add_address(struct hosts *h, struct family *f, const struct address *a)
 	}
 }
 
+/* The present host will not be used. */
+static void
+skip_host(struct hosts *h)
+{
+	memset(h->families, 0, sizeof(h->families));
+}
+
+/* -- what TLS must achieve there */
+
+static void
+no_memory(struct hosts *h)
+{
+	note(h, STEP_TEMPORARY, "4.3.0", "no memory");
+	skip_host(h);
+}
+
+/* Without an answer about its TLSA records a host must not be used (RFC 7672 2.1): it may be an
+ * attacker who keeps the answer from us. */
+static void
+dane_trouble(struct hosts *h, const char *why, bool bogus)
+{
+	char text[RESULT_TEXT];
+
+	snprintf(text, sizeof(text), "cannot look up the TLSA records of %s%s: %s", host_name(h),
+	    bogus ? " (dnssec-invalid)" : "", why);
+	note(h, STEP_TEMPORARY, "4.7.5", text);
+	if (bogus)
+		count_session(h->policy, host_name(h), "", "", TLS_DNSSEC_INVALID, why);
+	skip_host(h);
+}
+
+static void
+got_dane(void *arg, const struct dane_answer *a)
+{
+	struct hosts *h = arg;
+
+	h->dane = NULL;
+	if (a->found == DANE_TROUBLE)
+		dane_trouble(h, a->why, a->bogus);
+	else if (a->found == DANE_RECORDS && !policy_set_dane(h->policy, a->base, a->rdata, a->n))
+		no_memory(h);
+	h->ready(h->arg);
+}
+
+/* DNSSEC must have proved the way from the domain to the host's addresses (RFC 7672 2.2). */
+static void
+ask_dane(struct hosts *h)
+{
+	bool secure = true, trouble;
+
+	if (!role_conf()->relay.dane || h->route.lax || h->route.tls == TLS_NONE ||
+	    (h->route.by_mx && !h->mx_secure))
+		return;
+	for (size_t i = 0; i < COUNT(h->families); i++)
+		secure = secure && (h->families[i].secure || !h->families[i].found);
+	h->dane =
+	    dane_ask(host_name(h), h->canonical, secure, h->route.port, got_dane, h, &trouble);
+	if (trouble)
+		dane_trouble(h, "the resolver is not there just now", false);
+}
+
+/* All addresses of the present host are known. */
+static void
+host_resolved(struct hosts *h)
+{
+	if (h->families[0].n + h->families[1].n == 0) {
+		char text[RESULT_TEXT];
+
+		snprintf(text, sizeof(text), "the mail host %s has no address", host_name(h));
+		note(h, STEP_PERMANENT,
+		    strcmp(host_name(h), h->route.host) == 0 ? "5.1.2" : "5.4.4", text);
+		return;
+	}
+	ask_dane(h);
+}
+
 static void
 got_addresses(void *arg, const struct dns_answer *a)
 {
@@ -192,7 +279,11 @@ got_addresses(void *arg, const struct dns_answer *a)
 	f->query = NULL;
 	if (a->status == DNS_TEMPORARY || a->status == DNS_BOGUS)
 		note_dns(h, "addresses", host_name(h), a);
-	for (size_t i = 0; i < a->n && a->status == DNS_OK; i++) {
+	f->found = a->status == DNS_OK;
+	f->secure = a->secure;
+	if (f->found)
+		slice_copy(slice_of(a->text), h->canonical, sizeof(h->canonical));
+	for (size_t i = 0; i < a->n && f->found; i++) {
 		struct address address;
 
 		if (address_from_rdata(a->rdata[(i + turn) % a->n], h->route.port, &address))
@@ -200,14 +291,9 @@ got_addresses(void *arg, const struct dns_answer *a)
 	}
 	if (waiting(h))
 		return;
-	if (h->families[0].n + h->families[1].n == 0) {
-		char text[RESULT_TEXT];
-
-		snprintf(text, sizeof(text), "the mail host %s has no address", host_name(h));
-		note(h, STEP_PERMANENT,
-		    strcmp(host_name(h), h->route.host) == 0 ? "5.1.2" : "5.4.4", text);
-	}
-	h->ready(h->arg);
+	host_resolved(h);
+	if (!waiting(h))
+		h->ready(h->arg);
 }
 
 static void
@@ -226,8 +312,14 @@ next_host(struct hosts *h)
 	struct address address;
 	const char *name;
 
-	memset(h->families, 0, sizeof(h->families));
+	skip_host(h);
 	h->next_host++;
+	policy_drop(&h->policy);
+	h->policy = policy_new(&h->route);
+	if (h->policy == NULL) {
+		no_memory(h);
+		return;
+	}
 	name = host_name(h);
 	if (strcasecmp(name, "localhost") == 0)
 		name = "127.0.0.1";
@@ -262,6 +354,8 @@ hosts_free(struct hosts **h)
 	dns_cancel(&(*h)->mx);
 	dns_cancel(&(*h)->families[0].query);
 	dns_cancel(&(*h)->families[1].query);
+	dane_cancel(&(*h)->dane);
+	policy_drop(&(*h)->policy);
 	free(*h);
 	*h = NULL;
 }
@@ -290,6 +384,7 @@ give(struct hosts *h, struct target *target)
 		target->address = f->at[f->next++];
 		slice_copy(slice_of(host_name(h)), target->host, sizeof(target->host));
 		target->named = strcmp(target->host, target->address.text) != 0;
+		target->policy = h->policy;
 		h->given++;
 		return true;
 	}

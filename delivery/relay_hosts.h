@@ -5,6 +5,7 @@
 #define DELIVERY_RELAY_HOSTS_H
 
 #include "delivery/relay_address.h"
+#include "delivery/relay_policy.h"
 #include "delivery/relay_result.h"
 #include "delivery/route.h"
 
@@ -16,6 +17,7 @@ struct target {
 	char host[256];			/* its name; the address's text when there is none */
 	bool named;			/* `host` is a name (fit for SNI) */
 	struct address address;
+	struct tls_policy *policy;	/* borrowed until the next hosts_next or hosts_free: hold it to keep it */
 };
 
 enum hosts_step {

@@ -72,6 +72,7 @@ job_give_up(struct job *job)
 		result_set(&job->why, STEP_TEMPORARY, "4.4.0",
 		    "no mail host of %s could be reached", job->domain);
 	memcpy(job->host, job->why_host, sizeof(job->host));
+	job->tls[0] = '\0';
 	decide_rest(job, &job->why);
 	job_ended(job);
 }
@@ -143,6 +144,7 @@ job_send(struct job *job)
 {
 	struct mail *m = &job->mail;
 
+	memcpy(job->tls, job->session->tls, sizeof(job->tls));
 	refuse_utf8(job);
 	if (job->undecided == 0) {
 		job_ended(job);
@@ -191,7 +193,7 @@ static void
 job_advance(struct job *job)
 {
 	while (job->session == NULL) {
-		char key[300];
+		char key[SESSION_KEY];
 		struct session *s;
 
 		switch (hosts_next(job->hosts, &job->target)) {
@@ -284,8 +286,8 @@ session_failed(void *arg, const struct result *why, enum session_progress progre
 	job->session = NULL;
 	if (progress == PROGRESS_SENT) {
 		reply_lost(job, why);
-	} else if (progress == PROGRESS_TLS && job->route.tls == TLS_OPPORTUNISTIC &&
-		   !job->plain_only) {
+	} else if (progress == PROGRESS_TLS && !job->target.policy->mandatory &&
+		   !job->route.checked && !job->plain_only) {
 		job->plain_only = true;
 		job_again(job);
 	} else if (reused) {

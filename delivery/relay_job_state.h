@@ -45,6 +45,7 @@ struct job {
 	size_t map[MAIL_RCPTS_MAX];	/* the mail's recipients in `rcpts` */
 	struct result why;		/* strongest failure so far */
 	char host[400];			/* the last one spoken to */
+	char tls[160];			/* what was negotiated with it, in words */
 	char why_host[400];		/* the one that `why` is about, or "" */
 };
 

@@ -90,6 +90,7 @@ answer(const struct job *job)
 
 	wire_put_u64(out, job->number);
 	wire_put_text(out, job->host);
+	wire_put_text(out, job->tls);
 	put_rcpts(job, out);
 	if (reply_send(job->asker, -1) == -1)
 		log_debug("a relay job ended without anyone to tell");
@@ -267,6 +268,7 @@ answer_later(struct frame *f, struct wire in, const char *why)
 	struct buf *out = reply_begin(reply_later(f), MSG_RELAY_SENT);
 
 	wire_put_u64(out, wire_u64(&in));
+	wire_put_text(out, "");
 	wire_put_text(out, "");
 	wire_u64(&in);
 	for (int i = 0; i < 6; i++)

@@ -4,11 +4,13 @@
  * reply has a ceiling (relay_reply.h), and whatever comes when nothing was asked ends the session.
  * A session that ends costs its mail one try, nothing else.
  *
- * `required` TLS means encrypted: the certificate is not checked against a name, since MX names
- * come from plain DNS anyway. A `checked` session (REQUIRETLS, RFC 8689 4.2.1) carries nothing until
- * its host has proven its name and said that it will demand the same of the next. */
+ * What TLS has to achieve is the target's policy. `required` means encrypted: the certificate is not
+ * checked against a name, since MX names come from plain DNS anyway. A `checked` session
+ * (REQUIRETLS, RFC 8689 4.2.1) carries nothing until its host has proven its name and said that it
+ * will demand the same of the next. How it went is counted once for each session. */
 #include "delivery/relay_session.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -19,6 +21,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/tls.h"
+#include "delivery/relay_count.h"
 #include "delivery/relay_pool.h"
 #include "delivery/relay_tls.h"
 
@@ -30,9 +34,10 @@ struct session_settings session_settings;
 /* -- opening and ending */
 
 void
-session_peer_key(const struct target *target, const struct route *route, char key[static 300])
+session_peer_key(
+    const struct target *target, const struct route *route, char key[static SESSION_KEY])
 {
-	snprintf(key, 300, "%s:%u/%d%s", target->host, route->port, (int)route->tls,
+	snprintf(key, SESSION_KEY, "%s:%u/%s%s", target->host, route->port, target->policy->key,
 	    route->checked ? " checked" : "");
 }
 
@@ -47,6 +52,7 @@ static void
 session_free(struct session *s)
 {
 	pool_forget(s);
+	policy_drop(&s->policy);
 	channel_free(&s->channel);
 	reply_free(&s->reply);
 	if (s->busy)
@@ -75,6 +81,48 @@ session_fail(struct session *s, enum session_progress progress, const struct res
 		user->failed(arg, why, progress);
 }
 
+/* -- how its TLS went */
+
+static void
+own_address(const struct session *s, char text[static INET6_ADDRSTRLEN])
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof(sa);
+
+	text[0] = '\0';
+	if (getsockname(channel_fd(s->channel), (struct sockaddr *)&sa, &len) == -1)
+		return;
+	if (sa.ss_family == AF_INET)
+		inet_ntop(AF_INET, &((struct sockaddr_in *)&sa)->sin_addr, text, INET6_ADDRSTRLEN);
+	else if (sa.ss_family == AF_INET6)
+		inet_ntop(
+		    AF_INET6, &((struct sockaddr_in6 *)&sa)->sin6_addr, text, INET6_ADDRSTRLEN);
+}
+
+static void
+note_tls(struct session *s, enum tls_result result, const char *why)
+{
+	char own[INET6_ADDRSTRLEN];
+
+	own_address(s, own);
+	count_session(s->policy, s->target.host, s->target.address.text, own, result, why);
+}
+
+/* For the trace: "TLSv1.3 TLS_AES_256_GCM_SHA384, DANE, verified". */
+static void
+describe_tls(struct session *s, enum tls_result result)
+{
+	char what[100] = "no TLS";
+
+	if (s->secured)
+		tls_describe(channel_ssl(s->channel), what, sizeof(what));
+	snprintf(s->tls, sizeof(s->tls), "%s, %s%s%s", what, policy_words(s->policy),
+	    result != TLS_FINE || s->proof != PROOF_NONE ? ", " : "",
+	    result != TLS_FINE       ? tls_result_name(result)
+	    : s->proof != PROOF_NONE ? "verified"
+				     : "");
+}
+
 /* It broke in the middle of something. */
 static void
 session_broke(struct session *s, const char *words)
@@ -93,8 +141,10 @@ session_broke(struct session *s, const char *words)
 	    s->state >= SESSION_ENVELOPE ? mail_progress(s) : PROGRESS_SOME;
 	struct result why;
 
-	if (s->state == SESSION_HANDSHAKE)
+	if (s->state == SESSION_HANDSHAKE) {
 		progress = PROGRESS_TLS;
+		note_tls(s, TLS_VALIDATION_FAILURE, words);
+	}
 	result_set(&why, STEP_TEMPORARY, s->state == SESSION_CONNECT ? "4.4.1" : "4.4.2",
 	    "while %s: %s", doing[s->state], words);
 	session_fail(s, progress, &why);
@@ -113,15 +163,6 @@ session_fail_reply(struct session *s, const char *command)
 		result_set(
 		    &why, STEP_TEMPORARY, "4.5.0", "unexpected reply to %s: %s", command, words);
 	}
-	session_fail(s, PROGRESS_SOME, &why);
-}
-
-static void
-session_fail_words(struct session *s, const char *enhanced, const char *words)
-{
-	struct result why;
-
-	result_set(&why, STEP_TEMPORARY, enhanced, "%s", words);
 	session_fail(s, PROGRESS_SOME, &why);
 }
 
@@ -155,6 +196,21 @@ fail_checked(struct session *s, const char *words)
 	session_fail(s, PROGRESS_SOME, &why);
 }
 
+/* The certificate, or that there is none, breaks the policy. Somebody in between may be at work: it is tried again. */
+static void
+fail_policy(struct session *s, enum tls_result result, const char *words)
+{
+	struct result why;
+
+	if (s->checked) {
+		fail_checked(s, words);
+		return;
+	}
+	result_set(&why, STEP_TEMPORARY, "4.7.5", "its TLS has to be verified (%s), but %s (%s)",
+	    policy_words(s->policy), words, tls_result_name(result));
+	session_fail(s, PROGRESS_SOME, &why);
+}
+
 static void
 become_ready(struct session *s)
 {
@@ -166,6 +222,8 @@ become_ready(struct session *s)
 		fail_checked(s, "this one does not offer REQUIRETLS");
 		return;
 	}
+	if (s->tls[0] == '\0')
+		describe_tls(s, TLS_FINE);
 	session_enter(s, SESSION_READY, 0);
 	s->user->ready(s->arg);
 }
@@ -173,16 +231,17 @@ become_ready(struct session *s)
 static void
 start_tls(struct session *s)
 {
-	SSL_CTX *ctx;
+	SSL_CTX *ctx = relay_tls_context(s->proof);
+	const char *name = s->target.named ? s->target.host : NULL;
 
 	/* what came glued to the reply was sent in plain text, maybe by somebody in between: it
 	 * must not count */
 	channel_discard(s->channel);
 	session_enter(s, SESSION_HANDSHAKE, session_settings.command_timeout);
-	ctx = relay_tls_context(s->checked);
-	if (ctx == NULL || channel_start_tls(s->channel, ctx, false,
-			       s->target.named ? s->target.host : NULL) == -1)
+	if (ctx == NULL || channel_start_tls(s->channel, ctx, false, name) == -1)
 		session_broke(s, "cannot start TLS");
+	else if (!relay_tls_prepare(channel_ssl_early(s->channel), s->policy, s->target.host))
+		session_broke(s, "its TLSA records cannot be used");
 }
 
 static void
@@ -194,18 +253,36 @@ greeting_reply(struct session *s)
 		session_fail_reply(s, "the connection");
 }
 
+/* STARTTLS cannot be had. */
+static void
+go_without_tls(struct session *s, const char *words)
+{
+	struct result why;
+
+	note_tls(s, TLS_NOT_SUPPORTED, words);
+	describe_tls(s, TLS_NOT_SUPPORTED);
+	if (s->checked || !s->policy->mandatory) {
+		become_ready(s);
+		return;
+	}
+	if (s->policy->kind == POLICY_REQUIRED)
+		result_set(&why, STEP_TEMPORARY, "4.7.4", "%s, but TLS is required", words);
+	else
+		result_set(&why, STEP_TEMPORARY, "4.7.4", "%s, but TLS is required (%s, %s)", words,
+		    policy_words(s->policy), tls_result_name(TLS_NOT_SUPPORTED));
+	session_fail(s, PROGRESS_SOME, &why);
+}
+
 /* Over to TLS, or on as it is? */
 static void
 choose_tls(struct session *s)
 {
-	if (s->secured || s->tls == TLS_NONE || s->plain_only)
+	if (s->secured || !policy_wants_tls(s->policy) || s->plain_only)
 		become_ready(s);
 	else if (s->caps.set & CAP_STARTTLS)
 		say(s, SESSION_STARTTLS, "STARTTLS", "");
-	else if (s->tls == TLS_REQUIRED && !s->checked)
-		session_fail_words(s, "4.7.4", "it does not offer STARTTLS, but TLS is required");
 	else
-		become_ready(s);
+		go_without_tls(s, "it does not offer STARTTLS");
 }
 
 static void
@@ -233,12 +310,18 @@ helo_reply(struct session *s)
 static void
 starttls_reply(struct session *s)
 {
-	if (s->reply.code == 220)
+	char words[300], sentence[200];
+
+	if (s->reply.code == 220) {
 		start_tls(s);
-	else if (s->tls == TLS_REQUIRED || s->reply.code == 421)
+	} else if (s->reply.code == 421) {
 		session_fail_reply(s, "STARTTLS");
-	else
-		become_ready(s);
+	} else {
+		reply_sentence(&s->reply, sentence, sizeof(sentence));
+		snprintf(
+		    words, sizeof(words), "it refuses STARTTLS: %u %s", s->reply.code, sentence);
+		go_without_tls(s, words);
+	}
 }
 
 static void
@@ -297,7 +380,7 @@ on_connected(struct session *s)
 		setsockopt(channel_fd(s->channel), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	}
 	session_enter(s, SESSION_GREETING, session_settings.command_timeout);
-	if (s->tls != TLS_NONE && !s->plain_only &&
+	if (policy_wants_tls(s->policy) && !s->plain_only &&
 	    ((struct sockaddr_in *)&s->target.address.sa)->sin_port == htons(465))
 		start_tls(s);
 }
@@ -306,14 +389,20 @@ static void
 on_secured(struct session *s)
 {
 	bool implicit = s->reply.lines == 0 && s->mails == 0 && s->caps.set == 0;
-	const char *fault;
+	char fault[300];
+	enum tls_result result = relay_tls_fault(
+	    channel_ssl(s->channel), s->policy, s->proof, s->target.host, fault, sizeof(fault));
 
-	if (s->checked &&
-	    (fault = relay_tls_fault(channel_ssl(s->channel), s->target.host)) != NULL) {
-		fail_checked(s, fault);
+	s->secured = true;
+	if (s->policy->kind == POLICY_DANE_UNUSABLE)
+		note_tls(s, TLS_TLSA_INVALID, "no TLSA record of the host can be used");
+	else
+		note_tls(s, result, fault);
+	describe_tls(s, result);
+	if (result != TLS_FINE && (s->checked || s->policy->mandatory)) {
+		fail_policy(s, result, fault);
 		return;
 	}
-	s->secured = true;
 	reply_reset(&s->reply);
 	if (implicit)
 		session_enter(s, SESSION_GREETING, session_settings.command_timeout);
@@ -392,6 +481,15 @@ start_connect(const struct target *target, bool *under_way, struct result *why)
 	return -1;
 }
 
+/* REQUIRETLS wants a certificate from a CA unless DANE proves more (RFC 8689 4.2.1). */
+static enum proof
+proof_for(const struct tls_policy *p, bool checked)
+{
+	enum proof proof = policy_proof(p);
+
+	return checked && proof == PROOF_NONE ? PROOF_PKIX : proof;
+}
+
 struct session *
 session_open(const struct target *target, const struct route *route, bool plain_only,
     const struct session_user *user, void *arg, struct result *why)
@@ -405,7 +503,8 @@ session_open(const struct target *target, const struct route *route, bool plain_
 		return NULL;
 	}
 	*s = (struct session){ .target = *target,
-		.tls = route->tls,
+		.policy = policy_hold(target->policy),
+		.proof = proof_for(target->policy, route->checked),
 		.checked = route->checked,
 		.plain_only = plain_only,
 		.user = user,
@@ -424,6 +523,7 @@ session_open(const struct target *target, const struct route *route, bool plain_
 			result_set(why, STEP_TEMPORARY, "4.3.0", "no memory for a session");
 	}
 	if (s->channel == NULL) {
+		policy_drop(&s->policy);
 		free(s);
 		return NULL;
 	}

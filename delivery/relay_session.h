@@ -26,6 +26,8 @@ enum session_progress {
 	PROGRESS_SENT		/* the final dot has left: the peer may have taken it */
 };
 
+#define SESSION_KEY 400
+
 struct session;
 struct mail;
 
@@ -46,9 +48,11 @@ struct session {
 	const struct session_user *user;	/* NULL: idle */
 	void *arg;
 	struct target target;
-	enum conf_tls tls;
-	char key[300];			/* of the route it was opened for */
-	char peer_key[300];		/* host, port and TLS policy */
+	struct tls_policy *policy;	/* target's, held */
+	enum proof proof;		/* what the certificate is asked for */
+	char key[400];			/* of the route it was opened for */
+	char peer_key[SESSION_KEY];	/* host, port and TLS policy */
+	char tls[160];			/* what was negotiated, in words; "" until it is known */
 	char who[400];			/* "mx.peer.test[192.0.2.1]:25" */
 	struct caps caps;
 	struct reply reply;		/* the one that is coming in */
@@ -74,7 +78,7 @@ extern struct session_settings session_settings;
 struct session *session_open(const struct target *target, const struct route *route, bool plain_only, const struct session_user *user,
     void *arg, struct result *why);
 /* The peer_key a session to this target would have. */
-void session_peer_key(const struct target *target, const struct route *route, char key[static 300]);
+void session_peer_key(const struct target *target, const struct route *route, char key[static SESSION_KEY]);
 /* Say QUIT if that can go out, and close. No callback. */
 void session_close(struct session *s);
 /* Send a mail over a ready session (relay_mail.c). */

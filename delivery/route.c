@@ -73,8 +73,9 @@ choose(const struct conf *conf, const char *domain, struct route *route, struct 
 static void
 set_key(struct route *route)
 {
-	snprintf(route->key, sizeof(route->key), "%s%s:%u/%d%s", route->by_mx ? "mx " : "",
-	    route->host, route->port, (int)route->tls, route->checked ? " checked" : "");
+	snprintf(route->key, sizeof(route->key), "%s%s:%u/%d%s%s", route->by_mx ? "mx " : "",
+	    route->host, route->port, (int)route->tls, route->checked ? " checked" : "",
+	    route->lax ? " lax" : "");
 }
 
 int
@@ -88,6 +89,7 @@ route_choose(const struct conf *conf, const char *domain, struct route *route, s
 	for (char *c = route->host; *c != '\0'; c++)
 		if (*c >= 'A' && *c <= 'Z')
 			*c = (char)(*c + 32);
+	memcpy(route->domain, route->host, sizeof(route->domain));
 	set_key(route);
 	return 0;
 }
@@ -98,8 +100,9 @@ route_for_message(struct route *route, unsigned flags)
 	if (flags & ENVELOPE_REQUIRETLS) {
 		route->tls = TLS_REQUIRED;
 		route->checked = true;
-	} else if (flags & ENVELOPE_TLS_OPTIONAL && route->tls == TLS_REQUIRED) {
+	} else if (flags & ENVELOPE_TLS_OPTIONAL && route->tls != TLS_NONE) {
 		route->tls = TLS_OPPORTUNISTIC;
+		route->lax = true;
 	}
 	set_key(route);
 }

@@ -10,10 +10,12 @@ struct route {
 	bool by_mx;		/* ask DNS for the MX of `host`; else connect to `host` itself */
 	bool trusted;		/* the administrator named the host: it may be on loopback or in a private network */
 	char host[256];		/* name or address */
+	char domain[256];	/* whose mail it is: the recipients' domain; of a trusted host its own name */
 	uint16_t port;
 	enum conf_tls tls;
 	bool checked;		/* the host must prove who it is: DNSSEC for its MX, a certificate for its name (RFC 8689) */
-	char key[300];		/* equal keys: the same hosts under the same TLS policy (sessions may be shared) */
+	bool lax;		/* the sender would rather have it arrive than protected (RFC 8689 5): no policy of the domain's counts */
+	char key[400];		/* equal keys: the same hosts under the same TLS policy (sessions may be shared) */
 };
 
 /* -1 + ERR_PERMANENT for a domain no mail can go to, ERR_TEMPORARY for a mistake in the configuration. */

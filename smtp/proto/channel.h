@@ -60,6 +60,8 @@ void channel_deadline(struct channel *c, int64_t ms);
  * NULL: any). */
 int channel_start_tls(struct channel *c, SSL_CTX *ctx, bool server, const char *name);
 SSL *channel_ssl(const struct channel *c); /* NULL in plain text */
+/* The same from channel_start_tls on: to say what the handshake, which begins in the loop, has to prove. */
+SSL *channel_ssl_early(const struct channel *c);
 int channel_fd(const struct channel *c);
 const char *channel_error(const struct channel *c); /* in words */
 

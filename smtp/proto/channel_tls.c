@@ -159,3 +159,9 @@ channel_ssl(const struct channel *c)
 {
 	return c->tls == TLS_ON ? c->ssl : NULL;
 }
+
+SSL *
+channel_ssl_early(const struct channel *c)
+{
+	return c->ssl;
+}

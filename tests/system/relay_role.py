@@ -292,7 +292,8 @@ class Relay:
 
     def result(self, timeout=10):
         f = self.queue.want("RELAY_SENT", timeout)
-        rcpts = f.groups(2)
+        rcpts = f.groups(3)
+        self.tls = f.f[2]
         self.reports = [r[5] for r in rcpts]  # will the host report success itself?
         return f.f[0], f.f[1], [r[:5] for r in rcpts]
 

@@ -205,7 +205,7 @@ def test_remote_way_and_grouping(state):
         out = []
         for n, to, notify, orcpt in f.groups(8):
             out += [n, STEP_OK, 250, "2.0.0", "ok", 0]
-        q.relay.send("RELAY_SENT", f.f[0], "mx." + f.f[2], *out)
+        q.relay.send("RELAY_SENT", f.f[0], "mx." + f.f[2], "", *out)
     q.gone()
 
 
@@ -213,7 +213,7 @@ def relay_all(q, f, status, code, enhanced, text, dsn=0):
     out = []
     for n, to, notify, orcpt in f.groups(8):
         out += [n, status, code, enhanced, text, dsn]
-    q.relay.send("RELAY_SENT", f.f[0], "mx." + f.f[2], *out)
+    q.relay.send("RELAY_SENT", f.f[0], "mx." + f.f[2], "", *out)
 
 
 def test_retry_then_ok(state):

@@ -599,11 +599,11 @@ def test_work_is_bounded(relays):
     silent.listen(4096)
     good = Smtp()
     r = relays([("route.*.host", "127.0.0.1:%d" % silent.getsockname()[1]), ("route.*.tls", "none"),
-                ("route.good.test.host", "127.0.0.1:%d" % good.port), ("relay.command_timeout", "1000")])
+                ("route.good.test.host", "127.0.0.1:%d" % good.port), ("relay.command_timeout", "8000")])
     jobs = [r.put("x.test", "b@x.test") for _ in range(3100)]
     words = {}
     for _ in jobs:
-        job, _, rcpts = r.result(20)
+        job, _, rcpts = r.result(60)
         assert job not in words and rcpts[0][1] == STEP_TEMPORARY
         words[job] = rcpts[0][4]
     assert sum("too much to do" in w for w in words.values()) == 100
