@@ -6,6 +6,7 @@
 
 #include "admin/cli.h"
 #include "admin/text.h"
+#include "base/clock.h"
 
 static const struct column role_columns[] = {
 	{ "name", "PROCESS", COLUMN_TEXT, false },
@@ -18,7 +19,7 @@ static const struct column role_columns[] = {
 };
 
 struct answers {
-	struct rows roles, queue, control;
+	struct rows roles, queue, clients, control;
 	uint64_t space;
 };
 
@@ -30,7 +31,21 @@ is_number(const char *text)
 	return slice_to_u64(slice_of(text), &n);
 }
 
-/* {roles: [...], queue: {...}, control: {...}, space: N} */
+/* {roles: [...], queue: {...}, clients: {...}, control: {...}, space: N} */
+static void
+json_since(struct json *j, const char *value)
+{
+	int64_t since = strtoll(value, NULL, 10);
+	char iso[40];
+
+	if (since == 0) {
+		json_null(j);
+		return;
+	}
+	clock_iso(since, iso);
+	json_text(j, iso);
+}
+
 static void
 json_numbers(struct json *j, const char *key, const struct rows *rows)
 {
@@ -40,7 +55,9 @@ json_numbers(struct json *j, const char *key, const struct rows *rows)
 		const struct admin_word *w = &rows->at[0].words[i];
 
 		json_key(j, w->key);
-		if (is_number(w->value))
+		if (strcmp(w->key, "since") == 0)
+			json_since(j, w->value);
+		else if (is_number(w->value))
 			json_number(j, strtoll(w->value, NULL, 10));
 		else
 			json_text(j, w->value);
@@ -58,10 +75,32 @@ status_json(struct cli *cli, const struct answers *a)
 	json_key(&j, "roles");
 	table_json(&j, &a->roles, role_columns);
 	json_numbers(&j, "queue", &a->queue);
+	json_numbers(&j, "clients", &a->clients);
 	json_numbers(&j, "control", &a->control);
 	json_key(&j, "space");
 	json_number(&j, (int64_t)a->space);
 	json_close(&j, '}');
+}
+
+static void
+clients_text(struct cli *cli, const struct row *c)
+{
+	char memory[TEXT_SHOWN], most[TEXT_SHOWN], since[TEXT_SHOWN];
+
+	text_show_size((uint64_t)row_number(c, "memory"), memory);
+	text_show_size((uint64_t)row_number(c, "memory_max"), most);
+	cli_say(cli, "Clients  %s of %s connections, which hold %s of %s of memory",
+	    row_text(c, "connections"), row_text(c, "connections_max"), memory, most);
+	if (strcmp(row_text(c, "level"), "calm") != 0) {
+		text_show_time(row_number(c, "since"), clock_now(), since);
+		cli_say(cli, "Overload %s since %s: too %s; strangers are sent away before users",
+		    row_text(c, "level"), since,
+		    strcmp(row_text(c, "reason"), "memory") == 0 ? "much memory is in use"
+								 : "many connections");
+	}
+	if (row_number(c, "shed") + row_number(c, "turned_away") > 0)
+		cli_say(cli, "Shed     %s strangers sent away, %s turned away (since the start)",
+		    row_text(c, "shed"), row_text(c, "turned_away"));
 }
 
 static void
@@ -91,6 +130,8 @@ status_text(struct cli *cli, const struct answers *a)
 		if (*intake != '\0' && strcmp(intake, "open") != 0)
 			cli_say(cli, "Intake   STOPPED: %s", intake);
 	}
+	if (a->clients.n > 0)
+		clients_text(cli, &a->clients.at[0]);
 	text_show_size(a->space, space);
 	cli_say(cli, "Disk     %s free", space);
 	if (a->control.n > 0 && row_number(&a->control.at[0], "lines_dropped") > 0)
@@ -123,6 +164,7 @@ status(struct cli *cli, const struct cli_args *args)
 		return CLI_FAILED;
 	rows_init(&a.roles);
 	rows_init(&a.queue);
+	rows_init(&a.clients);
 	rows_init(&a.control);
 	rc = ask(cli, "role.list", &a.roles, &err);
 	/* One role that does not answer must not hide the others. */
@@ -130,6 +172,7 @@ status(struct cli *cli, const struct cli_args *args)
 		struct err ignored = { .kind = ERR_NONE };
 
 		ask(cli, "queue.stats", &a.queue, &ignored);
+		ask(cli, "clients.stats", &a.clients, &ignored);
 		ask(cli, "status", &a.control, &ignored);
 		if (statvfs(cli_conf(cli)->state_dir, &fs) == 0)
 			a.space = (uint64_t)fs.f_bavail * fs.f_frsize;
@@ -140,6 +183,7 @@ status(struct cli *cli, const struct cli_args *args)
 	}
 	rows_free(&a.roles);
 	rows_free(&a.queue);
+	rows_free(&a.clients);
 	rows_free(&a.control);
 	return rc == 0 ? CLI_DONE : cli_error(cli, &err);
 }

@@ -41,6 +41,7 @@ static const struct {
 	{ "dkim.", ROLE_SIGNER },
 	{ "filter.", ROLE_FILTER },
 	{ "dns.", ROLE_RESOLVER },
+	{ "clients.", ROLE_SMTPD },
 	{ "role.", ROLE_TEGAMID },
 	{ "server.", ROLE_TEGAMID },
 	{ "trace", ROLE_CONTROL },

@@ -100,7 +100,9 @@ struct conf {
 		int64_t client_network4, client_network6;	/* bits of an address that name a client */
 		int64_t connections_per_user;	/* of the local socket, per uid */
 		int64_t reserved_connections;	/* beyond `connections`, for who is no stranger */
-		int64_t overload;		/* per cent of `connections` */
+		int64_t overload;		/* per cent of `connections` and of `memory` */
+		int64_t memory;			/* bytes that all sessions together may hold */
+		int64_t commands;		/* without a message, before 421 */
 		int64_t connection_rate, message_rate, recipient_rate, unknown_rate, error_rate;	/* a minute */
 		int64_t unknown_recipients;	/* a connection */
 		int64_t data_rate;		/* bytes a second */

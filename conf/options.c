@@ -235,7 +235,12 @@ const struct conf_row conf_rows[] = {
 	    "Connections beyond limits.connections that strangers cannot take: all of them for trusted networks and "
 	    "local programs, half of them for the submission listeners." },
 	{ "limits.overload", 0, CONF_NUMBER, false, ONE(limits.overload), "90", 10, 100, ANY, R(SMTPD),
-	    "From this share of limits.connections on, in per cent, strangers may be silent for limits.overload_timeout only." },
+	    "From this share of limits.connections or limits.memory on, in per cent, strangers may be silent for "
+	    "limits.overload_timeout only." },
+	{ "limits.memory", 0, CONF_SIZE, false, ONE(limits.memory), "512M", MIB, 1024 * GIB, ANY, R(SMTPD),
+	    "Memory that the connections of clients may hold together, with the messages that come in. At that, new "
+	    "strangers are turned away, no stranger begins a message, and those that hold most are sent away; users and "
+	    "trusted networks may go half as far again." },
 	{ "limits.overload_timeout", 0, CONF_TIME, false, ONE(limits.overload_timeout), "30s", SECOND, HOUR, ANY, R(SMTPD),
 	    "How long a stranger may be silent under overload: one who has not logged in and is on no trusted network." },
 	{ "limits.connection_rate", 0, CONF_NUMBER, false, ONE(limits.connection_rate), "0", 0, 10000000, ANY, R(SMTPD),
@@ -263,6 +268,9 @@ const struct conf_row conf_rows[] = {
 	    "The longest command line; RFC 5321 asks for 512 bytes, extensions for more." },
 	{ "limits.errors", 0, CONF_NUMBER, false, ONE(limits.errors), "20", 1, 10000, ANY, R(SMTPD),
 	    "Commands in error before a client is sent away." },
+	{ "limits.commands", 0, CONF_NUMBER, false, ONE(limits.commands), "1000", 20, 10000000, ANY, R(SMTPD),
+	    "Commands that bring no message on (NOOP, RSET, EHLO, HELP, refused recipients and the like) before a client is "
+	    "sent away; each message that is accepted begins the count anew." },
 	{ "limits.auth_failures", 0, CONF_NUMBER, false, ONE(limits.auth_failures), "20", 1, 100000, ANY,
 	    R(AUTH) | R(SMTPD), "Wrong passwords from one address (IPv6: one /56) within 10 minutes." },
 	{ "limits.idle_timeout", 0, CONF_TIME, false, ONE(limits.idle_timeout), "5m", SECOND, HOUR, ANY, R(SMTPD),

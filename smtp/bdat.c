@@ -128,6 +128,8 @@ chunk_end(struct session *s)
 	} else {
 		session_enter(s, SESSION_BDAT);
 		body_wait(t, true);
+		if (s->chunk.size > 0)
+			s->idle--;
 		if (body_is_bad(t))
 			body_refuse(s);
 		else

@@ -17,7 +17,10 @@
 struct row { /* of one process */
 	_Atomic uint32_t total;
 	_Atomic uint32_t seed; /* row 0: mixed into slots, so that nobody can aim at another's */
-	uint32_t spare[14];
+	_Atomic uint32_t held; /* KiB */
+	_Atomic uint32_t since;                /* seconds; overload as it sees it */
+	_Atomic uint32_t fates[CLIENTS_FATES]; /* outlive it: they are of the server */
+	uint32_t spare[12 - CLIENTS_FATES];
 	_Atomic uint32_t count[SLOTS];
 };
 struct meter { /* of a client, by all processes */
@@ -62,6 +65,7 @@ clients_open(int fd, unsigned number, struct err *err)
 	mine = shared ? number : 0;
 	used = shared ? ROWS : 1;
 	seed();
+	rows[mine].held = rows[mine].since = 0;
 	if (rows[mine].total != 0) {
 		rows[mine].total = 0;
 		memset((void *)rows[mine].count, 0, sizeof(rows[mine].count));
@@ -147,6 +151,48 @@ clients_total(void)
 	for (unsigned i = 0; i < used; i++)
 		total += rows[i].total;
 	return total;
+}
+
+/* -- overload */
+
+void
+clients_sum(struct clients_sums *out)
+{
+	uint32_t first = 0;
+
+	*out = (struct clients_sums){ 0 };
+	for (unsigned i = 0; i < used; i++) {
+		const struct row *r = &rows[i];
+		uint32_t since = r->since;
+
+		for (unsigned k = 0; k < CLIENTS_FATES; k++)
+			out->fates[k] += r->fates[k];
+		if (r->total == 0 && i != mine)
+			continue; /* it may be gone, with what it said last */
+		out->connections += r->total;
+		out->held += (uint64_t)r->held * 1024;
+		if (since != 0 && (first == 0 || since < first))
+			first = since;
+	}
+	out->since = (int64_t)first * CLOCK_SECOND;
+}
+
+void
+clients_hold(uint64_t bytes)
+{
+	rows[mine].held = bytes / 1024 < UINT32_MAX ? (uint32_t)(bytes / 1024) : UINT32_MAX;
+}
+
+void
+clients_count_fate(enum clients_fate fate)
+{
+	rows[mine].fates[fate]++;
+}
+
+void
+clients_overload(int64_t since)
+{
+	rows[mine].since = (uint32_t)(since / CLOCK_SECOND);
 }
 
 /* -- meters */

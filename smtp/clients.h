@@ -38,6 +38,31 @@ enum clients_answer clients_enter(uint32_t slot, uint64_t most, uint64_t most_pe
 void clients_leave(uint32_t slot);
 /* Connections of all processes. */
 uint64_t clients_total(void);
+
+/* -- overload: what each process tells the others, and `tegami status` */
+
+enum clients_fate {
+	CLIENTS_SHED /* was served, and sent away */,
+	CLIENTS_TURNED /* was not let in */,
+	CLIENTS_FATES
+};
+struct clients_sums { /* of all processes */
+	uint64_t connections;
+	uint64_t held;                 /* bytes of memory, see clients_hold */
+	uint64_t fates[CLIENTS_FATES]; /* strangers, since the server was started */
+	int64_t
+	    since; /* when the first of them saw the overload that lasts, CLOCK_SECONDs since 1970; 0: none */
+};
+void clients_sum(struct clients_sums *out);
+/* The sessions of this process hold so many bytes. */
+void clients_hold(uint64_t bytes);
+/* Because of overload a stranger met this fate. */
+void clients_count_fate(enum clients_fate fate);
+/* This process sees overload since then (as in clients_sums), or none: 0. */
+void clients_overload(int64_t since);
+
+/* -- meters */
+
 /* Count one more and say how many there were within this minute, this one included; `now` is
  * clock_mono(). */
 uint32_t clients_count(uint32_t slot, enum clients_meter meter, int64_t now);

@@ -5,6 +5,7 @@
 #include "base/role.h"
 #include "conf/conf.h"
 #include "smtp/command.h"
+#include "smtp/pressure.h"
 #include "smtp/proto/line.h"
 #include "smtp/proto/params.h"
 #include "smtp/proto/path.h"
@@ -166,6 +167,10 @@ cmd_mail(struct session *s, struct slice args)
 	if (!read_args(s, args, &from, &params) || !may_be(s, &from, &params) ||
 	    !rates_message(s))
 		return;
+	if (!pressure_has_memory(session_may_relay(s))) {
+		session_no_memory(s);
+		return;
+	}
 	if (start(s, &from, &params) == -1) {
 		transaction_free(&s->tx);
 		session_no_memory(s);

@@ -30,6 +30,7 @@ static void
 accepted(struct session *s, const char *to)
 {
 	s->tx->accepted++;
+	s->idle--; /* it brought a message on */
 	if (s->tx->first == NULL)
 		s->tx->first = to;
 	session_reply(s, 250, "2.1.5", "Recipient ok");

@@ -160,9 +160,13 @@ void
 cmd_proxy(struct session *s, struct slice args)
 {
 	(void)args;
-	session_reply(s, 421, "4.7.1",
-	    "The PROXY protocol is for trusted_proxies, and listeners with proxy_protocol");
-	session_refused(s, NULL, "a PROXY header where none is wanted");
+	/* where one is wanted, whoever sent it is a proxy, and reads on as if it had been taken: say nothing */
+	if (!s->header_due)
+		session_reply(s, 421, "4.7.1",
+		    "The PROXY protocol is for trusted_proxies, and listeners with proxy_protocol");
+	session_refused(s, NULL,
+	    s->header_due ? "a PROXY header from outside trusted_proxies"
+			  : "a PROXY header where none is wanted");
 	session_close(s);
 }
 

@@ -8,6 +8,7 @@
 #include "base/role.h"
 #include "conf/conf.h"
 #include "smtp/proto/line.h"
+#include "smtp/proto/proxy.h"
 
 #define READY (IN(GREETED) | IN(IDLE))
 #define BEFORE_BODY (READY | IN(MAIL) | IN(RCPT))
@@ -117,6 +118,8 @@ obey(struct session *s, const struct command *c, struct slice args, bool ahead)
 		out_of_order(s, c);
 		return;
 	}
+	if (c->run != cmd_quit && !session_idle_command(s))
+		return;
 	/* strangers that do not wait for replies are mostly spam engines */
 	if ((c->traits & ENDS_PIPELINE) && ahead && s->kind == LISTEN_MX && !s->trusted)
 		s->errors++;
@@ -171,6 +174,31 @@ next_line(const struct session *s, struct slice in, size_t max, struct slice *li
 	return slice_find(*line, '\r') < 0 && slice_find(*line, '\0') < 0 ? LINE_OK : LINE_BAD;
 }
 
+/* Before anything was said: is it certainly no SMTP, and what then? What speaks another protocol hears
+ * one reply, not one for each thing in it that looks like a line. */
+static bool
+is_foreign(struct session *s, struct slice in)
+{
+	bool tls = slice_starts(in, SLICE("\x16\x03"));
+	ptrdiff_t line = slice_find(in, '\n');
+
+	if (s->state != SESSION_GREETED || s->helo != NULL || s->idle > 0)
+		return false;
+	if (proxy_signature(in)) {
+		cmd_proxy(s, in);
+		return true;
+	}
+	if (line >= 0)
+		in.len = (size_t)line;
+	if (!tls && slice_find(in, '\0') < 0)
+		return false;
+	session_reply(
+	    s, 554, "5.5.1", "This is SMTP, in plain text until STARTTLS; what you speak is not");
+	session_refused(s, NULL, tls ? "the client speaks TLS" : "the client does not speak SMTP");
+	session_close(s);
+	return true;
+}
+
 bool
 command_input(struct session *s)
 {
@@ -182,6 +210,8 @@ command_input(struct session *s)
 		return false;
 	if (s->skipping)
 		return skip(s);
+	if (is_foreign(s, in))
+		return true;
 	switch (next_line(s, in, max < LINE_LIMIT ? max : LINE_LIMIT, &line, &used)) {
 	case LINE_MORE:
 		return false;

@@ -12,6 +12,7 @@ cmd_data(struct session *s, struct slice args)
 		return;
 	}
 	body_begin(s, 0);
+	s->idle--;
 	session_reply(s, 354, NULL, "Send the message; end it with a line that has only a dot");
 	session_enter(s, SESSION_DATA);
 }

@@ -270,7 +270,7 @@ put_is(void *arg, struct frame *answer)
 		snprintf(why, sizeof(why), "Queued as %s", id);
 		deliver_reply(s, 250, "2.0.0", why);
 		session_enter(s, SESSION_IDLE);
-		s->errors = 0;
+		s->errors = s->idle = 0;
 		break;
 	case PUT_FULL:
 		deliver_refuse(s, 452, "4.3.1", "%s",

@@ -74,6 +74,14 @@ wants_header(const struct listener *l)
 	return false;
 }
 
+/* There is overload. */
+static void
+turn_away(int fd, const struct peer *peer, const char *why)
+{
+	session_turn_away(fd, peer, "4.3.2", why);
+	clients_count_fate(CLIENTS_TURNED);
+}
+
 /* Count it and begin, or turn it away. */
 static void
 admit(int fd, const struct peer *peer, uint64_t most_per_client, proxied_fn *begin)
@@ -87,13 +95,16 @@ admit(int fd, const struct peer *peer, uint64_t most_per_client, proxied_fn *beg
 		return;
 	}
 	pressure_look();
+	if (!pressure_has_memory(pressure_is_reserved(peer->kind, trusted))) {
+		turn_away(fd, peer, "This server is short of memory; please try again later");
+		return;
+	}
 	switch (clients_enter(slot, pressure_most(peer->kind, trusted), most_per_client)) {
 	case CLIENTS_FINE:
 		begin(fd, peer, slot);
 		break;
 	case CLIENTS_TOO_MANY:
-		session_turn_away(fd, peer, "4.3.2",
-		    "This server has too many connections; please try again later");
+		turn_away(fd, peer, "This server has too many connections; please try again later");
 		break;
 	case CLIENTS_TOO_MANY_FROM_ONE:
 		session_turn_away(fd, peer, "4.7.0",
@@ -163,10 +174,12 @@ welcome(struct listener *l, int fd, const struct sockaddr_storage *from)
 		return;
 	}
 	/* a proxy's connections belong to many clients */
-	if (conf_networks_hold(&conf->trusted_proxies, peer.ip))
+	if (conf_networks_hold(&conf->trusted_proxies, peer.ip)) {
 		admit(fd, &peer, UINT32_MAX, wants_header(l) ? on_proxy : session_start);
-	else
+	} else {
+		peer.header_due = wants_header(l);
 		admit(fd, &peer, most_of(&peer), session_start);
+	}
 }
 
 /* -- accepting */

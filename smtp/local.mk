@@ -48,6 +48,7 @@ smtp_smtpd_SOURCES = \
 	smtp/session.h smtp/session.c \
 	smtp/smtpd.c \
 	smtp/spool.h smtp/spool.c \
+	smtp/status.h smtp/status.c \
 	smtp/author.h smtp/author.c \
 	smtp/submit.c \
 	smtp/submit_head.h smtp/submit_head.c \

@@ -165,6 +165,19 @@ session_mistake(struct session *s)
 	session_close(s);
 }
 
+bool
+session_idle_command(struct session *s)
+{
+	static const char why[] = "Too many commands and no message; please come back with one";
+
+	if (++s->idle <= (unsigned)role_conf()->limits.commands)
+		return true;
+	session_reply(s, 421, "4.7.0", "%s", why);
+	session_refused(s, NULL, why);
+	session_close(s);
+	return false;
+}
+
 void
 session_no_memory(struct session *s)
 {
@@ -337,6 +350,13 @@ go_on(struct session *s)
 }
 
 static void
+shed_reply(struct session *s, const char *why)
+{
+	session_reply(s, 421, "4.3.2", "%s", why);
+	clients_count_fate(CLIENTS_SHED);
+}
+
+static void
 on_timeout(struct session *s)
 {
 	enum session_state state = s->state;
@@ -366,8 +386,8 @@ on_timeout(struct session *s)
 		    "The message comes in too slowly; this server waits for %lld bytes a second",
 		    (long long)role_conf()->limits.data_rate);
 	else if (pressure_is_high() && !session_may_relay(s))
-		session_reply(s, 421, "4.3.2",
-		    "This server has too many connections and you are silent; please try again later");
+		shed_reply(
+		    s, "This server is overloaded and you are silent; please try again later");
 	else
 		session_reply(s, 421, "4.4.2", "Nothing came from you for too long; goodbye");
 	session_close(s);
@@ -626,6 +646,7 @@ session_start(int fd, const struct peer *peer, uint32_t client)
 	s->uid = peer->uid;
 	s->ends = clock_mono() + conf->limits.session_timeout * 1000;
 	s->proxy = peer->kind != LISTEN_LOCAL && conf_networks_hold(&conf->trusted_proxies, s->ip);
+	s->header_due = peer->header_due;
 	s->trusted =
 	    peer->kind == LISTEN_LOCAL || conf_networks_hold(&conf->trusted_networks, s->ip);
 	if (peer->unnamed) /* what the proxy may do, its client may not */
@@ -655,13 +676,46 @@ session_count(void)
 	return n_sessions;
 }
 
+/* -- overload */
+
+void
+session_each(void (*fn)(struct session *s, void *arg), void *arg)
+{
+	for (struct session *s = sessions, *next; s != NULL; s = next) {
+		next = s->next;
+		fn(s, arg);
+	}
+}
+
+size_t
+session_memory(const struct session *s)
+{
+	return sizeof(*s) + channel_memory(s->channel) +
+	       (s->tx != NULL ? transaction_memory(s->tx) : 0);
+}
+
+bool
+session_may_shed(const struct session *s)
+{
+	return s->token == 0 && !session_may_relay(s) &&
+	       (IN(GREETED) | IN(IDLE) | IN(MAIL) | IN(RCPT) | IN(DATA) | IN(CHUNK) | IN(BDAT)) &
+		   1u << s->state;
+}
+
+void
+session_shed(struct session *s, const char *why)
+{
+	shed_reply(s, why);
+	session_refused(s, NULL, why);
+	session_close(s);
+	settle(s);
+}
+
 void
 session_hurry_all(void)
 {
 	for (struct session *s = sessions; s != NULL; s = s->next)
-		if (s->token == 0 && s->hold_ms == 0 && !s->waiting && !session_may_relay(s) &&
-		    (IN(GREETED) | IN(IDLE) | IN(MAIL) | IN(RCPT) | IN(DATA) | IN(CHUNK) | IN(BDAT)) &
-			1u << s->state)
+		if (session_may_shed(s) && s->hold_ms == 0 && !s->waiting)
 			move_deadline(s);
 }
 

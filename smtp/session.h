@@ -89,6 +89,7 @@ struct session {
 	uint64_t auth_id; /* of the SASL exchange under way, or 0 */
 	int64_t ends;     /* clock_mono() when the session is over in any case */
 	unsigned errors, unknown; /* commands in error since the last message; recipients that nobody is */
+	unsigned idle;            /* commands since the last message that brought none on */
 	uint32_t hold_ms; /* the tarpit: no command is looked at for so long; 0: at once */
 	uint16_t faults;  /* errors and unknown recipients in all */
 	uint32_t client; /* its slot in clients.c */
@@ -103,6 +104,7 @@ struct session {
 		enum session_state back; /* in which state it was refused */
 	} chunk;
 	bool esmtp, tls, trusted, proxy, helo_fixed;
+	bool header_due;  /* at this listener proxies name their clients, and it is none of ours */
 	bool eof;         /* the client closed its side */
 	bool skipping;    /* the rest of a line that was too long */
 	uint32_t skipped; /* bytes of it */
@@ -123,6 +125,7 @@ struct peer { /* who was accepted */
 	in_port_t port;
 	uid_t uid;
 	bool proxied; /* a proxy spoke first */
+	bool header_due; /* it is at a listener with proxy_protocol, but no trusted proxy */
 	bool unnamed; /* a proxy has a client whose address it does not know: `ip` is the proxy's */
 };
 /* Takes the descriptor over; it lives until the client goes. */
@@ -134,6 +137,16 @@ unsigned session_count(void);
 void session_stop_all(void);
 /* There is overload: the deadlines of strangers become short. */
 void session_hurry_all(void);
+/* Call `fn` for each; it may end that one. */
+void session_each(void (*fn)(struct session *s, void *arg), void *arg);
+/* Bytes of memory that it holds. */
+size_t session_memory(const struct session *s);
+/* Is it a stranger that may be sent away now, so that nothing is lost? */
+bool session_may_shed(const struct session *s);
+/* Send it away: 421 4.3.2 and the reason. The session may be gone then. */
+void session_shed(struct session *s, const char *why);
+/* It was a command that brought no message on. False: it was one too many, and the session ends. */
+bool session_idle_command(struct session *s);
 /* 421 to all that are between messages, from now on; the others go on. */
 void session_drain_all(void);
 /* The one door for states. */
@@ -172,6 +185,8 @@ void session_no_memory(struct session *s);
 struct transaction *transaction_new(void);
 /* Frees it all, also what was spooled. Sets *t to NULL; accepts NULL. */
 void transaction_free(struct transaction **t);
+/* Bytes of memory that it holds. */
+size_t transaction_memory(const struct transaction *t);
 /* -1: memory is gone or there are too many. A recipient that is there already is not added again.
  */
 int transaction_add(struct transaction *t, const struct rcpt *r);

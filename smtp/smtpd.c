@@ -20,6 +20,7 @@
 #include "smtp/proxied.h"
 #include "smtp/session.h"
 #include "smtp/spool.h"
+#include "smtp/status.h"
 
 #define GRACE_S 10 /* for sessions to finish after SETUP_STOP */
 #define DRAIN_S 30 /* after SETUP_DRAIN, before those between messages are sent away */
@@ -261,6 +262,7 @@ on_link(struct link *l)
 static const struct msg_handler handlers[] = {
 	{ MSG_SPOOL_CREDIT, spool_on_credit },
 	{ MSG_DIR_CHANGED, on_dir_changed },
+	{ MSG_ADMIN, status_serve },
 	{ MSG_NONE, NULL },
 };
 

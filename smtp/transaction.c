@@ -39,6 +39,13 @@ transaction_free(struct transaction **tp)
 	free(t);
 }
 
+size_t
+transaction_memory(const struct transaction *t)
+{
+	return sizeof(*t) + pool_used(t->pool) + t->body.size + t->trace.size +
+	       t->rcpts_size * (sizeof(*t->rcpts) + sizeof(*t->hashes));
+}
+
 static uint32_t
 hash_of(const struct rcpt *r)
 {

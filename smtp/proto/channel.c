@@ -20,6 +20,8 @@
 #include "base/clock.h"
 #include "smtp/proto/channel_inner.h"
 
+#define TLS_BYTES (16 * 1024) /* about what OpenSSL keeps for a connection at rest */
+
 /* -- life */
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
@@ -124,6 +126,12 @@ channel_free(struct channel **cp)
 	c->gone = true;
 	if (c->depth == 0)
 		channel_release(c);
+}
+
+size_t
+channel_memory(const struct channel *c)
+{
+	return sizeof(*c) + c->in.size + c->out.size + (c->ssl != NULL ? TLS_BYTES : 0);
 }
 
 /* -- failures */

@@ -51,6 +51,8 @@ size_t channel_pending(const struct channel *c); /* output that waits */
 /* When nothing waits and nothing more will be said: the peer sees the end (with a close_notify in
  * TLS), and can still be read. */
 void channel_finish(struct channel *c);
+/* Bytes of memory that it holds; of OpenSSL's, what an idle connection has. */
+size_t channel_memory(const struct channel *c);
 void channel_pause(struct channel *c);           /* read no more */
 void channel_resume(struct channel *c);          /* again; INPUT comes if some is there */
 /* Absolute deadline `ms` from now; 0: none. One per channel. */

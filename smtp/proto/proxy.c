@@ -142,6 +142,12 @@ read_2(struct slice in, struct proxy_header *out)
 	return PROXY_DONE;
 }
 
+bool
+proxy_signature(struct slice in)
+{
+	return slice_starts(in, SIGNATURE);
+}
+
 enum proxy_status
 proxy_read(struct slice in, struct proxy_header *out)
 {

@@ -35,4 +35,7 @@ struct proxy_header {
 /* Read one from the beginning of `in`; *out is whole with PROXY_DONE only. */
 enum proxy_status proxy_read(struct slice in, struct proxy_header *out);
 
+/* Does it begin with the signature of version 2? */
+bool proxy_signature(struct slice in);
+
 #endif

@@ -49,14 +49,15 @@ class Scram:
 
 
 class Client:
-    """SMTP over implicit TLS of the version asked for ("1.2", "1.3")."""
+    """SMTP over implicit TLS of the version asked for ("1.2", "1.3"); `header` goes before it."""
 
-    def __init__(self, server, version="1.3", kind="submissions", source=None):
+    def __init__(self, server, version="1.3", kind="submissions", source=None, header=b""):
         context = SSL.Context(SSL.TLS_CLIENT_METHOD)
         wanted = SSL.TLS1_3_VERSION if version == "1.3" else SSL.TLS1_2_VERSION
         context.set_min_proto_version(wanted)
         context.set_max_proto_version(wanted)
         plain = socket.create_connection(("127.0.0.1", server.ports[kind]), source_address=source and (source, 0))
+        plain.sendall(header)
         self.tls = SSL.Connection(context, plain)
         self.tls.set_connect_state()
         self.tls.do_handshake()

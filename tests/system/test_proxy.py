@@ -193,18 +193,52 @@ def test_header_has_a_deadline(server):
 
 
 def test_others_are_clients_themselves(server):
-    """Whoever is no trusted proxy gets a banner at once, and no ear for a header."""
-    c = Client(server, source="127.0.0.1")
-    c.expect("220")
-    c.cmd(v1()[:-2].decode(), "421 4.7.1")
-    assert c.closed()
+    """Whoever is no trusted proxy gets a banner at once, and is served."""
     c = Client(server, source="127.0.0.1")
     c.expect("220")
     c.mail()
-    # nor has a trusted proxy at a listener that does not want one
-    c = Client(server, "mx")
+
+
+def rest(c):
+    data = b""
+    try:
+        while more := c.s.recv(1000):
+            data += more
+    except ConnectionResetError:
+        pass
+    return data
+
+
+HEADERS = pytest.mark.parametrize("header", [v1(), v2(), v2("2001:db8::7")], ids=["1", "2", "2 with IPv6"])
+MAIL = b"EHLO client.test\r\nMAIL FROM:<a@peer.test>\r\nRCPT TO:<alice@example.test>\r\n"
+
+
+@HEADERS
+@pytest.mark.parametrize("glued", [b"", MAIL], ids=["alone", "glued"])
+def test_header_of_no_trusted_proxy(server, header, glued):
+    """Where headers are expected, one from anybody else ends the connection without a word that could be taken for the reply to what
+    follows; history tells why."""
+    c = Client(server, source="127.0.0.3")
     c.expect("220")
-    c.cmd(v1()[:-2].decode(), "421 4.7.1")
+    c.s.sendall(header + glued)
+    assert rest(c) == b""
+    tls = Client(server, "proxys", source="127.0.0.3", say=header + glued)
+    assert not re.search(rb"\d{3}[ -]", rest(tls))
+    wait_until("it in history", lambda: "from outside trusted_proxies" in server.run("trace", "127.0.0.3", check=False).stdout)
+
+
+@HEADERS
+@pytest.mark.parametrize("source", [PROXY, "127.0.0.1"])
+@pytest.mark.parametrize("glued", [b"", MAIL], ids=["alone", "glued"])
+def test_header_where_none_is_expected(server, header, source, glued):
+    """One reply and the end, whoever sends it and in either version; nothing behind it is done. In place of TLS not even that."""
+    c = Client(server, "mx", source=source)
+    c.expect("220")
+    c.s.sendall(header + glued)
+    said = rest(c)
+    assert said.startswith(b"421 4.7.1 The PROXY protocol is for") and said.count(b"\n") == 1
+    tls = Client(server, "submissions", source=source, say=header + glued)
+    assert not re.search(rb"\d{3}[ -]", rest(tls))
 
 
 def may_relay(c):

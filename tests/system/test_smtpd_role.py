@@ -559,7 +559,7 @@ def test_tls_garbage(start):
 
 
 def test_tls_big(start):
-    s = start()
+    s = start(conf=[("limits.commands", "10000")])
     c = s.connect("subs")
     c.ehlo()
     c.login()
@@ -785,7 +785,7 @@ def test_clients_that_leave(start):
 
 
 def test_reader_that_does_not_read(start):
-    s = start()
+    s = start(conf=[("limits.commands", "10000000")])
     c = s.connect()
     c.s.setblocking(False)
     sent = 0

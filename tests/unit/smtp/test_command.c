@@ -88,6 +88,21 @@ session_close(struct session *s)
 	(void)s;
 }
 
+void
+session_refused(const struct session *s, const char *to, const char *text)
+{
+	(void)s;
+	(void)to;
+	(void)text;
+}
+
+bool
+session_idle_command(struct session *s)
+{
+	(void)s;
+	return true;
+}
+
 static const struct {
 	const char *verb;
 	unsigned legal, illegal; /* states */
