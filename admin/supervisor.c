@@ -394,10 +394,8 @@ supervisor_child(enum role role, struct err *err)
 static int
 children_make(struct err *err)
 {
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-
 	for (unsigned role = ROLE_TEGAMID + 1; role < ROLE_COUNT; role++) {
-		unsigned n = process_count((enum role)role, cores > 0 ? (unsigned)cores : 1);
+		unsigned n = process_count((enum role)role, process_cores());
 
 		if (role == ROLE_SCAN && supervisor.conf->antivirus.workers > 0)
 			n = (unsigned)supervisor.conf->antivirus.workers;

@@ -79,7 +79,6 @@ static int
 acquire(struct err *err)
 {
 	const struct conf *conf = supervisor.conf;
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
 	if (lock_state(conf->state_dir, err) == -1 || state_owners(supervisor.owners, err) == -1 ||
 	    setup_check_files(conf, err) == -1 || state_prepare(conf, supervisor.owners, err) == -1)
@@ -92,7 +91,7 @@ acquire(struct err *err)
 	supervisor.tickets = tickets_make(err);
 	if (supervisor.tickets < 0)
 		return -1;
-	supervisor.smtpds = process_count(ROLE_SMTPD, cores > 0 ? (unsigned)cores : 1);
+	supervisor.smtpds = process_count(ROLE_SMTPD, process_cores());
 	return listen_open(conf, supervisor.smtpds, err);
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -38,6 +39,17 @@ const struct process_row processes[ROLE_COUNT] = {
 	    R(TEGAMID) | R(CONTROL) | R(DIRECTORY) | R(AUTH) | R(SIGNER) | R(FILTER) | R(QUEUE) | R(RESOLVER),
 	    MAY_ACCEPT | MAY_ACCEPT_UNIX },
 };
+
+unsigned
+process_cores(void)
+{
+	cpu_set_t ours;
+	long all = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (sched_getaffinity(0, sizeof(ours), &ours) == 0 && CPU_COUNT(&ours) > 0)
+		return (unsigned)CPU_COUNT(&ours);
+	return all > 0 ? (unsigned)all : 1; /* more than fit into a set */
+}
 
 unsigned
 process_count(enum role role, unsigned cores)

@@ -30,6 +30,8 @@ struct process_row {
 };
 extern const struct process_row processes[ROLE_COUNT];
 
+/* The cores that this process may use: those of the machine, or fewer by taskset, cpuset or CPUAffinity. At least 1. */
+unsigned process_cores(void);
 /* How many of this role run on this machine (`cores` >= 1); config may lower or raise it for scan. */
 unsigned process_count(enum role role, unsigned cores);
 

@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
+#include <string.h>
 
 #define EXPORTER_LABEL "EXPORTER-Channel-Binding"
 #define EXPORTER_LEN 32
@@ -19,6 +20,20 @@ tls_binding_exporter(SSL *ssl, unsigned char out[static TLS_BINDING_MAX])
 	return ok ? EXPORTER_LEN : 0;
 }
 
+/* The hash that the session's ticket brought back. */
+static size_t
+end_point_resumed(SSL *ssl, unsigned char out[static TLS_BINDING_MAX])
+{
+	void *hash = NULL;
+	size_t len = 0;
+
+	if (SSL_SESSION_get0_ticket_appdata(SSL_get_session(ssl), &hash, &len) != 1 || len > TLS_BINDING_MAX)
+		return 0;
+	if (len > 0)
+		memcpy(out, hash, len);
+	return len;
+}
+
 size_t
 tls_binding_end_point(SSL *ssl, unsigned char out[static TLS_BINDING_MAX])
 {
@@ -27,6 +42,8 @@ tls_binding_end_point(SSL *ssl, unsigned char out[static TLS_BINDING_MAX])
 	unsigned len = 0;
 	const EVP_MD *md;
 
+	if (SSL_session_reused(ssl) == 1)
+		return end_point_resumed(ssl, out);
 	if (cert == NULL || X509_get_signature_info(cert, &nid, NULL, NULL, NULL) != 1)
 		nid = NID_undef;
 	if (nid == NID_md5 || nid == NID_sha1)

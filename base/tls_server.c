@@ -83,6 +83,17 @@ on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *ciph
 	return rc;
 }
 
+/* A resumed session shows no certificate: its ticket tells which one the client once saw. */
+static int
+on_ticket_made(SSL *ssl, void *arg)
+{
+	unsigned char hash[TLS_BINDING_MAX];
+	size_t len = tls_binding_end_point(ssl, hash);
+
+	(void)arg;
+	return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), hash, len);
+}
+
 /* RFC 7301: whoever asks for protocols and not for this one means another server (a browser that
  * was led here, say). */
 static int
@@ -116,6 +127,7 @@ server_context(void)
 	SSL_CTX_set_max_early_data(ctx, 0);
 	SSL_CTX_set_recv_max_early_data(ctx, 0);
 	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
+	SSL_CTX_set_session_ticket_cb(ctx, on_ticket_made, NULL, NULL);
 	if (ticket_cipher != NULL && tickets_get(0, &key))
 		SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket);
 	explicit_bzero(&key, sizeof(key));

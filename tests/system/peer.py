@@ -69,7 +69,7 @@ class Peer:
             pass
         self.listener.close()
 
-    def wait(self, n=1, seconds=15):
+    def wait(self, n=1, seconds=30):
         """Exactly n messages taken."""
         wait_until(f"{n} messages at the peer", lambda: len(self.mails) >= n, seconds)
         assert len(self.mails) == n

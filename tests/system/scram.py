@@ -49,9 +49,9 @@ class Scram:
 
 
 class Client:
-    """SMTP over implicit TLS of the version asked for ("1.2", "1.3"); `header` goes before it."""
+    """SMTP over implicit TLS of the version asked for ("1.2", "1.3"); `header` goes before it, `session` is one to resume."""
 
-    def __init__(self, server, version="1.3", kind="submissions", source=None, header=b""):
+    def __init__(self, server, version="1.3", kind="submissions", source=None, header=b"", session=None):
         context = SSL.Context(SSL.TLS_CLIENT_METHOD)
         wanted = SSL.TLS1_3_VERSION if version == "1.3" else SSL.TLS1_2_VERSION
         context.set_min_proto_version(wanted)
@@ -59,6 +59,8 @@ class Client:
         plain = socket.create_connection(("127.0.0.1", server.ports[kind]), source_address=source and (source, 0))
         plain.sendall(header)
         self.tls = SSL.Connection(context, plain)
+        if session is not None:
+            self.tls.set_session(session)
         self.tls.set_connect_state()
         self.tls.do_handshake()
         self.buffer = b""

@@ -48,6 +48,18 @@ def test_every_role_runs_as_its_own_user(server):
         assert set(uids) == {os.geteuid()}
 
 
+def test_smtpd_runs_once_for_each_core_that_we_may_use():
+    all_cores = os.sched_getaffinity(0)
+    with Server() as s:
+        assert len(s.pids("smtpd")) == min(len(all_cores), 20)
+    os.sched_setaffinity(0, {min(all_cores)})
+    try:
+        with Server() as s:
+            assert len(s.pids("smtpd")) == 1
+    finally:
+        os.sched_setaffinity(0, all_cores)
+
+
 def test_sigterm_ends_all(server):
     pids = server.pids()
     assert pids

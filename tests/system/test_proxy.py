@@ -184,9 +184,12 @@ def test_no_header_no_service(server, garbage):
 
 def test_header_has_a_deadline(server):
     slow, silent, began = Client(server, say=b"PROXY TCP4 "), Client(server), time.monotonic()
-    for _ in range(8):
-        time.sleep(1)
-        slow.s.sendall(b"1")
+    try:
+        for _ in range(8):
+            time.sleep(1)
+            slow.s.sendall(b"1")
+    except OSError:  # a busy machine: these seconds took longer than the deadline
+        pass
     assert slow.closed() and silent.closed() and time.monotonic() - began > 8
     server.wait_log("did not finish its PROXY header")
     server.wait_log("sent no PROXY header")

@@ -254,7 +254,7 @@ def two(pairs):
 @pytest.fixture(scope="module")
 def both():
     s = Server()
-    s.pairs = {}
+    s.pairs, s.passwords = {}, []
     for name in ("mx.example.test", "other.example"):
         s.pairs[name] = [make_certificate(folder(s.dir, kind + name), name, *args)
                          for kind, args in (("ec", ()), ("rsa", (RSA,)))]
@@ -310,6 +310,28 @@ def test_of_two_kinds_each_is_renewed_alone(both):
     assert shown(both, name, *rsa) == (name, "rsa")
     rows = [r for r in json.loads(both.run("--json", "check", check=False).stdout) if r["name"] == "certificates"]
     assert sum(name in r["text"] for r in rows) == 2, rows
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_channel_binding_of_a_resumed_session(both, version):
+    """The certificate of the first handshake counts, which the second does not show."""
+    from OpenSSL import SSL
+    from scram import Client, Scram
+
+    if not both.passwords:
+        both.add_domain("example.test", alice="alice-secret")
+        both.passwords.append(both.json("user", "app-password", "add", "alice@example.test", "--label", "phone")["password"])
+    with Client(both, version) as c:
+        session, binding = c.tls.get_session(), c.end_point()
+        assert c.scram(Scram("alice@example.test", both.passwords[0], binding)).startswith("235")
+        c.tls.shutdown()  # a session that just breaks off is not resumed
+    for _ in range(2):
+        with Client(both, version, session=session) as c:
+            assert SSL._lib.SSL_session_reused(c.tls._ssl) == 1  # which pyOpenSSL has no word for
+            assert c.end_point() == binding
+            assert c.scram(Scram("alice@example.test", both.passwords[0], binding)).startswith("235")
+            session = c.tls.get_session()
+            c.tls.shutdown()
 
 
 def test_two_of_the_same_kind():
