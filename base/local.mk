@@ -14,6 +14,7 @@ base_libbase_a_SOURCES = \
 	base/qid.h base/qid.c \
 	base/refusal.h base/refusal.c \
 	base/sandbox.h base/sandbox.c \
+	base/seven.h base/seven_inner.h base/seven.c base/seven_code.c base/seven_head.c base/seven_out.c \
 	base/slice.h base/slice.c \
 	base/tickets.h base/tickets.c \
 	base/utf8.h base/utf8.c \
@@ -32,6 +33,9 @@ tests_unit_base_test_utf8_LDADD = base/libbase.a $(UNIT_LIBS)
 tests_unit_base_test_envelope_SOURCES = tests/unit/base/test_envelope.c
 tests_unit_base_test_envelope_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 
+check_PROGRAMS += tests/unit/base/test_seven
+tests_unit_base_test_seven_SOURCES = tests/unit/base/test_seven.c
+tests_unit_base_test_seven_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/base/test_tickets
 tests_unit_base_test_tickets_SOURCES = tests/unit/base/test_tickets.c
 tests_unit_base_test_tickets_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
@@ -41,3 +45,9 @@ tests_unit_base_test_link_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/base/test_refusal
 tests_unit_base_test_refusal_SOURCES = tests/unit/base/test_refusal.c
 tests_unit_base_test_refusal_LDADD = base/libbase.a $(UNIT_LIBS)
+
+# fuzzing: ./configure CC=clang, then make tests/fuzz/base_seven
+EXTRA_PROGRAMS += tests/fuzz/base_seven
+tests_fuzz_base_seven_SOURCES = tests/fuzz/base_seven.c
+tests_fuzz_base_seven_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer,address,undefined
+tests_fuzz_base_seven_LDADD = $(BASE_LIBS)

@@ -2,7 +2,8 @@
  * doubled (RFC 5321 4.5.2)
  *
  * Gives out slices of the message itself, so nothing is copied here and a mapped file is read only
- * as fast as the peer takes it. */
+ * as fast as the peer takes it. A message that has to be converted (base/seven.h) is so piece by piece
+ * on its way. */
 #include "delivery/relay_body.h"
 
 void
@@ -22,7 +23,8 @@ next_stretch(struct relay_body *b)
 		if (b->rest.len > 0)
 			return true;
 	}
-	b->rest = cuts_next(b->body, b->cuts, b->n_cuts, &b->pos);
+	b->rest = b->seven != NULL ? seven_next(b->seven)
+				   : cuts_next(b->body, b->cuts, b->n_cuts, &b->pos);
 	return b->rest.len > 0;
 }
 
@@ -51,11 +53,18 @@ relay_body_next(struct relay_body *b)
 uint64_t
 relay_body_size(const struct relay_body *b)
 {
-	uint64_t size = b->prefix.len + b->body.len;
+	uint64_t size =
+	    b->prefix.len + (b->seven != NULL ? seven_size(b->seven) : (uint64_t)b->body.len);
 
 	for (size_t i = 0; i < b->n_cuts; i++)
 		size -= b->cuts[i].len;
 	return size;
+}
+
+bool
+relay_body_ends_midline(const struct relay_body *b)
+{
+	return b->seven == NULL && b->body.len > 0 && b->body.at[b->body.len - 1] != '\n';
 }
 
 bool

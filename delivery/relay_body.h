@@ -4,6 +4,7 @@
 #define DELIVERY_RELAY_BODY_H
 
 #include "base/envelope.h"
+#include "base/seven.h"
 #include "smtp/proto/dot.h"
 
 #define RELAY_BODY_PIECE (16 * 1024)
@@ -16,6 +17,7 @@ struct relay_body {
 	struct slice rest;	/* of the present stretch */
 	uint64_t pos;		/* in the body, for cuts_next */
 	bool prefix_done, ended;
+	struct seven *seven;	/* converted by it, or NULL; set it after the start */
 	bool raw;		/* for BDAT: nothing is doubled and no final dot is given; set it after the start */
 	struct dot_stuffer dots;
 };
@@ -26,6 +28,8 @@ void relay_body_start(struct relay_body *b, struct slice prefix, struct slice bo
 struct slice relay_body_next(struct relay_body *b);
 /* How many bytes a message has (for SIZE): without doubled dots and the final one. */
 uint64_t relay_body_size(const struct relay_body *b);
+/* Does it end within a line? DATA would add a line end. */
+bool relay_body_ends_midline(const struct relay_body *b);
 /* Is a byte past ASCII in its header, which ends at the first empty line? */
 bool relay_body_utf8_header(const struct relay_body *b);
 

@@ -138,14 +138,15 @@ put_rcpt(struct job *job, size_t i)
 	m->state[m->n++] = RCPT_WAITING;
 }
 
-/* The session is ready: the next recipients. */
-static void
+void
 job_send(struct job *job)
 {
 	struct mail *m = &job->mail;
 
 	memcpy(job->tls, job->session->tls, sizeof(job->tls));
 	refuse_utf8(job);
+	if (job->undecided > 0 && !job_convert(job))
+		return;
 	if (job->undecided == 0) {
 		job_ended(job);
 		return;
@@ -156,7 +157,6 @@ job_send(struct job *job)
 	for (size_t i = 0; i < job->n && m->n < MAIL_RCPTS_MAX; i++)
 		if (!job->rcpts[i].decided)
 			put_rcpt(job, i);
-	m->flags = job->flags;
 	m->envid = job->envid;
 	m->decide = mail_decide;
 	relay_body_start(&m->body, job->prefix, job->body.bytes, job->cuts, job->n_cuts);

@@ -42,6 +42,8 @@ struct job {
 	bool reused;			/* the present session was idle before */
 	struct session *session;
 	struct mail mail;
+	struct seven *seven;		/* converts the message for hosts that take less; NULL: was not needed yet */
+	struct event *think;		/* goes on with finding out how */
 	size_t map[MAIL_RCPTS_MAX];	/* the mail's recipients in `rcpts` */
 	struct result why;		/* strongest failure so far */
 	char host[400];			/* the last one spoken to */
@@ -52,9 +54,17 @@ struct job {
 /* -- relay_job.c */
 /* Set off; it ends with job_ended(), maybe at once. */
 void job_start(struct job *job);
+/* The session is ready: the next recipients. */
+void job_send(struct job *job);
 /* The result of a recipient, unless it has one. */
 void rcpt_decide(struct job *job, struct job_rcpt *r, const struct result *result);
 void decide_rest(struct job *job, const struct result *result);
+
+/* -- relay_convert.c */
+/* Bring the message into a form that the session's peer takes: fills in mail.seven and mail.flags. false: that takes time, and job_send()
+ * is called again then. Recipients are decided when it cannot be done. */
+bool job_convert(struct job *job);
+void job_forget_conversion(struct job *job);
 
 /* -- relay_jobs.c */
 /* Every recipient is decided: answer, and free it. */

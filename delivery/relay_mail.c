@@ -2,8 +2,9 @@
  *
  * The commands of a transaction are numbered: (RSET,) MAIL, RCPT for each recipient, DATA. With
  * PIPELINING (RFC 2920) all leave in one write; without, each waits for the reply to the one
- * before. Replies are matched by number, so there is one path for both. Binary mail (RFC 3030) has
- * no DATA: when all recipients are answered, the message follows in one BDAT.
+ * before. Replies are matched by number, so there is one path for both. Binary mail (RFC 3030), and mail
+ * that ends within a line when the peer takes chunks, has no DATA: when all recipients are answered, the
+ * message follows in one BDAT, to the byte.
  *
  * A recipient is decided exactly once. What the peer may have taken is only what was fully sent,
  * final dot included: until then any failure is "not taken"; after it, a missing reply is temporary
@@ -27,7 +28,7 @@ enum command { COMMAND_RSET, COMMAND_MAIL, COMMAND_RCPT, COMMAND_DATA };
 static size_t
 commands(const struct mail *m)
 {
-	return m->with_rset + 1 + m->n + !m->binary;
+	return m->with_rset + 1 + m->n + !m->chunked;
 }
 
 /* What the command with this number is; *rcpt is which recipient's. */
@@ -42,6 +43,12 @@ command_at(const struct mail *m, size_t number, size_t *rcpt)
 	return *rcpt < m->n ? COMMAND_RCPT : COMMAND_DATA;
 }
 
+static bool
+is_seven(const struct mail *m)
+{
+	return m->seven != NULL && seven_target(m->seven) == SEVEN_FOR_7BIT;
+}
+
 static void
 put_mail(struct session *s, struct buf *out)
 {
@@ -53,7 +60,7 @@ put_mail(struct session *s, struct buf *out)
 	if (m->binary)
 		buf_text(out, " BODY=BINARYMIME");
 	else if ((m->flags & (ENVELOPE_8BIT | ENVELOPE_UTF8) || m->utf8) &&
-		 s->caps.set & CAP_8BITMIME)
+		 s->caps.set & CAP_8BITMIME && !is_seven(m))
 		buf_text(out, " BODY=8BITMIME");
 	if (m->utf8)
 		buf_text(out, " SMTPUTF8");
@@ -435,6 +442,15 @@ mail_progress(const struct session *s)
 
 /* -- start */
 
+static bool
+has_utf8_address(const struct mail *m)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (!slice_is_ascii(slice_of(m->to[i])))
+			return true;
+	return !slice_is_ascii(slice_of(m->from));
+}
+
 /* Things that this peer cannot take, known before a word is said. */
 static bool
 peer_cannot(struct session *s, struct mail *m)
@@ -449,8 +465,13 @@ peer_cannot(struct session *s, struct mail *m)
 		    (unsigned long long)s->caps.size, (unsigned long long)size);
 	else if (m->utf8 && !(s->caps.set & CAP_SMTPUTF8))
 		result_set(&r, STEP_PERMANENT, "5.6.7", "%s",
-		    "it takes only ASCII in addresses and headers, and this mail has others "
-		    "(SMTPUTF8)");
+		    has_utf8_address(m)
+			? "it takes only ASCII in addresses (no SMTPUTF8); write from, and to, an "
+			  "address in ASCII"
+			: "it takes only ASCII in headers (no SMTPUTF8), and this mail has other "
+			  "characters there; send it again with names and subject in ASCII or in "
+			  "encoded words, as a mail program writes them when it is not told to "
+			  "use SMTPUTF8");
 	else if (m->binary && (s->caps.set & binary) != binary)
 		result_set(&r, STEP_PERMANENT, "5.6.1", "%s",
 		    "it does not take binary mail (BINARYMIME); send it in base64");
@@ -466,7 +487,12 @@ session_send(struct session *s, struct mail *m)
 	const struct relay_body b = m->body;
 
 	relay_body_start(&m->body, b.prefix, b.body, b.cuts, b.n_cuts);
-	m->binary = m->body.raw = (m->flags & ENVELOPE_BINARY) != 0;
+	m->body.seven = m->seven;
+	if (m->seven != NULL)
+		seven_rewind(m->seven, b.cuts, b.n_cuts);
+	m->binary = (m->flags & ENVELOPE_BINARY) != 0;
+	m->chunked = m->body.raw = m->binary || (s->caps.set & CAP_CHUNKING &&
+						    relay_body_ends_midline(&m->body));
 	m->dsn = (s->caps.set & CAP_DSN) != 0;
 	m->told = m->answered = m->accepted = 0;
 	m->refused = false;

@@ -18,6 +18,7 @@ struct mail {
 	unsigned flags;			/* enum envelope_flag */
 	const char *envid;		/* xtext; "": none */
 	bool utf8;			/* an address or a header field is not ASCII: SMTPUTF8 is needed */
+	struct seven *seven;		/* converts the body for this peer, or NULL; borrowed */
 	struct relay_body body;		/* prepared by relay_body_start; begun anew for each transaction */
 	const char *to[MAIL_RCPTS_MAX], *orcpt[MAIL_RCPTS_MAX];
 	unsigned notify[MAIL_RCPTS_MAX];	/* enum notify */
@@ -30,7 +31,8 @@ struct mail {
 	size_t accepted;
 	bool refused;			/* MAIL was */
 	bool dsn;			/* the peer takes NOTIFY and the like: it will report itself */
-	bool binary;			/* goes by BDAT */
+	bool binary;			/* BODY=BINARYMIME */
+	bool chunked;			/* goes by BDAT */
 	bool with_rset;
 	unsigned last_code;
 };

@@ -142,13 +142,6 @@ def test_binary(relays, pipelining):
     assert s.connections == 1 and not any(c.startswith("DATA") for c in s.commands)
 
 
-@pytest.mark.parametrize("offers", [[], ["CHUNKING"], ["BINARYMIME"]])
-def test_binary_that_the_peer_cannot_take(relays, offers):
-    s = Smtp(offers=offers)
-    _, rcpts = relays(to(s)).send("x.test", "b@x.test", BINARY_BODY.encode(), flags=BINARY)
-    assert rcpts[0][1:4] == [STEP_PERMANENT, 0, "5.6.1"] and "binary" in rcpts[0][4]
-
-
 def test_binary_refusals(relays):
     s = Smtp(offers=["CHUNKING", "BINARYMIME"], RCPT=lambda c, line: "550 5.1.1 no" if "bad" in line else "250 ok")
     r = relays(to(s))
