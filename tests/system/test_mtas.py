@@ -8,8 +8,10 @@ import pwd
 import re
 import shutil
 import smtplib
+import socket
 import subprocess
 import tempfile
+import threading
 
 import pytest
 
@@ -18,6 +20,7 @@ from server import PATIENCE, Server, TOP, end_with_me, free_port, make_certifica
 pytestmark = pytest.mark.root
 ALICE, BOB, PASSWORD = "alice@example.test", "bob@example.test", "alice-secret"
 HERE, THERE = "example.test", "other.test"  # our domain, theirs
+PLAIN = "plain.test"                        # ours as well; they go there without TLS, through a tap
 USERS = [f"u{i}" for i in range(100)]       # all that live there
 CLIENTS = pathlib.Path(os.environ.get("TEGAMI_CLIENTS", TOP / "build-check" / "clients"))
 EXIM = CLIENTS / "exim/usr/sbin/exim4"
@@ -42,12 +45,51 @@ def lines(size):
 BODIES = {"dots": DOTS, "40k": lines(40_000), "5M": lines(5_000_000)}
 
 
+class Tap:
+    """A wire that is listened to: forwards to a port, and keeps each piece that the client sends as it came."""
+
+    def __init__(self, to_port):
+        self.to_port, self.port, self.pieces = to_port, free_port(), []
+        self.listener = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self.to_port))
+            for sock in (client, server):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=self.pump, args=(client, server, self.pieces), daemon=True).start()
+            threading.Thread(target=self.pump, args=(server, client, []), daemon=True).start()
+
+    @staticmethod
+    def pump(one, other, pieces):
+        try:
+            while data := one.recv(65536):
+                pieces.append(data)
+                other.sendall(data)
+            other.shutdown(socket.SHUT_WR)
+        except OSError:
+            other.close()
+
+    def glued(self, *words):
+        """Pieces in which these commands followed each other."""
+        return [p for p in self.pieces if re.search(rb"[^\n]*\n".join(words), p)]
+
+    def stop(self):
+        self.listener.close()
+
+
 class Mta:
     """What Postfix and Exim have in common: a folder, a port, a process, Maildirs maildir/NAME/new."""
     account = None
 
     def __init__(self, to_port):
         self.to_port, self.port = to_port, free_port()
+        self.tap = Tap(to_port)
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="tegami-mta-"))
         self.dir.chmod(0o755)
         self.process = None
@@ -77,6 +119,7 @@ class Mta:
         return {}
 
     def stop(self):
+        self.tap.stop()
         if self.process and self.process.poll() is None:
             self.process.terminate()
             try:
@@ -122,12 +165,13 @@ class Postfix(Mta):
             "compatibility_level": "3.6", "queue_directory": self.dir / "spool", "data_directory": self.dir / "data",
             "maillog_file": self.log_file, "maillog_file_prefixes": "/", "myhostname": "mx." + THERE,
             "inet_interfaces": "127.0.0.1", "inet_protocols": "ipv4", "mynetworks": "127.0.0.0/8",
-            "mydestination": "", "alias_maps": "", "local_recipient_maps": "", "relay_domains": HERE,
+            "mydestination": "", "alias_maps": "", "local_recipient_maps": "", "relay_domains": f"{HERE} {PLAIN}",
             "virtual_mailbox_domains": THERE, "virtual_mailbox_maps": f"texthash:{etc}/users",
             "virtual_mailbox_base": self.dir / "maildir", "virtual_minimum_uid": 1,
             "virtual_uid_maps": f"static:{account.pw_uid}", "virtual_gid_maps": f"static:{account.pw_gid}",
             "virtual_mailbox_limit": 0, "mailbox_size_limit": 0, "message_size_limit": 50_000_000,
-            "transport_maps": f"inline:{{{{{HERE}=smtp:[127.0.0.1]:{self.to_port}}}}}",
+            "transport_maps": f"inline:{{{{{HERE}=smtp:[127.0.0.1]:{self.to_port}}}, {{{PLAIN}=smtp:[127.0.0.1]:{self.tap.port}}}}}",
+            "smtp_tls_policy_maps": f"inline:{{{{[127.0.0.1]:{self.tap.port}=none}}}}",
             "disable_dns_lookups": "yes", "smtp_host_lookup": "native", "smtpd_peername_lookup": "no",
             "smtputf8_enable": "yes", "smtp_tls_security_level": "encrypt", "smtpd_tls_security_level": "may",
             "smtpd_tls_cert_file": cert, "smtpd_tls_key_file": key, "smtpd_tls_received_header": "yes",
@@ -188,6 +232,12 @@ mailbox:
   domains = {there}
   local_parts = lsearch;{dir}/users
   transport = maildir
+plain:
+  driver = manualroute
+  domains = {plain}
+  transport = tapped
+  route_list = * 127.0.0.1 byname
+  self = send
 out:
   driver = manualroute
   domains = {here}
@@ -205,6 +255,12 @@ smtp:
   port = {to_port}
   allow_localhost
   hosts_require_tls = *
+  hosts_try_dane =
+tapped:
+  driver = smtp
+  port = {tap_port}
+  allow_localhost
+  hosts_avoid_tls = *
   hosts_try_dane =
 begin retry
 * * F,2h,1s
@@ -236,7 +292,7 @@ class Exim(Mta):
         (self.dir / "exim").chmod(0o755)
         (self.dir / "conf").write_text(EXIM_CONF.format(
             exim=self.dir / "exim", dir=self.dir, port=self.port, to_port=self.to_port, cert=cert, key=key,
-            here=HERE, there=THERE, account=self.account))
+            here=HERE, there=THERE, plain=PLAIN, tap_port=self.tap.port, account=self.account))
 
     def as_whom(self):
         return {"user": self.account, "group": self.account, "extra_groups": []}
@@ -259,6 +315,7 @@ def pair(request):
         server.options["relay.port"] = str(mta.port)
         with server:
             server.add_domain(HERE, alice=PASSWORD, bob="bob-secret")
+            server.add_domain(PLAIN, alice=PASSWORD, bob="bob-secret")
             server.dns.zones = {THERE: {"MX": [f"10 mx.{THERE}."]}, "mx." + THERE: {"A": ["127.0.0.1"]}}
             mta.start()
             yield server, mta
@@ -359,6 +416,17 @@ def test_beyond_ascii(pair):
     assert " with UTF8SMTPS " in received(mail)[0]
 
 
+def test_pipelining_to_us(pair):
+    """On the wire: their commands came in one piece, and Exim's body as a chunk."""
+    server, mta = pair
+    new = New(pair, "alice@" + PLAIN, "bob@" + PLAIN)
+    mta.submit("u0@" + THERE, ["alice@" + PLAIN, "bob@" + PLAIN], HEAD + b"\r\n" + DOTS)
+    for who in ("alice@" + PLAIN, "bob@" + PLAIN):
+        assert body(new.one(who)) == DOTS.replace(b"\r\n", b"\n")
+    assert mta.tap.glued(b"MAIL FROM:", b"RCPT TO:", b"RCPT TO:"), mta.tap.pieces[:5]
+    assert any(b"BDAT " in p for p in mta.tap.pieces) == isinstance(mta, Exim)
+
+
 # -- we send to them
 
 def send(server, rcpts, data):
@@ -396,4 +464,81 @@ def test_unknown_there(pair):
     block = report(new.one(ALICE))[1]
     assert block["Action"] == "failed" and block["Final-Recipient"].endswith("nobody@" + THERE)
     assert block["Diagnostic-Code"].startswith("smtp;") and "550" in block["Diagnostic-Code"]
+    server.wait_queue_empty()
+
+
+@pytest.fixture
+def tapped(pair):
+    """Our mail to them goes without TLS, through a tap."""
+    server, mta = pair
+    tap = Tap(mta.port)
+    before, server.extra = server.extra, server.extra + f'\nroute "{THERE}" {{ host = "127.0.0.1:{tap.port}" tls = none }}\n'
+    server.reload()
+    yield tap
+    server.extra = before
+    server.reload()
+    tap.stop()
+
+
+def test_pipelining_to_them(pair, tapped):
+    """On the wire: all commands up to DATA in one piece."""
+    server, mta = pair
+    new = New(pair, "u5", "u6")
+    send(server, ["u5@" + THERE, "u6@" + THERE], HEAD.replace(b"u0@" + THERE.encode(), ALICE.encode()) + b"\r\n" + DOTS)
+    for who in ("u5", "u6"):
+        assert body(new.one(who)) == DOTS.replace(b"\r\n", b"\n")
+    assert tapped.glued(b"MAIL FROM:", b"RCPT TO:", b"RCPT TO:", b"DATA"), tapped.pieces
+    server.wait_queue_empty()
+
+
+@pytest.mark.parametrize("text", [b"no line end", b".\r\n..\r\n.", b"x" * 40_000 + b"\r\nend"], ids=["short", "dots", "long"])
+def test_chunk_to_them(pair, tapped, text):
+    """It ends within a line, so it goes in a chunk: a dot that begins a line is not doubled, and nothing is added on the way."""
+    server, mta = pair
+    new = New(pair, "u7")
+    head = HEAD.replace(b"u0@" + THERE.encode(), ALICE.encode()).replace(b"8bit", b"7bit")
+    with server.smtp("submissions", ALICE, PASSWORD) as s:
+        assert s.mail(ALICE)[0] == s.rcpt("u7@" + THERE)[0] == 250
+        s.send(b"BDAT %d LAST\r\n%s\r\n%s" % (len(head + text) + 2, head, text))
+        assert s.getreply()[0] == 250
+    # their Maildir files end with a line end whatever came
+    assert body(new.one("u7")).removesuffix(b"\n") == text.replace(b"\r\n", b"\n")
+    wire = b"".join(tapped.pieces)
+    chunk = re.search(rb"BDAT (\d+) LAST\r\n", wire)
+    sent = wire[chunk.end():chunk.end() + int(chunk[1])]
+    assert sent.endswith(head + b"\r\n" + text) and wire[chunk.end() + len(sent):] in (b"", b"QUIT\r\n")
+    assert b"DATA\r\n" not in wire
+    server.wait_queue_empty()
+
+
+def test_success_is_reported_back(pair):
+    """They take the wish for a report over from us, and their report comes home."""
+    server, mta = pair
+    new = New(pair, ALICE, "u8")
+    with server.smtp("submissions", ALICE, PASSWORD) as s:
+        assert s.sendmail(ALICE, ["u8@" + THERE], message("tell me", ALICE, "u8@" + THERE).as_bytes(), ["RET=HDRS", "ENVID=QQ159"],
+                          ["NOTIFY=SUCCESS", f"ORCPT=rfc822;U8@{THERE}"]) == {}
+    new.one("u8")
+    first, block = report(new.one(ALICE))
+    assert first["Reporting-MTA"].endswith("mx." + THERE) and first["Original-Envelope-Id"] == "QQ159"
+    assert (block["Action"], block["Original-Recipient"]) == ("delivered", f"rfc822;U8@{THERE}")
+    server.wait_queue_empty()
+
+
+def test_beyond_ascii_to_them(pair):
+    """A header in UTF-8, over TLS; who takes no SMTPUTF8 is not sent it, and the report says what to do."""
+    server, mta = pair
+    with smtplib.SMTP("127.0.0.1", mta.port, "client.test", timeout=30 * PATIENCE) as s:
+        s.ehlo()
+        takes = s.has_extn("smtputf8")
+    new = New(pair, ALICE, "u9")
+    data = HEAD.replace(b"u0@" + THERE.encode(), ALICE.encode()).replace(b"to and fro", "Grüße 手紙".encode()) + b"\r\nHello.\r\n"
+    with server.smtp("submissions", ALICE, PASSWORD) as s:
+        assert s.sendmail(ALICE, ["u9@" + THERE], data, ["BODY=8BITMIME", "SMTPUTF8"]) == {}
+    if takes:
+        mail = new.one("u9")
+        assert "Subject: Grüße 手紙\n".encode() in mail and re.search(r" with (UTF8SMTPS|utf8esmtps) ", received(mail)[0])
+    else:
+        back = new.one(ALICE)
+        assert report(back)[1]["Status"] == "5.6.7" and "encoded words" in report(back)[1]["Diagnostic-Code"] + back.decode()
     server.wait_queue_empty()
