@@ -6,7 +6,7 @@ base_libbase_a_SOURCES = \
 	base/clock.h base/clock.c \
 	base/envelope.h base/envelope.c \
 	base/err.h base/err.c \
-	base/link.h base/link.c \
+	base/link.h base/link_state.h base/link.c base/link_out.c base/link_in.c base/link_ask.c \
 	base/log.h base/log.c \
 	base/msg.h base/msg.c \
 	base/pool.h base/pool.c \
