@@ -24,7 +24,7 @@ base_libbase_a_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS)
 
 # the harness of the roles knows conf, so it is a library above it
 noinst_LIBRARIES += base/librole.a
-base_librole_a_SOURCES = base/role.h base/role.c
+base_librole_a_SOURCES = base/role.h base/role_state.h base/role.c base/role_told.c base/role_links.c base/role_events.c
 ROLE_LIBS = base/librole.a conf/libconf.a $(BASE_LIBS)
 
 check_PROGRAMS += tests/unit/base/test_utf8 tests/unit/base/test_envelope

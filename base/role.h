@@ -1,7 +1,7 @@
 /* role - what every long-running process of the server does alike
  *
- * Started by tegamid with its uid already changed, one link to it on descriptor 3, its own folder as working directory. main
- * reads: acquire, confine, serve.
+ * Started by tegamid with its uid already changed, one link to it on descriptor 3, its own folder
+ * as working directory. main reads: acquire, confine, serve.
  *   1. take set-up frames (config, links, listeners, files) until SETUP_GO
  *   2. ops->open: open every database and file
  *   3. confine: landlock and system-call filter of the role's row (process.c)
@@ -17,7 +17,8 @@
 #include "base/log.h"
 
 #define FD_SUPERVISOR 3
-#define ROLE_OTHER_VERSION 4	/* exit status: the program and tegamid do not have the same table of messages */
+/* exit status: the program and tegamid do not have the same table of messages */
+#define ROLE_OTHER_VERSION 4
 
 struct conf;			/* conf/conf.h */
 
@@ -28,10 +29,14 @@ struct role_ops {
 	int (*start)(struct err *err);
 	void (*link_up)(struct link *l);	/* a peer is there (also at start, before `open`) */
 	void (*link_down)(struct link *l);	/* answers waiting were told already */
-	int (*reload)(struct err *err);		/* role_conf() is the new one; -1: it refuses (and logs why); old one again */
-	int (*renew)(struct buf *notes, struct err *err); /* new files with the old configuration; `notes`: (log level, line)* for the log */
-	void (*drain)(void);			/* another process takes over: finish, then role_exit() */
-	void (*stop)(void);			/* finish what is under way, then role_exit(); NULL: exit at once */
+	/* role_conf() is the new one; -1: it refuses (and logs why); the old one comes back */
+	int (*reload)(struct err *err);
+	/* new files with the old configuration; `notes`: (log level, line)* for the log */
+	int (*renew)(struct buf *notes, struct err *err);
+	/* another process takes over: finish, then role_exit() */
+	void (*drain)(void);
+	/* finish what is under way, then role_exit(); NULL: exit at once */
+	void (*stop)(void);
 	void (*listener)(int fd, enum listener_kind kind, const char *name, const char *address);
 };
 
@@ -53,11 +58,13 @@ struct event_base *role_base(void);
 const struct conf *role_conf(void);
 /* Which of its kind this process is: 0, 1, ... */
 unsigned role_number(void);
-/* A live link to the role, the one with the fewest unanswered requests if there are several; NULL when none. Also to tegamid. */
+/* A live link to the role, the one with the fewest unanswered requests if there are several; NULL
+ * when none. Also to tegamid. */
 struct link *role_link(enum role peer);
 /* The i-th live link to the role, or NULL. */
 struct link *role_link_at(enum role peer, unsigned i);
-/* The descriptor of a file handed over at start (or by the last reload); -1 when it was not. Borrowed. */
+/* The descriptor of a file handed over at start (or by the last reload); -1 when it was not.
+ * Borrowed. */
 int role_file(enum setup_file kind, const char *name);
 /* Walk all files of a kind: i = 0, 1, ...; -1 at the end. *name is borrowed. */
 int role_file_at(enum setup_file kind, unsigned i, const char **name);
@@ -65,7 +72,8 @@ void role_exit(int status);
 /* Is SETUP_STOP under way? */
 bool role_stopping(void);
 
-/* Tell history and log about a message; see msg.h EVENT. NULL texts are "". Dropped and counted under overload. */
+/* Tell history and log about a message; see msg.h EVENT. NULL texts are "". Dropped and counted
+ * under overload. */
 struct event_note {
 	uint64_t qid;
 	enum trace_event event;
