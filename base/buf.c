@@ -1,6 +1,7 @@
 /* buf - bytes that grow, up to a ceiling that is set at birth
  *
- * Memory doubles from 256 bytes. One byte more than asked for is always there, so buf_cstr rarely has to grow. */
+ * Memory doubles from 256 bytes. One byte more than asked for is always there, so buf_cstr rarely
+ * has to grow. */
 #include "base/buf.h"
 
 #include <stdarg.h>

@@ -26,7 +26,8 @@ int buf_slice(struct buf *b, struct slice s);
 int buf_text(struct buf *b, const char *text);
 int buf_char(struct buf *b, char c);
 int buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Room for `len` more bytes at the end; NULL past the ceiling. buf_wrote() says how many were used. */
+/* Room for `len` more bytes at the end; NULL past the ceiling. buf_wrote() says how many were
+ * used. */
 char *buf_room(struct buf *b, size_t len);
 void buf_wrote(struct buf *b, size_t len);
 /* Drop `len` bytes at the front. */

@@ -55,7 +55,7 @@ clock_iso(int64_t us, char out[static 40])
 	char all[128];
 
 	gmtime_r(&t, &tm);
-	snprintf(all, sizeof all, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", tm.tm_year + 1900, tm.tm_mon + 1,
-	    tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(us % CLOCK_SECOND));
+	snprintf(all, sizeof all, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", tm.tm_year + 1900,
+	    tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(us % CLOCK_SECOND));
 	slice_copy(slice_of(all), out, 40);
 }

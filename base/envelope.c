@@ -1,7 +1,7 @@
 /* envelope - writer and reader of an envelope, side by side
  *
- * QUEUE_PUT: qid, flags, from, msgid, ip, envid, ticket, prefix, cuts, size, body, then (kind, address, home, folder,
- * original, notify, orcpt)*. Its row in msg.h says the same in letters. */
+ * QUEUE_PUT: qid, flags, from, msgid, ip, envid, ticket, prefix, cuts, size, body, then (kind,
+ * address, home, folder, original, notify, orcpt)*. Its row in msg.h says the same in letters. */
 #include "base/envelope.h"
 
 #include <endian.h>
@@ -30,8 +30,8 @@ text_cost(const char *text)
 size_t
 rcpt_cost(const struct rcpt *r)
 {
-	return 2 * WIRE_COST(8) + text_cost(r->address) + text_cost(r->home) + text_cost(r->folder) +
-	    text_cost(r->original) + text_cost(r->orcpt);
+	return 2 * WIRE_COST(8) + text_cost(r->address) + text_cost(r->home) +
+	    text_cost(r->folder) + text_cost(r->original) + text_cost(r->orcpt);
 }
 
 /* NEVER stands alone (RFC 3461 4.1). */

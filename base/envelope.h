@@ -1,8 +1,8 @@
 /* envelope - a message on its way: who sent it, to whom, and what is added to it
  *
- * The message itself is never rewritten. What we add (Received, Authentication-Results, X-Spam-*, DKIM-Signature)
- * is `prefix`, put in front; what must not be seen (forged results, Bcc) is `cuts`, ranges of the body left out.
- * Bodies have CRLF line ends. */
+ * The message itself is never rewritten. What we add (Received, Authentication-Results, X-Spam-*,
+ * DKIM-Signature) is `prefix`, put in front; what must not be seen (forged results, Bcc) is `cuts`,
+ * ranges of the body left out. Bodies have CRLF line ends. */
 #ifndef BASE_ENVELOPE_H
 #define BASE_ENVELOPE_H
 
@@ -26,8 +26,10 @@ enum envelope_flag {
 	ENVELOPE_BINARY = 64,	/* BODY=BINARYMIME: bare CR, LF and NUL may be in it (RFC 3030) */
 	ENVELOPE_REQUIRETLS = 128,	/* never without verified TLS (RFC 8689) */
 	ENVELOPE_TLS_OPTIONAL = 256,	/* "TLS-Required: No" is in its header (RFC 8689 5) */
-	ENVELOPE_RET_FULL = 512,	/* reports of failures give back all of it, or only its header; */
-	ENVELOPE_RET_HDRS = 1024,	/* neither: the sender did not say (RFC 3461 4.3) */
+	/* reports of failures give back all of it, or only its header; neither: the sender did not
+	 * say (RFC 3461 4.3) */
+	ENVELOPE_RET_FULL = 512,
+	ENVELOPE_RET_HDRS = 1024,
 	ENVELOPE_DOUBLE = 2048	/* a report to our postmaster, on a report that nobody took */
 };
 
@@ -49,7 +51,8 @@ struct rcpt {
 	const char *folder;	/* "" is INBOX */
 	const char *original;	/* as the client named it */
 	unsigned notify;	/* enum notify; 0: not given */
-	const char *orcpt;	/* ORCPT as it was sent, "type;xtext", checked by smtpd; "": not given */
+	/* ORCPT as it was sent, "type;xtext", checked by smtpd; "": not given */
+	const char *orcpt;
 };
 
 struct envelope {
@@ -77,8 +80,8 @@ int rcpt_get(struct wire *in, struct pool *pool, struct rcpt *r);
 size_t rcpt_cost(const struct rcpt *r);
 /* All of QUEUE_PUT but the recipients, which the caller appends with rcpt_put. */
 void envelope_put(struct buf *out, const struct envelope *e);
-/* Reads what envelope_put wrote; the caller goes on with rcpt_get while wire_more(). Slices stay in the frame, texts go
- * to the pool. -1 when a field is bad. */
+/* Reads what envelope_put wrote; the caller goes on with rcpt_get while wire_more(). Slices stay in
+ * the frame, texts go to the pool. -1 when a field is bad. */
 int envelope_get(struct wire *in, struct pool *pool, struct envelope *e);
 
 /* Cut list <-> bytes (16 a cut). cuts_get: -1 when it is not sorted, overlaps or is too long. */

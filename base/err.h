@@ -1,7 +1,7 @@
 /* err - the one error type
  *
- * It answers mail's own first question: try again, or give up? Libraries fill it and return -1 or NULL;
- * callers add context; only a main() or a reply line prints it. */
+ * It answers mail's own first question: try again, or give up? Libraries fill it and return -1 or
+ * NULL; callers add context; only a main() or a reply line prints it. */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
 
@@ -27,7 +27,8 @@ struct err {
 /* Fill it; always returns -1, so that `return err_set(...)` reads well. `err` may be NULL. */
 int err_set(struct err *err, enum err_kind kind, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* The same from errno: ENOSPC, EDQUOT and EROFS become ERR_FULL, the rest ERR_TEMPORARY; ": strerror" is added. */
+/* The same from errno: ENOSPC, EDQUOT and EROFS become ERR_FULL, the rest ERR_TEMPORARY; ":
+ * strerror" is added. */
 int err_sys(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Put "context: " in front of what is there. Returns -1. */
 int err_context(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

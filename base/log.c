@@ -1,7 +1,7 @@
 /* log - lines for the administrator
  *
- * A line is at most LINE_MAX_BYTES long and holds no control character: what came from outside is escaped when the line is made,
- * so one event is one line whoever wrote its words. */
+ * A line is at most LINE_MAX_BYTES long and holds no control character: what came from outside is
+ * escaped when the line is made, so one event is one line whoever wrote its words. */
 #include "base/log.h"
 
 #include <stdarg.h>
@@ -62,7 +62,8 @@ printable(const unsigned char *p, size_t left)
 
 	if (p[0] < 0x80)
 		return p[0] >= ' ' && p[0] != 0x7f ? 1 : 0;
-	n = p[0] >= 0xc2 && p[0] <= 0xdf ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4 : 0;
+	n = p[0] >= 0xc2 && p[0] <= 0xdf ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 :
+	    p[0] >= 0xf0 && p[0] <= 0xf4 ? 4 : 0;
 	if (n == 0 || n > left)
 		return 0;
 	for (i = 1; i < n; i++)
@@ -74,7 +75,8 @@ printable(const unsigned char *p, size_t left)
 	    (p[0] == 0xf4 && p[1] > 0x8f))
 		return 0;
 	/* line and paragraph separators, direction overrides */
-	if (p[0] == 0xe2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9 || (p[2] >= 0xaa && p[2] <= 0xae)))
+	if (p[0] == 0xe2 && p[1] == 0x80 &&
+	    (p[2] == 0xa8 || p[2] == 0xa9 || (p[2] >= 0xaa && p[2] <= 0xae)))
 		return 0;
 	return n;
 }
@@ -110,7 +112,8 @@ static void
 to_stderr(enum log_level level, const char *line)
 {
 	char all[LINE_MAX_BYTES + 128];
-	int n = snprintf(all, sizeof all, "%s[%d] %s: %s\n", who, (int)getpid(), log_level_name(level), line);
+	int n = snprintf(all, sizeof all, "%s[%d] %s: %s\n", who, (int)getpid(),
+	    log_level_name(level), line);
 	ssize_t done;
 
 	if (n >= (int)sizeof all)

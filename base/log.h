@@ -1,8 +1,8 @@
 /* log - lines for the administrator
  *
- * In a role a line goes as a frame to `control`, the one writer, which stamps role and pid; elsewhere (and while
- * control is away for long) it goes to stderr. Control characters are escaped here, so no line can be forged.
- * Never blocks: under overload lines are dropped and counted. */
+ * In a role a line goes as a frame to `control`, the one writer, which stamps role and pid;
+ * elsewhere (and while control is away for long) it goes to stderr. Control characters are escaped
+ * here, so no line can be forged. Never blocks: under overload lines are dropped and counted. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
@@ -21,7 +21,8 @@ void log_name(const char *name);
 void log_set_level(enum log_level level);
 enum log_level log_level_of(struct slice name, bool *known);
 const char *log_level_name(enum log_level level);
-/* Where lines go instead of stderr; NULL: back to stderr. The sink says false when it could not take one. */
+/* Where lines go instead of stderr; NULL: back to stderr. The sink says false when it could not
+ * take one. */
 void log_sink(bool (*sink)(enum log_level level, const char *line));
 /* Copy `in` with control characters, DEL and bad UTF-8 as \xHH; at most `size`-1 bytes. */
 void log_escape(char *out, size_t size, struct slice in);

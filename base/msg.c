@@ -23,8 +23,8 @@ static const char *const event_names[EVENT_COUNT] = {
 	[EVENT_CONNECT] = "connect", [EVENT_REFUSED] = "refused", [EVENT_ACCEPTED] = "accepted",
 	[EVENT_FILTERED] = "filtered", [EVENT_DELIVERED] = "delivered", [EVENT_RELAYED] = "relayed",
 	[EVENT_DEFERRED] = "deferred", [EVENT_BOUNCED] = "bounced", [EVENT_HELD] = "held",
-	[EVENT_DELETED] = "deleted", [EVENT_AUTH_FAILED] = "auth-failed", [EVENT_AUTH_OK] = "auth-ok",
-	[EVENT_EXPANDED] = "expanded",
+	[EVENT_DELETED] = "deleted", [EVENT_AUTH_FAILED] = "auth-failed",
+	[EVENT_AUTH_OK] = "auth-ok", [EVENT_EXPANDED] = "expanded",
 };
 
 const char *

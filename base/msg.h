@@ -1,10 +1,10 @@
 /* msg - every message that may pass between processes, in one table
  *
- * Written as text for a reader and a checker alike. Fields, in order: u number, t text (no NUL), b bytes; a group
- * in parentheses at the end may repeat. "fd" says whether a descriptor rides along: NO, MUST or MAY.
- * link.c refuses a frame whose sender, receiver, fields or descriptor differ from its row, so handlers need no
- * checks of shape. The names behind each row are the fields' meanings; the put/get pairs live in msg.c or in
- * the file named after the thing (envelope.c). */
+ * Written as text for a reader and a checker alike. Fields, in order: u number, t text (no NUL), b
+ * bytes; a group in parentheses at the end may repeat. "fd" says whether a descriptor rides along:
+ * NO, MUST or MAY. link_in.c refuses a frame whose sender, receiver, fields or descriptor differ
+ * from its row, so handlers need no checks of shape. The names behind each row are the fields'
+ * meanings; the put/get pairs live in msg.c or in the file named after the thing (envelope.c). */
 #ifndef BASE_MSG_H
 #define BASE_MSG_H
 
@@ -35,75 +35,144 @@ enum role {
 
 enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 
-/*  name             from             to               fields    fd       what the fields are */
-#define MSG_TABLE(X)                                                                                                                    \
-	/* -- the supervisor and its roles (link 0 of each role) */                                                                     \
-	X(SETUP_CONFIG,   R(TEGAMID),     R_ROLES,         "(tt)",   FD_NO)   /* (option path, value)*: see conf/told.h */               \
-	X(SETUP_LINK,     R(TEGAMID),     R_ROLES,         "uu",     FD_MUST) /* peer role, peer's number; every link has a request id of its own */ \
-	X(LINK_LOST,      R_ROLES,        R(TEGAMID),      "uu",     FD_NO)   /* peer role, peer's number; bears the id of its SETUP_LINK */ \
-	X(SETUP_LISTENER, R(TEGAMID),     R(SMTPD),        "utt",    FD_MUST) /* kind, name, address */                                 \
-	X(SETUP_FILE,     R(TEGAMID),     R_ROLES,         "ut",     FD_MUST) /* enum setup_file, name (domain, selector...) */         \
-	X(SETUP_GO,       R(TEGAMID),     R_ROLES,         "u",      FD_NO)   /* 0 start, 1 this was a reload */                        \
-	X(SETUP_STOP,     R(TEGAMID),     R_ROLES,         "",       FD_NO)   /* finish what is under way, then exit */                 \
-	X(SETUP_DRAIN,    R(TEGAMID),     R(SMTPD),        "",       FD_NO)   /* another takes over: accept no more, let sessions end, then exit */ \
-	X(ROLE_READY,     R_ROLES,        R(TEGAMID),      "(ut)",   FD_NO)   /* (log level, line)*: what renewed files brought; said once when several say it */ \
-	X(ROLE_FAILED,    R_ROLES,        R(TEGAMID),      "t",      FD_NO)   /* why it cannot start or take the reload */              \
-	/* -- made and read by link.c itself: a request that was not taken (its descriptor got lost, the receiver is full); the asker's \
-	 * answer_fn gets NULL */                                                                                                      \
-	X(FAILED,         R_ALL,          R_ALL,           "t",      FD_NO)                                                             \
-	/* -- log and history */                                                                                                        \
-	X(LOG,            R_ROLES,        R(CONTROL),      "ut",     FD_NO)   /* level, line */                                         \
-	X(EVENT,          R_ROLES,        R(CONTROL),      "(uuutttttt)", FD_NO) /* (time us, qid, enum trace_event, text, from, to, ip, msgid, user)* */ \
-	X(TLS_COUNT,      R(RELAY),       R(CONTROL),      "(uttttttttu)", FD_NO) /* (day since 1970, domain, policy type, policy lines, host, its ip, our ip, RFC 8460 result or "", why, sessions)* */ \
-	/* -- directory */                                                                                                              \
-	X(DIR_RCPT,       R(SMTPD)|R(CONTROL)|R(QUEUE), R(DIRECTORY), "t", FD_NO) /* address (queue: of a sender who gets a report) */   \
-	X(DIR_RCPT_IS,    R(DIRECTORY),   R(SMTPD)|R(CONTROL)|R(QUEUE), "ut(uttttu)", FD_NO) /* enum rcpt_status, why; (enum rcpt_kind, address, home, folder, original, quota)* */ \
-	X(DIR_SENDER,     R(SMTPD)|R(SIGNER), R(DIRECTORY), "tt",    FD_NO)   /* user, address: may this user send as it? */            \
-	X(DIR_SENDER_IS,  R(DIRECTORY),   R(SMTPD)|R(SIGNER), "ut",  FD_NO)   /* enum sender_status, why */                              \
-	X(DIR_CHANGED,    R(DIRECTORY),   R(SMTPD),        "",       FD_NO)   /* something is about to change: forget what was answered */   \
-	X(MDA_USAGE,      R(DIRECTORY),   R(MDA),          "tu",     FD_NO)   /* home, quota bytes (what maildirsize says) */           \
-	X(MDA_USAGE_IS,   R(MDA),         R(DIRECTORY),    "uuu",    FD_NO)   /* 1 known, bytes, messages */                            \
-	/* -- auth */                                                                                                                   \
-	X(AUTH_START,     R(SMTPD),       R(AUTH),         "uttbbub", FD_NO)  /* session, mechanism, client ip, its TLS as tls-exporter and tls-server-end-point see it, 1 if an initial response, it */ \
-	X(AUTH_STEP,      R(SMTPD),       R(AUTH),         "ub",     FD_NO)   /* session, client's response (decoded) */                \
-	X(AUTH_ABORT,     R(SMTPD),       R(AUTH),         "u",      FD_NO)   /* session; no answer */                                  \
-	X(AUTH_IS,        R(AUTH),        R(SMTPD),        "ubtbt",  FD_NO)   /* enum auth_status, challenge, user, ticket (16 bytes), why */ \
-	X(AUTH_END,       R(SMTPD),       R(AUTH),         "b",      FD_NO)   /* ticket: its session is over; no answer */              \
-	X(TICKET_CHECK,   R(QUEUE)|R(SIGNER), R(AUTH),     "b",      FD_NO)   /* ticket */                                              \
-	X(TICKET_IS,      R(AUTH),        R(QUEUE)|R(SIGNER), "ut",  FD_NO)   /* 1 good, user */                                        \
-	/* -- filter, scan, signer */                                                                                                   \
-	X(FILTER_CHECK,   R(SMTPD)|R(CONTROL), R(FILTER),  "uuttttutubt", FD_MAY) /* qid, enum listener_kind, ip, helo, from, user, tls 0/1, first rcpt, now us (0: the clock), body (or fd), rdns hint */ \
-	X(FILTER_IS,      R(FILTER),      R(SMTPD)|R(CONTROL), "uttbbuut(ttut)", FD_NO) /* enum verdict, reply, why, prefix, cuts, score/1000, required/1000, authentication_results; (check, result, score/1000, text)* */ \
-	X(SCAN,           R(FILTER),      R(SCAN),         "ub",     FD_MAY)  /* qid, body (or fd) */                                   \
-	X(SCAN_IS,        R(SCAN),        R(FILTER),       "ut",     FD_NO)   /* enum scan_status, virus name or why */                 \
-	X(SIGN,           R(SMTPD),       R(SIGNER),       "ubbb",   FD_MAY)  /* qid, ticket, prefix, body (or fd) */                   \
-	X(SIGN_IS,        R(SIGNER),      R(SMTPD),        "ubt",    FD_NO)   /* enum sign_status, DKIM-Signature fields, why */ \
-	/* -- resolver */                                                                                                               \
-	X(DNS_ASK,        R(FILTER)|R(RELAY)|R(SMTPD)|R(CONTROL), R(RESOLVER), "tu", FD_NO) /* name, rr type */                         \
-	X(DNS_IS,         R(RESOLVER),    R(FILTER)|R(RELAY)|R(SMTPD)|R(CONTROL), "uuut(b)", FD_NO) /* enum dns_status, secure 0/1, ttl s, canonical name or why; (rdata, names uncompressed)* */ \
-	/* -- queue: an envelope may span QUEUE_RCPTS frames before its QUEUE_PUT */                                                    \
-	X(SPOOL_DATA,     R(SMTPD),       R(QUEUE),        "ub",     FD_NO)   /* qid, next bytes; opens the spool file */               \
-	X(SPOOL_CREDIT,   R(QUEUE),       R(SMTPD),        "uut",    FD_NO)   /* qid, bytes more that may be sent (0: it failed), why */ \
-	X(SPOOL_END,      R(SMTPD),       R(QUEUE),        "uu",     FD_NO)   /* qid, size */                                           \
-	X(SPOOL_IS,       R(QUEUE),       R(SMTPD),        "uut",    FD_MAY)  /* qid, enum put_status, why; O_RDONLY descriptor when 0 */ \
-	X(SPOOL_DROP,     R(SMTPD),       R(QUEUE),        "u",      FD_NO)   /* qid: forget it; no answer */                           \
-	X(QUEUE_RCPTS,    R(SMTPD),       R(QUEUE),        "u(uttttut)", FD_NO) /* qid; recipients as in envelope.c */                   \
-	X(QUEUE_PUT,      R(SMTPD),       R(QUEUE),        "uuttttbbbub(uttttut)", FD_NO) /* envelope: see envelope.c */                \
-	X(QUEUE_IS,       R(QUEUE),       R(SMTPD),        "ut",     FD_NO)   /* enum put_status, why */                                \
-	/* -- delivery */                                                                                                               \
-	X(MDA_STAGE,      R(QUEUE),       R(MDA),          "uubbb(utttb)", FD_MAY) /* qid, time us, prefix, cuts, body (or fd); (rcpt, home, folder, name stem, own head)* */ \
-	X(MDA_STAGED,     R(MDA),         R(QUEUE),        "u(uutu)", FD_NO)  /* qid; (rcpt, enum step_status, staged name or why, size)*: the staged name is opaque, "STAGE/FILE"; keep it whole */ \
-	X(MDA_PUBLISH,    R(QUEUE),       R(MDA),          "(uuttt)", FD_NO)  /* (qid, rcpt, home, folder, staged name)* */             \
-	X(MDA_PUBLISHED,  R(MDA),         R(QUEUE),        "(uuut)", FD_NO)   /* (qid, rcpt, enum step_status, why)* */                 \
-	X(MDA_KEEP,       R(QUEUE),       R(MDA),          "(t)",    FD_NO)   /* staged names in use; as many frames as it takes, before MDA_UNSTAGE; no answer */ \
-	X(MDA_UNSTAGE,    R(QUEUE),       R(MDA),          "(t)",    FD_NO)   /* the last of them: remove all other stage files (once, first thing on a new link) */ \
-	X(MDA_UNSTAGED,   R(MDA),         R(QUEUE),        "u",      FD_NO)   /* files removed */                                       \
-	X(RELAY_SEND,     R(QUEUE),       R(RELAY),        "uutttbbb(utut)", FD_MAY) /* job, ENVELOPE_ flags, destination domain, from, envid, prefix, cuts, body (or fd); (rcpt, to, enum notify, orcpt)* */ \
-	X(RELAY_SENT,     R(RELAY),       R(QUEUE),        "utt(uuuttu)", FD_NO) /* job, host, its TLS in words; (rcpt, enum step_status, reply code or 0, enhanced code, text, 1: the host will report success itself)* */ \
-	/* -- administration: verb and words from the CLI, rows of (key, value) back */                                                  \
-	X(ADMIN,          R(CONTROL),     R_OWNERS,        "t(tt)",  FD_MAY)  /* verb "user.add"; (key, value)* */                      \
-	X(ADMIN_ROW,      R_OWNERS,       R(CONTROL),      "(tt)",   FD_NO)   /* (key, value)*: one row of the answer */                \
-	X(ADMIN_END,      R_OWNERS,       R(CONTROL),      "ut",     FD_NO)   /* enum err_kind (0 done), why */
+/* name, from, to, fields, fd; below each row: what the fields are */
+#define MSG_TABLE(X)                                                                              \
+	/* -- the supervisor and its roles (link 0 of each role) */                               \
+	X(SETUP_CONFIG,   R(TEGAMID),     R_ROLES,         "(tt)",   FD_NO)                       \
+		/* (option path, value)*: see conf/told.h */                                      \
+	X(SETUP_LINK,     R(TEGAMID),     R_ROLES,         "uu",     FD_MUST)                     \
+		/* peer role, peer's number; every link has a request id of its own */            \
+	X(LINK_LOST,      R_ROLES,        R(TEGAMID),      "uu",     FD_NO)                       \
+		/* peer role, peer's number; bears the id of its SETUP_LINK */                    \
+	X(SETUP_LISTENER, R(TEGAMID),     R(SMTPD),        "utt",    FD_MUST)                     \
+		/* kind, name, address */                                                         \
+	X(SETUP_FILE,     R(TEGAMID),     R_ROLES,         "ut",     FD_MUST)                     \
+		/* enum setup_file, name (domain, selector...) */                                 \
+	X(SETUP_GO,       R(TEGAMID),     R_ROLES,         "u",      FD_NO)                       \
+		/* 0 start, 1 this was a reload */                                                \
+	X(SETUP_STOP,     R(TEGAMID),     R_ROLES,         "",       FD_NO)                       \
+		/* finish what is under way, then exit */                                         \
+	X(SETUP_DRAIN,    R(TEGAMID),     R(SMTPD),        "",       FD_NO)                       \
+		/* another takes over: accept no more, let sessions end, then exit */             \
+	X(ROLE_READY,     R_ROLES,        R(TEGAMID),      "(ut)",   FD_NO)                       \
+		/* (log level, line)*: what renewed files brought; said once when several say     \
+		 * it */                                                                          \
+	X(ROLE_FAILED,    R_ROLES,        R(TEGAMID),      "t",      FD_NO)                       \
+		/* why it cannot start or take the reload */                                      \
+	/* -- made and read by the link itself: a request that was not taken (its descriptor got  \
+	 * lost, the receiver is full); the asker's answer_fn gets NULL */                        \
+	X(FAILED,         R_ALL,          R_ALL,           "t",      FD_NO)                       \
+	/* -- log and history */                                                                  \
+	X(LOG,            R_ROLES,        R(CONTROL),      "ut",     FD_NO)                       \
+		/* level, line */                                                                 \
+	X(EVENT,          R_ROLES,        R(CONTROL),      "(uuutttttt)", FD_NO)                  \
+		/* (time us, qid, enum trace_event, text, from, to, ip, msgid, user)* */          \
+	X(TLS_COUNT,      R(RELAY),       R(CONTROL),      "(uttttttttu)", FD_NO)                 \
+		/* (day since 1970, domain, policy type, policy lines, host, its ip, our ip, RFC  \
+		 * 8460 result or "", why, sessions)* */                                          \
+	/* -- directory */                                                                        \
+	X(DIR_RCPT,       R(SMTPD)|R(CONTROL)|R(QUEUE), R(DIRECTORY), "t", FD_NO)                 \
+		/* address (queue: of a sender who gets a report) */                              \
+	X(DIR_RCPT_IS,    R(DIRECTORY),   R(SMTPD)|R(CONTROL)|R(QUEUE), "ut(uttttu)", FD_NO)      \
+		/* enum rcpt_status, why; (enum rcpt_kind, address, home, folder, original,       \
+		 * quota)* */                                                                     \
+	X(DIR_SENDER,     R(SMTPD)|R(SIGNER), R(DIRECTORY), "tt",    FD_NO)                       \
+		/* user, address: may this user send as it? */                                    \
+	X(DIR_SENDER_IS,  R(DIRECTORY),   R(SMTPD)|R(SIGNER), "ut",  FD_NO)                       \
+		/* enum sender_status, why */                                                     \
+	X(DIR_CHANGED,    R(DIRECTORY),   R(SMTPD),        "",       FD_NO)                       \
+		/* something is about to change: forget what was answered */                      \
+	X(MDA_USAGE,      R(DIRECTORY),   R(MDA),          "tu",     FD_NO)                       \
+		/* home, quota bytes (what maildirsize says) */                                   \
+	X(MDA_USAGE_IS,   R(MDA),         R(DIRECTORY),    "uuu",    FD_NO)                       \
+		/* 1 known, bytes, messages */                                                    \
+	/* -- auth */                                                                             \
+	X(AUTH_START,     R(SMTPD),       R(AUTH),         "uttbbub", FD_NO)                      \
+		/* session, mechanism, client ip, its TLS as tls-exporter and tls-server-end-point\
+		 * see it, 1 if an initial response, it */                                        \
+	X(AUTH_STEP,      R(SMTPD),       R(AUTH),         "ub",     FD_NO)                       \
+		/* session, client's response (decoded) */                                        \
+	X(AUTH_ABORT,     R(SMTPD),       R(AUTH),         "u",      FD_NO)                       \
+		/* session; no answer */                                                          \
+	X(AUTH_IS,        R(AUTH),        R(SMTPD),        "ubtbt",  FD_NO)                       \
+		/* enum auth_status, challenge, user, ticket (16 bytes), why */                   \
+	X(AUTH_END,       R(SMTPD),       R(AUTH),         "b",      FD_NO)                       \
+		/* ticket: its session is over; no answer */                                      \
+	X(TICKET_CHECK,   R(QUEUE)|R(SIGNER), R(AUTH),     "b",      FD_NO)                       \
+		/* ticket */                                                                      \
+	X(TICKET_IS,      R(AUTH),        R(QUEUE)|R(SIGNER), "ut",  FD_NO)                       \
+		/* 1 good, user */                                                                \
+	/* -- filter, scan, signer */                                                             \
+	X(FILTER_CHECK,   R(SMTPD)|R(CONTROL), R(FILTER),  "uuttttutubt", FD_MAY)                 \
+		/* qid, enum listener_kind, ip, helo, from, user, tls 0/1, first rcpt, now us (0: \
+		 * the clock), body (or fd), rdns hint */                                         \
+	X(FILTER_IS,      R(FILTER),      R(SMTPD)|R(CONTROL), "uttbbuut(ttut)", FD_NO)           \
+		/* enum verdict, reply, why, prefix, cuts, score/1000, required/1000,             \
+		 * authentication_results; (check, result, score/1000, text)* */                  \
+	X(SCAN,           R(FILTER),      R(SCAN),         "ub",     FD_MAY)                      \
+		/* qid, body (or fd) */                                                           \
+	X(SCAN_IS,        R(SCAN),        R(FILTER),       "ut",     FD_NO)                       \
+		/* enum scan_status, virus name or why */                                         \
+	X(SIGN,           R(SMTPD),       R(SIGNER),       "ubbb",   FD_MAY)                      \
+		/* qid, ticket, prefix, body (or fd) */                                           \
+	X(SIGN_IS,        R(SIGNER),      R(SMTPD),        "ubt",    FD_NO)                       \
+		/* enum sign_status, DKIM-Signature fields, why */                                \
+	/* -- resolver */                                                                         \
+	X(DNS_ASK,        R(FILTER)|R(RELAY)|R(SMTPD)|R(CONTROL), R(RESOLVER), "tu", FD_NO)       \
+		/* name, rr type */                                                               \
+	X(DNS_IS,         R(RESOLVER),    R(FILTER)|R(RELAY)|R(SMTPD)|R(CONTROL),                 \
+	    "uuut(b)", FD_NO)                                                                     \
+		/* enum dns_status, secure 0/1, ttl s, canonical name or why; (rdata, names       \
+		 * uncompressed)* */                                                              \
+	/* -- queue: an envelope may span QUEUE_RCPTS frames before its QUEUE_PUT */              \
+	X(SPOOL_DATA,     R(SMTPD),       R(QUEUE),        "ub",     FD_NO)                       \
+		/* qid, next bytes; opens the spool file */                                       \
+	X(SPOOL_CREDIT,   R(QUEUE),       R(SMTPD),        "uut",    FD_NO)                       \
+		/* qid, bytes more that may be sent (0: it failed), why */                        \
+	X(SPOOL_END,      R(SMTPD),       R(QUEUE),        "uu",     FD_NO)                       \
+		/* qid, size */                                                                   \
+	X(SPOOL_IS,       R(QUEUE),       R(SMTPD),        "uut",    FD_MAY)                      \
+		/* qid, enum put_status, why; O_RDONLY descriptor when 0 */                       \
+	X(SPOOL_DROP,     R(SMTPD),       R(QUEUE),        "u",      FD_NO)                       \
+		/* qid: forget it; no answer */                                                   \
+	X(QUEUE_RCPTS,    R(SMTPD),       R(QUEUE),        "u(uttttut)", FD_NO)                   \
+		/* qid; recipients as in envelope.c */                                            \
+	X(QUEUE_PUT,      R(SMTPD),       R(QUEUE),        "uuttttbbbub(uttttut)", FD_NO)         \
+		/* envelope: see envelope.c */                                                    \
+	X(QUEUE_IS,       R(QUEUE),       R(SMTPD),        "ut",     FD_NO)                       \
+		/* enum put_status, why */                                                        \
+	/* -- delivery */                                                                         \
+	X(MDA_STAGE,      R(QUEUE),       R(MDA),          "uubbb(utttb)", FD_MAY)                \
+		/* qid, time us, prefix, cuts, body (or fd); (rcpt, home, folder, name stem, own  \
+		 * head)* */                                                                      \
+	X(MDA_STAGED,     R(MDA),         R(QUEUE),        "u(uutu)", FD_NO)                      \
+		/* qid; (rcpt, enum step_status, staged name or why, size)*: the staged name is   \
+		 * opaque, "STAGE/FILE"; keep it whole */                                         \
+	X(MDA_PUBLISH,    R(QUEUE),       R(MDA),          "(uuttt)", FD_NO)                      \
+		/* (qid, rcpt, home, folder, staged name)* */                                     \
+	X(MDA_PUBLISHED,  R(MDA),         R(QUEUE),        "(uuut)", FD_NO)                       \
+		/* (qid, rcpt, enum step_status, why)* */                                         \
+	X(MDA_KEEP,       R(QUEUE),       R(MDA),          "(t)",    FD_NO)                       \
+		/* staged names in use; as many frames as it takes, before MDA_UNSTAGE; no        \
+		 * answer */                                                                      \
+	X(MDA_UNSTAGE,    R(QUEUE),       R(MDA),          "(t)",    FD_NO)                       \
+		/* the last of them: remove all other stage files (once, first thing on a new     \
+		 * link) */                                                                       \
+	X(MDA_UNSTAGED,   R(MDA),         R(QUEUE),        "u",      FD_NO)                       \
+		/* files removed */                                                               \
+	X(RELAY_SEND,     R(QUEUE),       R(RELAY),        "uutttbbb(utut)", FD_MAY)              \
+		/* job, ENVELOPE_ flags, destination domain, from, envid, prefix, cuts, body (or  \
+		 * fd); (rcpt, to, enum notify, orcpt)* */                                        \
+	X(RELAY_SENT,     R(RELAY),       R(QUEUE),        "utt(uuuttu)", FD_NO)                  \
+		/* job, host, its TLS in words; (rcpt, enum step_status, reply code or 0, enhanced\
+		 * code, text, 1: the host will report success itself)* */                        \
+	/* -- administration: verb and words from the CLI, rows of (key, value) back */           \
+	X(ADMIN,          R(CONTROL),     R_OWNERS,        "t(tt)",  FD_MAY)                      \
+		/* verb "user.add"; (key, value)* */                                              \
+	X(ADMIN_ROW,      R_OWNERS,       R(CONTROL),      "(tt)",   FD_NO)                       \
+		/* (key, value)*: one row of the answer */                                        \
+	X(ADMIN_END,      R_OWNERS,       R(CONTROL),      "ut",     FD_NO)                       \
+		/* enum err_kind (0 done), why */
 
 enum msg {
 	MSG_NONE,
@@ -124,7 +193,8 @@ extern const struct msg_row msg_rows[MSG_COUNT];
 /* Is it one part of an answer, with more to come under the same request id? */
 bool msg_is_partial(enum msg type);
 
-/* A number that differs when the table does: two programs with the same one understand each other. */
+/* A number that differs when the table does: two programs with the same one understand each
+ * other. */
 uint32_t msg_table_id(void);
 
 /* Do the fields have the shape of their row? */
@@ -136,7 +206,8 @@ enum setup_file {		/* SETUP_FILE */
 	SETUP_FILE_STATE_DIR,	/* the state directory, O_PATH */
 	SETUP_FILE_MAIL_DIR,
 	SETUP_FILE_SPOOL_DIR,
-	SETUP_FILE_TLS_CERT,	/* PEM chain, read-only; name: "" or the SNI name, and of a further one "/2" behind it */
+	/* PEM chain, read-only; name: "" or the SNI name, and of a further one "/2" behind it */
+	SETUP_FILE_TLS_CERT,
 	SETUP_FILE_TLS_KEY,
 	SETUP_FILE_DKIM_KEY,	/* PEM; name: "domain selector" */
 	SETUP_FILE_SIGNATURES,	/* antivirus database directory */
@@ -146,7 +217,9 @@ enum setup_file {		/* SETUP_FILE */
 	SETUP_FILE_HOSTS,
 	SETUP_FILE_CA_BUNDLE,
 	SETUP_FILE_TICKETS,	/* smtpd: shared memory, read-only: base/tickets.h */
-	SETUP_FILE_CLIENTS	/* smtpd: shared memory (memfd, CLIENTS_BYTES; smtp/clients.c lays it out), the same for all of them */
+	/* smtpd: shared memory (memfd, CLIENTS_BYTES; smtp/clients.c lays it out), the same for
+	 * all of them */
+	SETUP_FILE_CLIENTS
 };
 
 #define CLIENTS_BYTES ((64 * (16384 + 16) + 16384 * 8) * sizeof(uint32_t))
@@ -168,9 +241,9 @@ enum dns_status { DNS_OK, DNS_NO_DATA, DNS_NXDOMAIN, DNS_TEMPORARY, DNS_BOGUS };
 
 /* What happened to a message (or a client); the words are in event.c. */
 enum trace_event {
-	EVENT_CONNECT, EVENT_REFUSED, EVENT_ACCEPTED, EVENT_FILTERED, EVENT_DELIVERED, EVENT_RELAYED,
-	EVENT_DEFERRED, EVENT_BOUNCED, EVENT_HELD, EVENT_DELETED, EVENT_AUTH_FAILED, EVENT_AUTH_OK, EVENT_EXPANDED,
-	EVENT_COUNT
+	EVENT_CONNECT, EVENT_REFUSED, EVENT_ACCEPTED, EVENT_FILTERED, EVENT_DELIVERED,
+	EVENT_RELAYED, EVENT_DEFERRED, EVENT_BOUNCED, EVENT_HELD, EVENT_DELETED, EVENT_AUTH_FAILED,
+	EVENT_AUTH_OK, EVENT_EXPANDED, EVENT_COUNT
 };
 
 const char *role_name(enum role role);

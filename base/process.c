@@ -8,16 +8,19 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#define PER_CORE_MAX 20	/* there are 64 numbers for smtpd, and a reload may need twice and three times as many as run */
+/* there are 64 numbers for smtpd, and a reload may need twice and three times as many as run */
+#define PER_CORE_MAX 20
 #define FILES (MAY_READ_FILES | MAY_WRITE_FILES)
 
-/* Who talks to whom is symmetric; the supervisor talks to all. A unit test checks both against msg.c's table. */
+/* Who talks to whom is symmetric; the supervisor talks to all. A unit test checks both against
+ * msg.c's table. */
 const struct process_row processes[ROLE_COUNT] = {
 	[ROLE_TEGAMID] = { "tegamid", "tegamid", "root", 1, R_ROLES, 0 },
 	[ROLE_CONTROL] = { "control", "admin/control", "tegami-ctl", 1, R_ALL & ~R(CONTROL),
 	    FILES | MAY_THREADS | MAY_ACCEPT_UNIX },
 	[ROLE_RESOLVER] = { "resolver", "base/dns/resolver", "tegami-dns", 1,
-	    R(TEGAMID) | R(CONTROL) | R(FILTER) | R(RELAY) | R(SMTPD), MAY_CONNECT | MAY_READ_FILES },
+	    R(TEGAMID) | R(CONTROL) | R(FILTER) | R(RELAY) | R(SMTPD),
+	    MAY_CONNECT | MAY_READ_FILES },
 	[ROLE_DIRECTORY] = { "directory", "storage/directory", "tegami-dir", 1,
 	    R(TEGAMID) | R(CONTROL) | R(SMTPD) | R(MDA) | R(QUEUE) | R(SIGNER), FILES },
 	[ROLE_AUTH] = { "auth", "storage/auth", "tegami-auth", 1,
@@ -25,7 +28,8 @@ const struct process_row processes[ROLE_COUNT] = {
 	[ROLE_MDA] = { "mda", "delivery/mda", "vmail", 1,
 	    R(TEGAMID) | R(CONTROL) | R(QUEUE) | R(DIRECTORY), FILES | MAY_THREADS },
 	[ROLE_RELAY] = { "relay", "delivery/relay", "tegami-relay", 1,
-	    R(TEGAMID) | R(CONTROL) | R(QUEUE) | R(RESOLVER), MAY_CONNECT | MAY_READ_FILES | MAY_THREADS },
+	    R(TEGAMID) | R(CONTROL) | R(QUEUE) | R(RESOLVER),
+	    MAY_CONNECT | MAY_READ_FILES | MAY_THREADS },
 	[ROLE_SCAN] = { "scan", "filters/scan", "tegami-scan", 2,
 	    R(TEGAMID) | R(CONTROL) | R(FILTER), FILES | MAY_THREADS },
 	[ROLE_SIGNER] = { "signer", "filters/signer", "tegami-sign", 1,
@@ -36,7 +40,8 @@ const struct process_row processes[ROLE_COUNT] = {
 	    R(TEGAMID) | R(CONTROL) | R(SMTPD) | R(MDA) | R(RELAY) | R(AUTH) | R(DIRECTORY),
 	    FILES | MAY_THREADS },
 	[ROLE_SMTPD] = { "smtpd", "smtp/smtpd", "tegami-smtp", 0,
-	    R(TEGAMID) | R(CONTROL) | R(DIRECTORY) | R(AUTH) | R(SIGNER) | R(FILTER) | R(QUEUE) | R(RESOLVER),
+	    R(TEGAMID) | R(CONTROL) | R(DIRECTORY) | R(AUTH) | R(SIGNER) | R(FILTER) | R(QUEUE) |
+	    R(RESOLVER),
 	    MAY_ACCEPT | MAY_ACCEPT_UNIX },
 };
 

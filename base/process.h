@@ -1,7 +1,8 @@
-/* process - the table of all processes: who runs, as whom, how many, with whom it talks, and what it may do
+/* process - the table of all processes: who runs, as whom, how many, with whom it talks, and what
+ * it may do
  *
- * The supervisor walks it; roles look up their own row to confine themselves; `tegami status` and the README's picture
- * are its columns. */
+ * The supervisor walks it; roles look up their own row to confine themselves; `tegami status` and
+ * the README's picture are its columns. */
 #ifndef BASE_PROCESS_H
 #define BASE_PROCESS_H
 
@@ -30,12 +31,15 @@ struct process_row {
 };
 extern const struct process_row processes[ROLE_COUNT];
 
-/* The cores that this process may use: those of the machine, or fewer by taskset, cpuset or CPUAffinity. At least 1. */
+/* The cores that this process may use: those of the machine, or fewer by taskset, cpuset or
+ * CPUAffinity. At least 1. */
 unsigned process_cores(void);
-/* How many of this role run on this machine (`cores` >= 1); config may lower or raise it for scan. */
+/* How many of this role run on this machine (`cores` >= 1); config may lower or raise it for
+ * scan. */
 unsigned process_count(enum role role, unsigned cores);
 
-/* Become the user for good: groups, gid, uid, no new privileges, undumpable. No-op on ids when not root. */
+/* Become the user for good: groups, gid, uid, no new privileges, undumpable. No-op on ids when not
+ * root. */
 int process_become(uid_t uid, gid_t gid, struct err *err);
 
 #endif

@@ -1,7 +1,8 @@
 /* qid - queue ids, unique over time, workers and nodes
  *
- * 50 bits microseconds since 2020, 8 bits of a hash of the host name, 6 bits of the worker that made it. As text: 13
- * characters of Crockford's base 32, so ids sort by age and survive being read aloud. */
+ * 50 bits microseconds since 2020, 8 bits of a hash of the host name, 6 bits of the worker that
+ * made it. As text: 13 characters of Crockford's base 32, so ids sort by age and survive being read
+ * aloud. */
 #ifndef BASE_QID_H
 #define BASE_QID_H
 

@@ -1,10 +1,12 @@
 /* refusal - what a mail server means by its refusal
  *
- * The first row that fits counts. Rows with words stand before rows with bare codes, because many servers say 550 5.7.1
- * for all they dislike and only their words tell what it is; codes of one meaning (5.1.1, 5.2.2) stand before all.
+ * The first row that fits counts. Rows with words stand before rows with bare codes, because many
+ * servers say 550 5.7.1 for all they dislike and only their words tell what it is; codes of one
+ * meaning (5.1.1, 5.2.2) stand before all.
  *
- * A pattern of words is alternatives parted by "|", each found anywhere in the text, case ignored, as whole words; a
- * "*" at its end lets the last word go on ("throttl*"). A pattern of an enhanced code leaves out its class ("1.1", "7.*"). */
+ * A pattern of words is alternatives parted by "|", each found anywhere in the text, case ignored,
+ * as whole words; a "*" at its end lets the last word go on ("throttl*"). A pattern of an enhanced
+ * code leaves out its class ("1.1", "7.*"). */
 #include "base/refusal.h"
 
 #include <ctype.h>

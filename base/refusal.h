@@ -1,7 +1,7 @@
 /* refusal - what a mail server means by its refusal, in plain words
  *
- * Reply codes say little and their texts are written by strangers; this is the one table that sorts them, for the report to the
- * sender, `tegami queue` and `tegami trace` alike. */
+ * Reply codes say little and their texts are written by strangers; this is the one table that sorts
+ * them, for the report to the sender, `tegami queue` and `tegami trace` alike. */
 #ifndef BASE_REFUSAL_H
 #define BASE_REFUSAL_H
 
@@ -39,9 +39,11 @@ struct refusal_words {
 	const char *admin;  /* what the administrator of this server can do */
 };
 
-/* Sort it: `code` is the SMTP reply (0: there was none, the words are ours), `enhanced` "5.1.1" or "", `text` the rest. */
+/* Sort it: `code` is the SMTP reply (0: there was none, the words are ours), `enhanced` "5.1.1" or
+ * "", `text` the rest. */
 enum refusal refusal_of(unsigned code, const char *enhanced, const char *text);
-/* The same from a line as the queue keeps it: "mx.peer.test[192.0.2.1]:25 said: 550 5.1.1 no such user". */
+/* The same from a line as the queue keeps it: "mx.peer.test[192.0.2.1]:25 said: 550 5.1.1 no such
+ * user". */
 enum refusal refusal_of_line(const char *line);
 /* Words for each but REFUSAL_OTHER, whose are empty. */
 const struct refusal_words *refusal_words(enum refusal refusal);

@@ -1,11 +1,12 @@
 /* sandbox - what the kernel refuses a role from now on
  *
- * Landlock: nothing of the file system but the paths granted. Only rights of ABI 1 and 2 are handled (Debian 12's kernel), plus
- * truncation (ABI 3) and device ioctls (ABI 5) where the kernel knows them. REFER is granted with WRITE, so renames between folders work.
+ * Landlock: nothing of the file system but the paths granted. Only rights of ABI 1 and 2 are
+ * handled (Debian 12's kernel), plus truncation (ABI 3) and device ioctls (ABI 5) where the kernel
+ * knows them. REFER is granted with WRITE, so renames between folders work.
  *
- * Seccomp: a system call that no group of the role's row names fails with EPERM, so that a library's optional feature is
- * refused and not fatal; the calls of `deadly` (run a program, trace, load code into the kernel) end the process: nothing honest
- * in a role ever makes them. */
+ * Seccomp: a system call that no group of the role's row names fails with EPERM, so that a
+ * library's optional feature is refused and not fatal; the calls of `deadly` (run a program, trace,
+ * load code into the kernel) end the process: nothing honest in a role ever makes them. */
 #include "base/sandbox.h"
 
 #include <errno.h>
@@ -111,17 +112,21 @@ static void
 landlock_enter(void)
 {
 	struct landlock_ruleset_attr attr = { 0 };
-	int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	int abi =
+	    (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	int ruleset;
 
 	if (abi < 1) {
-		log_warning("this kernel has no landlock: files are guarded by their owners and modes only");
+		log_warning("this kernel has no landlock: "
+		    "files are guarded by their owners and modes only");
 		return;
 	}
 	attr.handled_access_fs = rights_of_abi(abi);
-	ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr.handled_access_fs, 0);
+	ruleset =
+	    (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr.handled_access_fs, 0);
 	if (ruleset < 0) {
-		log_warning("landlock cannot be had (errno %d): files are guarded by their owners and modes only", errno);
+		log_warning("landlock cannot be had (errno %d): "
+		    "files are guarded by their owners and modes only", errno);
 		return;
 	}
 	for (unsigned i = 0; i < n_granted; i++)
@@ -136,35 +141,41 @@ landlock_enter(void)
 #define CALL(x) SCMP_SYS(x)
 
 static const int common[] = {
-	CALL(read), CALL(readv), CALL(write), CALL(writev), CALL(close), CALL(fstat), CALL(newfstatat),
-	CALL(lseek), CALL(mmap), CALL(munmap), CALL(mremap), CALL(madvise), CALL(brk), CALL(mprotect),
-	CALL(futex), CALL(restart_syscall), CALL(clock_gettime), CALL(clock_getres), CALL(gettimeofday),
-	CALL(time), CALL(nanosleep), CALL(clock_nanosleep), CALL(getrandom), CALL(getpid), CALL(gettid),
-	CALL(getuid), CALL(geteuid), CALL(getgid), CALL(getegid), CALL(getppid), CALL(getrusage),
-	CALL(epoll_wait), CALL(epoll_pwait), CALL(epoll_ctl), CALL(epoll_create1), CALL(poll), CALL(ppoll),
-	CALL(select), CALL(pselect6), CALL(eventfd2), CALL(timerfd_create), CALL(timerfd_settime),
-	CALL(sendmsg), CALL(sendto), CALL(sendmmsg), CALL(recvmsg), CALL(recvfrom), CALL(recvmmsg),
-	CALL(getsockopt), CALL(setsockopt), CALL(shutdown), CALL(dup), CALL(fcntl), CALL(pipe2),
-	CALL(rt_sigaction), CALL(rt_sigprocmask), CALL(rt_sigreturn), CALL(sigaltstack), CALL(exit),
-	CALL(exit_group), CALL(sched_yield), CALL(sched_getaffinity), CALL(prlimit64), CALL(getrlimit),
-	CALL(uname), CALL(sysinfo), CALL(set_robust_list), CALL(rseq), CALL(membarrier),
-	CALL(statx), CALL(getcwd),
+	CALL(read), CALL(readv), CALL(write), CALL(writev), CALL(close), CALL(fstat),
+	CALL(newfstatat), CALL(lseek), CALL(mmap), CALL(munmap), CALL(mremap), CALL(madvise),
+	CALL(brk), CALL(mprotect), CALL(futex), CALL(restart_syscall), CALL(clock_gettime),
+	CALL(clock_getres), CALL(gettimeofday), CALL(time), CALL(nanosleep), CALL(clock_nanosleep),
+	CALL(getrandom), CALL(getpid), CALL(gettid), CALL(getuid), CALL(geteuid), CALL(getgid),
+	CALL(getegid), CALL(getppid), CALL(getrusage), CALL(epoll_wait), CALL(epoll_pwait),
+	CALL(epoll_ctl), CALL(epoll_create1), CALL(poll), CALL(ppoll), CALL(select), CALL(pselect6),
+	CALL(eventfd2), CALL(timerfd_create), CALL(timerfd_settime), CALL(sendmsg), CALL(sendto),
+	CALL(sendmmsg), CALL(recvmsg), CALL(recvfrom), CALL(recvmmsg), CALL(getsockopt),
+	CALL(setsockopt), CALL(shutdown), CALL(dup), CALL(fcntl), CALL(pipe2), CALL(rt_sigaction),
+	CALL(rt_sigprocmask), CALL(rt_sigreturn), CALL(sigaltstack), CALL(exit), CALL(exit_group),
+	CALL(sched_yield), CALL(sched_getaffinity), CALL(prlimit64), CALL(getrlimit), CALL(uname),
+	CALL(sysinfo), CALL(set_robust_list), CALL(rseq), CALL(membarrier), CALL(statx),
+	CALL(getcwd),
 };
-static const int accept_calls[] = { CALL(accept4), CALL(accept), CALL(getpeername), CALL(getsockname) };
-static const int connect_calls[] = { CALL(connect), CALL(bind), CALL(getpeername), CALL(getsockname),
-	CALL(ioctl) };
-static const int read_calls[] = { CALL(openat), CALL(open), CALL(openat2), CALL(pread64), CALL(preadv), CALL(getdents64),
-	CALL(statfs), CALL(fstatfs), CALL(access), CALL(faccessat), CALL(faccessat2), CALL(stat), CALL(lstat),
-	CALL(readlink), CALL(readlinkat), CALL(fadvise64), CALL(flock) };
+static const int accept_calls[] = { CALL(accept4), CALL(accept), CALL(getpeername),
+	CALL(getsockname) };
+static const int connect_calls[] = { CALL(connect), CALL(bind), CALL(getpeername),
+	CALL(getsockname), CALL(ioctl) };
+static const int read_calls[] = { CALL(openat), CALL(open), CALL(openat2), CALL(pread64),
+	CALL(preadv), CALL(getdents64), CALL(statfs), CALL(fstatfs), CALL(access), CALL(faccessat),
+	CALL(faccessat2), CALL(stat), CALL(lstat), CALL(readlink), CALL(readlinkat),
+	CALL(fadvise64), CALL(flock) };
 static const int write_calls[] = { CALL(pwrite64), CALL(pwritev), CALL(ftruncate), CALL(truncate),
-	CALL(fallocate), CALL(fsync), CALL(fdatasync), CALL(syncfs), CALL(sync_file_range), CALL(rename),
-	CALL(renameat), CALL(renameat2), CALL(unlink), CALL(unlinkat), CALL(mkdir), CALL(mkdirat), CALL(rmdir),
-	CALL(link), CALL(linkat), CALL(fchmod), CALL(chmod), CALL(fchmodat), CALL(utimensat), CALL(umask),
-	CALL(copy_file_range), CALL(sendfile), CALL(splice), CALL(fchown) };
+	CALL(fallocate), CALL(fsync), CALL(fdatasync), CALL(syncfs), CALL(sync_file_range),
+	CALL(rename), CALL(renameat), CALL(renameat2), CALL(unlink), CALL(unlinkat), CALL(mkdir),
+	CALL(mkdirat), CALL(rmdir), CALL(link), CALL(linkat), CALL(fchmod), CALL(chmod),
+	CALL(fchmodat), CALL(utimensat), CALL(umask), CALL(copy_file_range), CALL(sendfile),
+	CALL(splice), CALL(fchown) };
 static const int thread_calls[] = { CALL(clone3), CALL(set_tid_address), CALL(sched_setaffinity),
 	CALL(sched_getparam), CALL(sched_getscheduler), CALL(arch_prctl) };
-static const int accept_unix_calls[] = { CALL(accept4), CALL(accept), CALL(getsockname), CALL(getpeername) };
-static const int fork_calls[] = { CALL(clone), CALL(clone3), CALL(wait4), CALL(waitid), CALL(kill) };
+static const int accept_unix_calls[] = { CALL(accept4), CALL(accept), CALL(getsockname),
+	CALL(getpeername) };
+static const int fork_calls[] = { CALL(clone), CALL(clone3), CALL(wait4), CALL(waitid),
+	CALL(kill) };
 static const int deadly[] = { CALL(execve), CALL(execveat), CALL(ptrace), CALL(process_vm_readv),
 	CALL(process_vm_writev), CALL(init_module), CALL(finit_module), CALL(kexec_load), CALL(bpf),
 	CALL(mount), CALL(umount2), CALL(pivot_root), CALL(chroot), CALL(unshare), CALL(setns),
@@ -176,9 +187,10 @@ static const struct {
 	const int *calls;
 	size_t n;
 } groups[] = {
-	GROUP(MAY_ACCEPT, accept_calls), GROUP(MAY_CONNECT, connect_calls), GROUP(MAY_READ_FILES, read_calls),
-	GROUP(MAY_WRITE_FILES, write_calls), GROUP(MAY_THREADS, thread_calls),
-	GROUP(MAY_ACCEPT_UNIX, accept_unix_calls), GROUP(MAY_FORK, fork_calls),
+	GROUP(MAY_ACCEPT, accept_calls), GROUP(MAY_CONNECT, connect_calls),
+	GROUP(MAY_READ_FILES, read_calls), GROUP(MAY_WRITE_FILES, write_calls),
+	GROUP(MAY_THREADS, thread_calls), GROUP(MAY_ACCEPT_UNIX, accept_unix_calls),
+	GROUP(MAY_FORK, fork_calls),
 };
 
 static int
@@ -193,7 +205,8 @@ allow(scmp_filter_ctx ctx, const int *calls, size_t n)
 	return 0;
 }
 
-/* A thread: clone with CLONE_THREAD. glibc tries clone3 first, whose flags no filter can read: it gets ENOSYS and takes clone. */
+/* A thread: clone with CLONE_THREAD. glibc tries clone3 first, whose flags no filter can read: it
+ * gets ENOSYS and takes clone. */
 static int
 allow_threads(scmp_filter_ctx ctx)
 {
@@ -226,8 +239,9 @@ allow_sockets(scmp_filter_ctx ctx)
 #endif
 #ifdef __SANITIZE_ADDRESS__
 /* what the sanitizers' own runtime needs to report */
-static const int sanitizer_calls[] = { CALL(openat), CALL(open), CALL(readlink), CALL(stat), CALL(access), CALL(ioctl),
-	CALL(prctl), CALL(clone), CALL(wait4), CALL(getdents64), CALL(process_vm_readv), CALL(pread64) };
+static const int sanitizer_calls[] = { CALL(openat), CALL(open), CALL(readlink), CALL(stat),
+	CALL(access), CALL(ioctl), CALL(prctl), CALL(clone), CALL(wait4), CALL(getdents64),
+	CALL(process_vm_readv), CALL(pread64) };
 #define SANITIZED 1
 #else
 static const int sanitizer_calls[1];
@@ -274,7 +288,8 @@ seccomp_enter(unsigned may, struct err *err)
 		rc = seccomp_load(ctx);
 	seccomp_release(ctx);
 	if (rc != 0)
-		return err_set(err, ERR_TEMPORARY, "seccomp: the kernel refused the filter (error %d)", -rc);
+		return err_set(err, ERR_TEMPORARY,
+		    "seccomp: the kernel refused the filter (error %d)", -rc);
 	return 0;
 }
 

@@ -35,7 +35,8 @@ struct slice slice_first(struct slice s, size_t n);
 /* Offset of the byte `c`, or -1. */
 ptrdiff_t slice_find(struct slice s, char c);
 ptrdiff_t slice_find_last(struct slice s, char c);
-/* What stands before the next `c`; *rest moves behind it. Without one: all, and *rest is empty with at == NULL. */
+/* What stands before the next `c`; *rest moves behind it. Without one: all, and *rest is empty with
+ * at == NULL. */
 struct slice slice_cut(struct slice *rest, char c);
 /* The next line without its LF or CRLF; false at the end. */
 bool slice_line(struct slice *rest, struct slice *line);

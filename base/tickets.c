@@ -1,6 +1,7 @@
 /* tickets - the keys that seal TLS session tickets, shared by all processes of smtpd
  *
- * A counter guards the copy: it is odd while the supervisor writes, and a reader that saw it change reads again. */
+ * A counter guards the copy: it is odd while the supervisor writes, and a reader that saw it change
+ * reads again. */
 #include "base/tickets.h"
 
 #include <fcntl.h>
@@ -31,7 +32,8 @@ tickets_make(struct err *err)
 
 	if (fd < 0 || ftruncate(fd, sizeof(struct shared)) == -1)
 		err_sys(err, "cannot make the keys of session tickets");
-	else if ((written = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) == MAP_FAILED)
+	else if ((written = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED,
+	    fd, 0)) == MAP_FAILED)
 		err_sys(err, "cannot map the keys of session tickets");
 	else {
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
@@ -68,7 +70,8 @@ tickets_open(int fd, struct err *err)
 	void *map;
 
 	if (fstat(fd, &st) == -1 || (size_t)st.st_size < sizeof(struct shared))
-		return err_set(err, ERR_PERMANENT, "the keys of session tickets are not what they should be");
+		return err_set(err, ERR_PERMANENT,
+		    "the keys of session tickets are not what they should be");
 	map = mmap(NULL, sizeof(struct shared), PROT_READ, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
 		return err_sys(err, "cannot map the keys of session tickets");

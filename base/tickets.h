@@ -1,8 +1,9 @@
 /* tickets - the keys that seal TLS session tickets, shared by all processes of smtpd
  *
- * The supervisor makes them, in memory that only it can write, and replaces them every hour; the one before stays
- * readable for that hour. So a client may resume at any process, also at one that was started since, and what was
- * sealed two hours ago nobody can open any more. They are lost with the supervisor: clients then make a full handshake. */
+ * The supervisor makes them, in memory that only it can write, and replaces them every hour; the
+ * one before stays readable for that hour. So a client may resume at any process, also at one that
+ * was started since, and what was sealed two hours ago nobody can open any more. They are lost with
+ * the supervisor: clients then make a full handshake. */
 #ifndef BASE_TICKETS_H
 #define BASE_TICKETS_H
 
@@ -18,7 +19,8 @@ struct ticket_key {
 	unsigned char name[16], cipher[32], mac[32];
 };
 
-/* The supervisor's side: make the memory and the first key. Returns a read-only descriptor for the others, or -1 + err. */
+/* The supervisor's side: make the memory and the first key. Returns a read-only descriptor for the
+ * others, or -1 + err. */
 int tickets_make(struct err *err);
 /* A new key takes the first place. */
 void tickets_rotate(void);

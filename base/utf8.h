@@ -10,7 +10,8 @@ size_t utf8_next(struct slice s, uint32_t *c);
 /* Nothing but whole characters? */
 bool utf8_ok(struct slice s);
 /* Does it show as nothing, or turn the direction of what stands beside it? Such characters make two
- * different names look alike. Controls (C0, DEL, C1) and the line ends of Unicode are among them. */
+ * different names look alike. Controls (C0, DEL, C1) and the line ends of Unicode are among
+ * them. */
 bool utf8_is_hidden(uint32_t c);
 
 #endif

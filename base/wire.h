@@ -1,7 +1,8 @@
 /* wire - fields of a frame between processes
  *
- * A field is a 32-bit length (little-endian) and that many bytes; a number is a field of 8 bytes. The reader
- * remembers its first failure, so no field needs a check of its own: ask wire_end() once. */
+ * A field is a 32-bit length (little-endian) and that many bytes; a number is a field of 8 bytes.
+ * The reader remembers its first failure, so no field needs a check of its own: ask wire_end()
+ * once. */
 #ifndef BASE_WIRE_H
 #define BASE_WIRE_H
 

@@ -1,6 +1,7 @@
 /* worker - threads that do what would block, with their results back on the event loop
  *
- * Jobs wait in one list under one mutex; finished ones in another, and an eventfd wakes the loop. */
+ * Jobs wait in one list under one mutex; finished ones in another, and an eventfd wakes the
+ * loop. */
 #include "base/worker.h"
 
 #include <errno.h>
@@ -138,7 +139,8 @@ workers_new(struct event_base *base, unsigned n, size_t stack, unsigned most, st
 	w->most = most;
 	w->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	w->event = w->fd >= 0 ? event_new(base, w->fd, EV_READ | EV_PERSIST, on_finished, w) : NULL;
-	if (w->event == NULL || event_add(w->event, NULL) == -1 || threads_start(w, n, stack) == -1) {
+	if (w->event == NULL || event_add(w->event, NULL) == -1 ||
+	    threads_start(w, n, stack) == -1) {
 		err_sys(err, "cannot start threads");
 		workers_free(&w);
 	}

@@ -7,10 +7,12 @@
 
 #include "conf/conf.h"
 
-/* Read what must be read before confinement (trust anchor; generated configuration file). -1 + err. */
+/* Read what must be read before confinement (trust anchor; generated configuration file). -1 +
+ * err. */
 int context_prepare(const struct conf *conf, int anchor_fd, struct err *err);
-/* A context on `base` for these options: forwards to resolver.servers when there are any (and then asks them about every zone),
- * else resolves from the root. Finished: it opens no more files. Free it with ub_ctx_delete(). NULL + err. */
+/* A context on `base` for these options: forwards to resolver.servers when there are any (and then
+ * asks them about every zone), else resolves from the root. Finished: it opens no more files. Free
+ * it with ub_ctx_delete(). NULL + err. */
 struct ub_ctx *context_new(struct event_base *base, const struct conf *conf, struct err *err);
 
 #endif

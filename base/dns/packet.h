@@ -1,6 +1,7 @@
 /* packet - a DNS answer packet, taken apart
  *
- * Only what was asked comes out: the records of the asked type at the end of the CNAME chain that starts at the question. */
+ * Only what was asked comes out: the records of the asked type at the end of the CNAME chain that
+ * starts at the question. */
 #ifndef BASE_DNS_PACKET_H
 #define BASE_DNS_PACKET_H
 
@@ -20,8 +21,8 @@ struct dns_reply {
 	struct buf rdata;		/* each as a field of wire.h, its names uncompressed */
 };
 
-/* Take `packet` apart. Always fills `reply`: a packet that cannot be trusted to be whole gives DNS_TEMPORARY and says why. Call
- * dns_reply_free() when done. */
+/* Take `packet` apart. Always fills `reply`: a packet that cannot be trusted to be whole gives
+ * DNS_TEMPORARY and says why. Call dns_reply_free() when done. */
 void dns_packet_read(struct slice packet, unsigned type, struct dns_reply *reply);
 void dns_reply_free(struct dns_reply *reply);
 
