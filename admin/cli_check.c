@@ -275,7 +275,8 @@ check_one_cert(struct check *c, const char *name, const char *certificate, const
 	time_t t;
 
 	/* of "*.x" any name below x will do */
-	snprintf(host, sizeof(host), "%s%.255s", name[0] == '*' ? "any" : "", name + (name[0] == '*'));
+	snprintf(host, sizeof(host), "%s%.255s", name[0] == '*' ? "any" : "",
+	    name + (name[0] == '*'));
 	if (cert_look(certificate, may_read_key ? key : NULL, host, &look, &err) == -1) {
 		add(c, "certificates", ERROR, "correct `tls`, or put the files in their place",
 		    "%s", err.text);

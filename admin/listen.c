@@ -1,8 +1,9 @@
 /* listen - the listening sockets, opened by the supervisor and never read by it
  *
- * Each smtpd gets a socket of its own per address (SO_REUSEPORT), so the kernel spreads the connections. The supervisor keeps them
- * all: connections that arrive while an smtpd is being replaced wait in the backlog, or the old and the new one both accept. A
- * reload carries the sockets of an address over, opens new ones first, and closes what nobody wants any more last. */
+ * Each smtpd gets a socket of its own per address (SO_REUSEPORT), so the kernel spreads the
+ * connections. The supervisor keeps them all: connections that arrive while an smtpd is being
+ * replaced wait in the backlog, or the old and the new one both accept. A reload carries the
+ * sockets of an address over, opens new ones first, and closes what nobody wants any more last. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +30,8 @@ static struct listening {
 	unsigned seat;		/* of the smtpd it is for; ALL: for each */
 	enum listener_kind kind;
 	char *name, *address;	/* copies: the configuration may be replaced */
-	bool old, fresh;	/* while smtpd is replaced: the ones of the old configuration only, of the new one only */
+	/* while smtpd is replaced: the ones of the old configuration only, of the new one only */
+	bool old, fresh;
 } listening[LISTENING_MAX];
 static unsigned n_listening;
 
@@ -44,8 +46,8 @@ keep(int fd, unsigned seat, const struct conf_listen *l, const char *address, st
 		close(fd);
 		return err_set(err, ERR_USAGE, "more than %d listening sockets", LISTENING_MAX);
 	}
-	*at = (struct listening){ fd, seat, (enum listener_kind)l->kind, slice_dup(slice_of(l->name)),
-		slice_dup(slice_of(address)), false, true };
+	*at = (struct listening){ fd, seat, (enum listener_kind)l->kind,
+		slice_dup(slice_of(l->name)), slice_dup(slice_of(address)), false, true };
 	if (fd >= 0 && at->name != NULL && at->address != NULL) {
 		n_listening++;
 		return 0;
@@ -84,7 +86,8 @@ address_of(const char *text, struct sockaddr_storage *sa, socklen_t *len)
 		*len = sizeof *v4;
 		return true;
 	}
-	if (host[0] != '\0' && strcmp(host, "*") != 0 && inet_pton(AF_INET6, host, &v6->sin6_addr) != 1)
+	if (host[0] != '\0' && strcmp(host, "*") != 0 &&
+	    inet_pton(AF_INET6, host, &v6->sin6_addr) != 1)
 		return false;
 	/* none: every address, IPv4 ones too */
 	v6->sin6_family = AF_INET6;
@@ -96,7 +99,9 @@ address_of(const char *text, struct sockaddr_storage *sa, socklen_t *len)
 static int
 bound(const struct sockaddr_storage *sa, socklen_t len, bool shared)
 {
-	int one = 1, zero = 0, fd = socket(sa->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const struct in6_addr *ip6 = &((const struct sockaddr_in6 *)sa)->sin6_addr;
+	int fd = socket(sa->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int one = 1, zero = 0;
 
 	if (fd < 0)
 		return -1;
@@ -105,7 +110,7 @@ bound(const struct sockaddr_storage *sa, socklen_t len, bool shared)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
 	if (sa->ss_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY,
-		    IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)sa)->sin6_addr) ? &zero : &one, sizeof one);
+		    IN6_IS_ADDR_UNSPECIFIED(ip6) ? &zero : &one, sizeof one);
 	if (bind(fd, (const struct sockaddr *)sa, len) == 0 && listen(fd, BACKLOG) == 0)
 		return fd;
 	one = errno;
@@ -135,7 +140,8 @@ have_port(const char *address)
 	if (!conf_host_port(address, 25, host, &port))
 		return false;
 	for (unsigned i = 0; i < n_listening; i++)
-		if (listening[i].address[0] != '/' && conf_host_port(listening[i].address, 25, host, &ours) && ours == port)
+		if (listening[i].address[0] != '/' &&
+		    conf_host_port(listening[i].address, 25, host, &ours) && ours == port)
 			return true;
 	return false;
 }
@@ -148,9 +154,10 @@ listen_inet(const struct conf_listen *l, const char *address, unsigned smtpds, s
 	int fd;
 
 	if (!address_of(address, &sa, &len))
-		return err_set(err, ERR_USAGE, "listen \"%s\": %s is no address; write it as 192.0.2.1:25, [2001:db8::1]:25 or :25",
-		    l->name, address);
-	/* first without SO_REUSEPORT, which would let two servers share a port unnoticed; where we are already nobody else can be */
+		return err_set(err, ERR_USAGE, "listen \"%s\": %s is no address; "
+		    "write it as 192.0.2.1:25, [2001:db8::1]:25 or :25", l->name, address);
+	/* first without SO_REUSEPORT, which would let two servers share a port unnoticed; where we
+	 * are already nobody else can be */
 	fd = bound(&sa, len, have_port(address));
 	if (fd < 0 && errno == EAFNOSUPPORT && sa.ss_family == AF_INET6) {
 		without_ipv6(&sa, &len);
@@ -158,7 +165,8 @@ listen_inet(const struct conf_listen *l, const char *address, unsigned smtpds, s
 	}
 	if (fd < 0)
 		return err_sys(err, "listen \"%s\": cannot listen on %s%s", l->name, address,
-		    errno == EADDRINUSE ? " (another mail server runs there; stop it, or choose another port)" :
+		    errno == EADDRINUSE ?
+		    " (another mail server runs there; stop it, or choose another port)" :
 		    errno == EACCES ? " (ports below 1024 need root)" : "");
 	close(fd);
 	for (unsigned i = 0; i < smtpds; i++) {
@@ -171,7 +179,8 @@ listen_inet(const struct conf_listen *l, const char *address, unsigned smtpds, s
 	return 0;
 }
 
-/* A unix socket; names below the state directory, where we are, are used without it (paths may be long). */
+/* A unix socket; names below the state directory, where we are, are used without it (paths may be
+ * long). */
 static int
 listen_unix(int type, const char *path, mode_t mode, struct err *err)
 {
@@ -183,11 +192,12 @@ listen_unix(int type, const char *path, mode_t mode, struct err *err)
 	if (strncmp(path, state, n) == 0 && path[n] == '/')
 		path += n + 1;
 	if (!slice_copy(slice_of(path), sa.sun_path, sizeof sa.sun_path))
-		return err_set(err, ERR_USAGE, "the path of the socket %s is longer than %zu bytes", path, sizeof sa.sun_path - 1);
+		return err_set(err, ERR_USAGE, "the path of the socket %s is longer than %zu bytes",
+		    path, sizeof sa.sun_path - 1);
 	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	unlink(sa.sun_path);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof sa) == -1 || chmod(sa.sun_path, mode) == -1 ||
-	    listen(fd, BACKLOG) == -1) {
+	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof sa) == -1 ||
+	    chmod(sa.sun_path, mode) == -1 || listen(fd, BACKLOG) == -1) {
 		err_sys(err, "cannot listen on the socket %s", path);
 		if (fd >= 0)
 			close(fd);
@@ -196,7 +206,8 @@ listen_unix(int type, const char *path, mode_t mode, struct err *err)
 	return fd;
 }
 
-/* For members of the group tegami-lmtp: a socket is made with the group of its maker, so no right to change owners is needed. */
+/* For members of the group tegami-lmtp: a socket is made with the group of its maker, so no right
+ * to change owners is needed. */
 static int
 listen_lmtp(const char *path, struct err *err)
 {
@@ -204,7 +215,8 @@ listen_lmtp(const char *path, struct err *err)
 	int fd;
 
 	if (group == NULL && geteuid() == 0)
-		log_warning("there is no group tegami-lmtp: only root can use %s; make it with conf/accounts", path);
+		log_warning("there is no group tegami-lmtp: only root can use %s; "
+		    "make it with conf/accounts", path);
 	if (group != NULL)
 		setfsgid(group->gr_gid);
 	fd = listen_unix(SOCK_STREAM, path, 0660, err);
@@ -232,7 +244,8 @@ control_open(struct err *err)
 {
 	struct group *admins = geteuid() == 0 ? getgrnam("tegami-admin") : NULL;
 
-	supervisor.control_socket = listen_unix(SOCK_SEQPACKET, "control.sock", admins != NULL ? 0660 : 0600, err);
+	supervisor.control_socket =
+	    listen_unix(SOCK_SEQPACKET, "control.sock", admins != NULL ? 0660 : 0600, err);
 	if (supervisor.control_socket < 0)
 		return -1;
 	if (admins != NULL && chown("control.sock", 0, admins->gr_gid) == -1)
@@ -250,7 +263,8 @@ carry_on(const struct conf_listen *l, const char *address, unsigned before, stru
 		struct listening *o = &listening[i];
 
 		/* a path's mode goes by its kind */
-		if (strcmp(o->address, address) != 0 || (address[0] == '/' && o->kind != (enum listener_kind)l->kind))
+		if (strcmp(o->address, address) != 0 ||
+		    (address[0] == '/' && o->kind != (enum listener_kind)l->kind))
 			continue;
 		found = true;
 		if (keep(fcntl(o->fd, F_DUPFD_CLOEXEC, 0), o->seat, l, address, err) == -1)
@@ -327,7 +341,8 @@ listen_send(struct link *l, unsigned seat, bool fresh)
 	for (unsigned i = 0; i < n_listening; i++) {
 		struct buf *out;
 
-		if ((listening[i].seat != seat && listening[i].seat != ALL) || (fresh ? listening[i].old : listening[i].fresh))
+		if ((listening[i].seat != seat && listening[i].seat != ALL) ||
+		    (fresh ? listening[i].old : listening[i].fresh))
 			continue;
 		out = frame_begin(MSG_SETUP_LISTENER, 0);
 		wire_put_u64(out, listening[i].kind);

@@ -39,8 +39,8 @@ sendmail_LDADD = admin/libsendmail.a $(CONF_READ_LIBS) $(BASE_LIBS)
 
 # The supervisor.
 sbin_PROGRAMS += tegamid
-tegamid_SOURCES = admin/tegamid.c admin/supervisor.h admin/supervisor.c admin/spawn.c admin/setup.c admin/listen.c \
-	admin/relink.c admin/replace.c admin/watch.c \
+tegamid_SOURCES = admin/tegamid.c admin/supervisor.h admin/supervisor.c admin/child.c admin/spawn.c admin/setup.c admin/listen.c \
+	admin/reload.c admin/relink.c admin/replace.c admin/stop.c admin/watch.c \
 	admin/privilege.c
 tegamid_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 tegamid_LDADD = $(PREPARE_LIBS) $(CONF_READ_LIBS) $(BASE_LIBS)

@@ -11,8 +11,8 @@
 
 #include "admin/supervisor.h"
 
-#define KEPT                                                                                        \
-	(1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_KILL | 1u << CAP_NET_BIND_SERVICE |        \
+#define KEPT                                                                                       \
+	(1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_KILL | 1u << CAP_NET_BIND_SERVICE |       \
 	    1u << CAP_DAC_READ_SEARCH)
 
 int

@@ -1,10 +1,13 @@
-/* relink - the links between the roles: made when one starts, made anew when one ended between two that live
+/* relink - the links between the roles: made when one starts, made anew when one ended between two
+ * that live
  *
- * A link ends when its peer dies, and then the peer's next life brings a new one. It also ends when one side sent a bad
- * frame, or when its descriptor never arrived. Both sides tell us then (LINK_LOST), with the id of that very link: what is
- * said of a link that has been replaced meanwhile counts for nothing.
+ * A link ends when its peer dies, and then the peer's next life brings a new one. It also ends when
+ * one side sent a bad frame, or when its descriptor never arrived. Both sides tell us then
+ * (LINK_LOST), with the id of that very link: what is said of a link that has been replaced
+ * meanwhile counts for nothing.
  *
- * A pair that keeps breaking waits longer each time: 0.1 s, doubled up to 30 s while its links break young. */
+ * A pair that keeps breaking waits longer each time: 0.1 s, doubled up to 30 s while its links
+ * break young. */
 #include <stdlib.h>
 
 #include "admin/supervisor.h"
@@ -68,10 +71,11 @@ on_pause_end(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	/* one of them died, or was started anew and linked */
-	if (supervisor.stopping || p->a->link == NULL || p->b->link == NULL || *id_of(p->a, p->b) != p->id)
+	if (supervisor.stopping || p->a->link == NULL || p->b->link == NULL ||
+	    *id_of(p->a, p->b) != p->id)
 		return;
-	log_warning("%s %u and %s %u lost their link; they get a new one", processes[p->a->role].name, p->a->number,
-	    processes[p->b->role].name, p->b->number);
+	log_warning("%s %u and %s %u lost their link; they get a new one",
+	    processes[p->a->role].name, p->a->number, processes[p->b->role].name, p->b->number);
 	pair_link(p->a, p->b);
 }
 
@@ -81,7 +85,8 @@ broken_new(struct child *a, struct child *b)
 	struct broken *p = calloc(1, sizeof *p);
 
 	if (p == NULL || (p->timer = event_new(supervisor.base, -1, 0, on_pause_end, p)) == NULL) {
-		log_error("no memory to link %s and %s again", processes[a->role].name, processes[b->role].name);
+		log_error("no memory to link %s and %s again", processes[a->role].name,
+		    processes[b->role].name);
 		free(p);
 		return NULL;
 	}
@@ -125,7 +130,8 @@ relink_lost(struct child *c, uint64_t peer, uint64_t number, uint32_t id)
 	for (unsigned i = 0; i < supervisor.n_children; i++) {
 		struct child *b = &supervisor.children[i];
 
-		if (b == c || b->role != peer || b->number != number || *id_of(c, b) != id || id == 0)
+		if (b == c || b->role != peer || b->number != number || *id_of(c, b) != id ||
+		    id == 0)
 			continue;
 		if (!supervisor.stopping)
 			replace_after_pause(c, b);

@@ -1,9 +1,10 @@
 /* replace - new processes of smtpd take over from the old ones, and no connection notices
  *
- * A reload does this when the listeners, the host name or smtpd's program changed. The new ones start beside the old
- * ones, each in the seat of one, with a number of its own (queue ids, counts of clients and links go by it). When all
- * are ready the old ones are told to drain: they accept no more, let their sessions end, and go. When one of the new ones
- * fails, all of them go and the old ones stay. The listening sockets are open all the time.
+ * A reload does this when the listeners, the host name or smtpd's program changed. The new ones
+ * start beside the old ones, each in the seat of one, with a number of its own (queue ids, counts
+ * of clients and links go by it). When all are ready the old ones are told to drain: they accept no
+ * more, let their sessions end, and go. When one of the new ones fails, all of them go and the old
+ * ones stay. The listening sockets are open all the time.
  *
  *   old: READY -> LEAVING -> gone        new: STARTING (fresh) -> READY (fresh) -> READY */
 #include <signal.h>
@@ -36,8 +37,8 @@ same_listeners(const struct conf *a, const struct conf *b)
 	for (size_t i = 0; i < a->n_listen; i++) {
 		const struct conf_listen *x = &a->listen[i], *y = &b->listen[i];
 
-		if (x->kind != y->kind || x->proxy_protocol != y->proxy_protocol || !same_text(x->name, y->name) ||
-		    x->address.n != y->address.n)
+		if (x->kind != y->kind || x->proxy_protocol != y->proxy_protocol ||
+		    !same_text(x->name, y->name) || x->address.n != y->address.n)
 			return false;
 		for (size_t k = 0; k < x->address.n; k++)
 			if (!same_text(x->address.at[k], y->address.at[k]))
@@ -77,9 +78,10 @@ make_one(unsigned seat, struct err *err)
 
 	while (number < NUMBERS && number_taken(number))
 		number++;
-	if (number == NUMBERS || (c = supervisor_child(ROLE_SMTPD, err)) == NULL)
+	if (number == NUMBERS || (c = child_add(ROLE_SMTPD, err)) == NULL)
 		return err_set(err, ERR_TEMPORARY,
-		    "the processes that earlier reloads replaced still have sessions; try again in some minutes");
+		    "the processes that earlier reloads replaced still have sessions; "
+		    "try again in some minutes");
 	c->state = CHILD_DOWN;
 	c->number = number;
 	c->seat = seat;
@@ -95,8 +97,8 @@ make_all(struct err *err)
 	for (unsigned i = 0; i < n; i++) {
 		const struct child *c = &supervisor.children[i];
 
-		if (c->role == ROLE_SMTPD && !c->fresh && c->state != CHILD_UNUSED && c->state != CHILD_LEAVING &&
-		    make_one(c->seat, err) == -1)
+		if (c->role == ROLE_SMTPD && !c->fresh && c->state != CHILD_UNUSED &&
+		    c->state != CHILD_LEAVING && make_one(c->seat, err) == -1)
 			return -1;
 	}
 	return 0;
@@ -117,7 +119,8 @@ replace_prepare(const struct conf *old, const struct conf *new, struct err *err)
 {
 	int program = spawn_new_program(ROLE_SMTPD);
 
-	if (program < 0 && !owed && same_text(old->hostname, new->hostname) && same_listeners(old, new))
+	if (program < 0 && !owed && same_text(old->hostname, new->hostname) &&
+	    same_listeners(old, new))
 		return 0;
 	if (make_all(err) == -1 || listen_change(new, supervisor.smtpds, err) == -1) {
 		unmake_all();
@@ -141,7 +144,7 @@ replace_start(void)
 	for (unsigned i = 0; i < supervisor.n_children; i++)
 		if (supervisor.children[i].fresh) {
 			supervisor.children[i].asked = true;
-			supervisor_child_start(&supervisor.children[i]);
+			child_start(&supervisor.children[i]);
 			n++;
 		}
 	return n;
@@ -182,7 +185,8 @@ replace_ready(void)
 		if (c->fresh)
 			c->fresh = false;
 		else if (c->state == CHILD_READY)
-			leave(c, MSG_SETUP_DRAIN, supervisor.conf->limits.session_timeout / 1000 + BEYOND_S);
+			leave(c, MSG_SETUP_DRAIN,
+			    supervisor.conf->limits.session_timeout / 1000 + BEYOND_S);
 		else
 			leave(c, MSG_SETUP_STOP, BEYOND_S);
 	}
@@ -213,6 +217,7 @@ const char *
 replace_why(int status)
 {
 	if (WIFEXITED(status) && WEXITSTATUS(status) == ROLE_OTHER_VERSION)
-		return "its new program belongs to another version of tegamid; stop and start tegamid to use it";
+		return "its new program belongs to another version of tegamid; "
+		    "stop and start tegamid to use it";
 	return "it did not start; the log of tegamid says why";
 }

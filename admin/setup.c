@@ -1,7 +1,7 @@
 /* setup - what a role is given over its link: its options, files, listeners, and links to its peers
  *
- * One row per kind of file says who gets it and where it comes from. Files are opened anew each time, so a reload hands out
- * what is on the disk now. */
+ * One row per kind of file says who gets it and where it comes from. Files are opened anew each
+ * time, so a reload hands out what is on the disk now. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -140,7 +140,8 @@ send_keys(struct child *c)
 		if (!key_name(e->d_name, name, sizeof name))
 			continue;
 		if (n++ == KEYS_MAX) {
-			log_error("more than %d DKIM keys in keys/; the rest are not used", KEYS_MAX);
+			log_error("more than %d DKIM keys in keys/; the rest are not used",
+			    KEYS_MAX);
 			break;
 		}
 		fd = openat(dirfd(keys), e->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -166,7 +167,8 @@ static void
 send_scan_files(struct child *c)
 {
 	if (supervisor.conf->antivirus.enabled)
-		send_path(c, SETUP_FILE_SIGNATURES, "", supervisor.conf->antivirus.database, O_RDONLY | O_DIRECTORY);
+		send_path(c, SETUP_FILE_SIGNATURES, "", supervisor.conf->antivirus.database,
+		    O_RDONLY | O_DIRECTORY);
 	send_fd(c, SETUP_FILE_SCAN_TMP, "", supervisor.scan_dir);
 }
 
@@ -200,7 +202,8 @@ static void (*const files_of[ROLE_COUNT])(struct child *) = {
 	[ROLE_CONTROL] = send_control_socket, [ROLE_MDA] = send_mail_dir,
 };
 
-/* What these got at their start is in use, and the same after a reload: sent again it would close the one they have. */
+/* What these got at their start is in use, and the same after a reload: sent again it would close
+ * the one they have. */
 static bool
 stays(enum role role)
 {
@@ -252,11 +255,12 @@ setup_link(struct child *a, struct child *b)
 	static uint32_t last_id;
 	int pair[2], sent;
 
-	if ((processes[a->role].peers & 1u << b->role) == 0 || a->link == NULL || b->link == NULL || a == b)
+	if ((processes[a->role].peers & 1u << b->role) == 0 || a->link == NULL || b->link == NULL ||
+	    a == b)
 		return 0;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == -1) {
-		log_error("cannot link %s and %s: %s", processes[a->role].name, processes[b->role].name,
-		    strerror(errno));
+		log_error("cannot link %s and %s: %s", processes[a->role].name,
+		    processes[b->role].name, strerror(errno));
 		return -1;
 	}
 	if (++last_id == 0)
@@ -283,10 +287,12 @@ readable(const char *what, const char *path, struct err *err)
 }
 
 static int
-pairs_readable(const char *certificate, const char *key, const struct conf_pairs *p, struct err *err)
+pairs_readable(const char *certificate, const char *key, const struct conf_pairs *p,
+    struct err *err)
 {
 	for (size_t i = 0; i < p->certificate.n && i < p->key.n; i++)
-		if (readable(certificate, p->certificate.at[i], err) == -1 || readable(key, p->key.at[i], err) == -1)
+		if (readable(certificate, p->certificate.at[i], err) == -1 ||
+		    readable(key, p->key.at[i], err) == -1)
 			return -1;
 	return 0;
 }
@@ -299,7 +305,8 @@ setup_check_files(const struct conf *conf, struct err *err)
 	for (size_t i = 0; i < conf->n_sni; i++)
 		if (pairs_readable("sni certificate", "sni key", &conf->sni[i].pairs, err) == -1)
 			return -1;
-	if (conf->antivirus.enabled && readable("antivirus.database", conf->antivirus.database, err) == -1)
+	if (conf->antivirus.enabled &&
+	    readable("antivirus.database", conf->antivirus.database, err) == -1)
 		return -1;
 	return 0;
 }

@@ -1,8 +1,9 @@
 /* spawn - a role's process from the supervisor's side
  *
- * Programs and folders are opened before any right is given up, so the role's account needs no way to them: the
- * child changes to its folder and its user and runs the open program. It inherits stdin (/dev/null), stdout and stderr, and the link on
- * descriptor 3; everything else is close-on-exec. */
+ * Programs and folders are opened before any right is given up, so the role's account needs no way
+ * to them: the child changes to its folder and its user and runs the open program. It inherits
+ * stdin (/dev/null), stdout and stderr, and the link on descriptor 3; everything else is
+ * close-on-exec. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -18,7 +19,8 @@
 #include "base/log.h"
 #include "base/role.h"
 
-/* The folder that holds tegamid itself, when the roles' programs stand in it too (a build directory); else ROLEDIR. */
+/* The folder that holds tegamid itself, when the roles' programs stand in it too (a build
+ * directory); else ROLEDIR. */
 static bool
 build_dir(char *dir, size_t size)
 {
@@ -51,7 +53,8 @@ program_open(enum role role, struct err *err)
 	else
 		snprintf(path, sizeof path, "%s/%s", ROLEDIR, processes[role].name);
 	fd = open(path, O_PATH | O_CLOEXEC);
-	return fd >= 0 ? fd : err_sys(err, "cannot find the program %s (is the installation whole?)", path);
+	return fd >= 0 ? fd :
+	    err_sys(err, "cannot find the program %s (is the installation whole?)", path);
 }
 
 int
@@ -75,8 +78,8 @@ spawn_new_program(enum role role)
 	if (fd < 0)
 		return -1;
 	if (fstat(supervisor.programs[role], &had) == 0 && fstat(fd, &has) == 0 &&
-	    (had.st_dev != has.st_dev || had.st_ino != has.st_ino || had.st_mtim.tv_sec != has.st_mtim.tv_sec ||
-	    had.st_mtim.tv_nsec != has.st_mtim.tv_nsec))
+	    (had.st_dev != has.st_dev || had.st_ino != has.st_ino ||
+	    had.st_mtim.tv_sec != has.st_mtim.tv_sec || had.st_mtim.tv_nsec != has.st_mtim.tv_nsec))
 		return fd;
 	close(fd);
 	return -1;
@@ -120,7 +123,8 @@ __attribute__((noreturn)) static void
 child_run(enum role role, unsigned number, int sock)
 {
 	const struct prepare_owner *owner = &supervisor.owners[role];
-	char text[32], table[32], *env[16], *argv[2] = { (char *)(uintptr_t)processes[role].name, NULL };
+	char *argv[2] = { (char *)(uintptr_t)processes[role].name, NULL };
+	char text[32], table[32], *env[16];
 	struct err err = { 0 };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	sigset_t none;

@@ -1,7 +1,8 @@
-/* supervisor - starts the roles, links them to each other, brings back what dies, reloads and stops them
+/* supervisor - starts the roles, links them to each other, brings back what dies, reloads and stops
+ * them
  *
- * The only process with root's rights (five capabilities of them). It reads no byte from the network and opens nothing
- * by a name that came from outside. */
+ * The only process with root's rights (five capabilities of them). It reads no byte from the
+ * network and opens nothing by a name that came from outside. */
 #ifndef ADMIN_SUPERVISOR_H
 #define ADMIN_SUPERVISOR_H
 
@@ -54,31 +55,51 @@ struct supervisor {
 	unsigned n_children;
 	bool announced;			/* "ready" was said */
 	bool stopping;
-	unsigned stop_phase;
-	struct event *stop_timer;
-	struct reply_to reload_asker;	/* whom to tell how the reload went; 0: nobody */
-	unsigned reload_waits;
-	bool reload_again;		/* a SIGHUP came meanwhile */
 	bool notes_told;		/* what renewed certificates brought was logged */
 	int tickets;			/* smtpd's keys of session tickets, read-only */
 	unsigned smtpds;		/* seats */
-	char reload_refused[400];
 };
 
 extern struct supervisor supervisor;
 
 /* -- supervisor.c */
-/* Make the table of children from base/process.c and start them all. */
+/* Make the table of children and start them all. */
 int supervisor_start(struct err *err);
-void supervisor_stop(void);
-/* Read the file again and hand it out; -1 + err: the old configuration stays. */
-int supervisor_reload(struct err *err);
+/* Tell those to go that need not wait for others any more. */
+void supervisor_go(void);
+/* What the roles may say. */
+extern const struct msg_handler supervisor_handlers[];
+
+/* -- child.c: the processes of the roles */
+/* Make the table from base/process.c, and hear of their deaths. */
+int child_table(struct err *err);
 /* A free place in the table, state CHILD_UNUSED, with its timer; NULL + err when it is full. */
-struct child *supervisor_child(enum role role, struct err *err);
-void supervisor_child_start(struct child *c);
+struct child *child_add(enum role role, struct err *err);
+void child_start(struct child *c);
+struct child *child_of_link(const struct link *l);
+/* "smtpd 1", or "queue" when there is one only; valid until the next call. */
+const char *child_name(const struct child *c);
+
+/* -- reload.c */
+/* Read the file again and hand it out; -1 + err: the old configuration stays. */
+int reload_begin(struct err *err);
+bool reload_under_way(void);
+/* Do it once more when this one has ended. */
+void reload_again(void);
+/* Whom to tell how it went. */
+void reload_tell(struct reply_to to);
+/* One of the roles took it, or refused it and says why. */
+void reload_answer(const char *name, const char *refused);
+
+/* -- stop.c */
+/* Safe to call twice. */
+void stop_begin(void);
+/* On to the next phase when nothing of this one runs any more: a process has ended. */
+void stop_next(void);
 
 /* -- replace.c: new processes of smtpd for old ones */
-/* 1: they have to be replaced, and everything for it is ready; 0: no need; -1 + err: it cannot be, and nothing changed. */
+/* 1: they have to be replaced, and everything for it is ready; 0: no need; -1 + err: it cannot be,
+ * and nothing changed. */
 int replace_prepare(const struct conf *old, const struct conf *new, struct err *err);
 /* Start the new ones; returns how many there are. Each ends in replace_ready or replace_failed. */
 unsigned replace_start(void);
@@ -100,7 +121,8 @@ void watch_notes(struct frame *f);
 /* -- relink.c: the links between the roles */
 /* Link a role that was just started with all that run. */
 void relink_all(struct child *c);
-/* A role says that the link of that id to a peer has ended. If the peer lives, both get a new one, after a pause that grows. */
+/* A role says that the link of that id to a peer has ended. If the peer lives, both get a new one,
+ * after a pause that grows. */
 void relink_lost(struct child *c, uint64_t peer, uint64_t number, uint32_t id);
 
 /* -- spawn.c */
@@ -108,7 +130,8 @@ void relink_lost(struct child *c, uint64_t peer, uint64_t number, uint32_t id);
 int spawn_open_programs(struct err *err);
 /* The role's program when another one lies there than the one in use; else -1. */
 int spawn_new_program(enum role role);
-/* Fork, become the role's user, run its program with one end of a socketpair on descriptor 3. Returns the other end, or -1. */
+/* Fork, become the role's user, run its program with one end of a socketpair on descriptor 3.
+ * Returns the other end, or -1. */
 int spawn_role(enum role role, unsigned number, pid_t *pid, struct err *err);
 
 /* -- setup.c: what a role is given over its link */
@@ -117,16 +140,19 @@ void setup_send(struct child *c);
 /* Only the files. */
 void setup_send_files(struct child *c);
 void setup_go(struct child *c, bool reload);
-/* A socketpair between two running roles whose rows name each other. Returns the id that both sides know it by; 0: they are not
- * to be linked; -1: they are, and it failed. */
+/* A socketpair between two running roles whose rows name each other. Returns the id that both sides
+ * know it by; 0: they are not to be linked; -1: they are, and it failed. */
 int64_t setup_link(struct child *a, struct child *b);
-/* Open every certificate, key and folder that the configuration names, to see that it can be had. */
+/* Open every certificate, key and folder that the configuration names, to see that it can be
+ * had. */
 int setup_check_files(const struct conf *conf, struct err *err);
 
 /* -- listen.c */
-/* Bind all listeners of the configuration (a socket per smtpd and address) and the control socket. */
+/* Bind all listeners of the configuration (a socket per smtpd and address) and the control
+ * socket. */
 int listen_open(const struct conf *conf, unsigned smtpds, struct err *err);
-/* Open what the new configuration wants besides what is open, and keep both; -1 + err: nothing changed. */
+/* Open what the new configuration wants besides what is open, and keep both; -1 + err: nothing
+ * changed. */
 int listen_change(const struct conf *conf, unsigned smtpds, struct err *err);
 /* Close what only the old configuration wanted, or (`changed` false) only the new one. */
 void listen_settle(bool changed);
@@ -134,7 +160,8 @@ void listen_settle(bool changed);
 void listen_send(struct link *l, unsigned seat, bool fresh);
 
 /* -- privilege.c */
-/* Keep only what a supervisor needs: SETUID, SETGID, KILL, NET_BIND_SERVICE, DAC_READ_SEARCH. No-op when not root. */
+/* Keep only what a supervisor needs: SETUID, SETGID, KILL, NET_BIND_SERVICE, DAC_READ_SEARCH. No-op
+ * when not root. */
 int privilege_drop(struct err *err);
 /* Tell systemd, when it asked ($NOTIFY_SOCKET): "READY=1" and so on. */
 void service_notify(const char *text);

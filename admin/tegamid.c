@@ -1,8 +1,9 @@
 /* tegamid - the supervisor's beginning and end
  *
- * In order: read the configuration, take the lock of the state directory, prepare folders and databases, open programs,
- * listeners and folders, give up root's other rights, start the roles, serve. Every failure before that is one line with
- * what to do, and exit 1. When this process dies, by whatever signal, every role dies with it. */
+ * In order: read the configuration, take the lock of the state directory, prepare folders and
+ * databases, open programs, listeners and folders, give up root's other rights, start the roles,
+ * serve. Every failure before that is one line with what to do, and exit 1. When this process dies,
+ * by whatever signal, every role dies with it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -41,7 +42,8 @@ lock_state(const char *dir, struct err *err)
 	if (fd < 0)
 		return err_sys(err, "cannot make %s/lock", dir);
 	if (flock(fd, LOCK_EX | LOCK_NB) == -1)
-		return err_set(err, ERR_EXISTS, "a tegamid runs on %s already; stop it first (`tegami status` shows it)", dir);
+		return err_set(err, ERR_EXISTS,
+		    "a tegamid runs on %s already; stop it first (`tegami status` shows it)", dir);
 	return 0;	/* held until this process ends */
 }
 
@@ -103,11 +105,11 @@ on_signal(evutil_socket_t sig, short what, void *arg)
 	(void)what;
 	(void)arg;
 	if (sig != SIGHUP)
-		supervisor_stop();
-	else if (supervisor.reload_waits > 0 || !supervisor.announced)
-		supervisor.reload_again = true;
+		stop_begin();
+	else if (reload_under_way() || !supervisor.announced)
+		reload_again();
 	else
-		supervisor_reload(&err);
+		reload_begin(&err);
 }
 
 static int
@@ -128,7 +130,8 @@ serve(struct err *err)
 	if (supervisor_start(err) == -1)
 		return -1;
 	event_base_dispatch(supervisor.base);
-	return supervisor.stopping ? 0 : err_set(err, ERR_TEMPORARY, "a role did not start; the lines above say why");
+	return supervisor.stopping ? 0 :
+	    err_set(err, ERR_TEMPORARY, "a role did not start; the lines above say why");
 }
 
 static int
@@ -138,7 +141,8 @@ fail(const struct err *err)
 	return 1;
 }
 
-/* Relative paths are meant from where tegamid was started; it works in the state directory later. */
+/* Relative paths are meant from where tegamid was started; it works in the state directory
+ * later. */
 static const char *
 whole_path(const char *file)
 {

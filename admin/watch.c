@@ -1,8 +1,9 @@
 /* watch - certificates that were renewed are taken into use without a word from the administrator
  *
- * Every two seconds the supervisor looks at the files (through symbolic links, so that certbot's way is seen too): device,
- * inode, size and times. When something changed since the files were last handed out, and has stayed so for one more look, smtpd
- * gets all of them anew. A pair that is unreadable or does not fit keeps the one in use, and smtpd says why; the next change is tried
+ * Every two seconds the supervisor looks at the files (through symbolic links, so that certbot's
+ * way is seen too): device, inode, size and times. When something changed since the files were last
+ * handed out, and has stayed so for one more look, smtpd gets all of them anew. A pair that is
+ * unreadable or does not fit keeps the one in use, and smtpd says why; the next change is tried
  * again. */
 #include <fcntl.h>
 #include <string.h>
@@ -85,7 +86,7 @@ on_look(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	(void)arg;
 	/* what starts or reloads just now opens the files itself */
-	if (supervisor.stopping || !supervisor.announced || supervisor.reload_waits > 0)
+	if (supervisor.stopping || !supervisor.announced || reload_under_way())
 		return;
 	look_at_all(now);
 	if (memcmp(now, used, sizeof now) != 0 && memcmp(now, last, sizeof now) == 0) {

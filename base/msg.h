@@ -31,7 +31,8 @@ enum role {
 #define R(x) (1u << ROLE_##x)
 #define R_ALL ((1u << ROLE_COUNT) - 1)
 #define R_ROLES (R_ALL & ~R(TEGAMID))
-#define R_OWNERS (R(DIRECTORY) | R(AUTH) | R(QUEUE) | R(SIGNER) | R(FILTER) | R(RESOLVER) | R(SMTPD) | R(TEGAMID) | R(CONTROL))
+#define R_OWNERS (R(DIRECTORY) | R(AUTH) | R(QUEUE) | R(SIGNER) | R(FILTER) | R(RESOLVER) | \
+	R(SMTPD) | R(TEGAMID) | R(CONTROL))
 
 enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 

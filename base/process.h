@@ -11,7 +11,8 @@
 #include "base/err.h"
 #include "base/msg.h"
 
-enum confinement {		/* beyond the common calls: memory, time, signals, its own descriptors */
+/* beyond the common calls: memory, time, signals, its own descriptors */
+enum confinement {
 	MAY_ACCEPT = 1,		/* accept on listeners handed over */
 	MAY_CONNECT = 2,	/* make INET sockets, connect, UDP */
 	MAY_READ_FILES = 4,	/* open for reading below what landlock grants */
