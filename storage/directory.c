@@ -1,4 +1,4 @@
-/* directory - domains, users and aliases, kept in directory.db
+/* directory - domains and users, kept in directory.db; its aliases are changed in directory_alias.c
  *
  * What is in the file: domains by their A-label, users and aliases by domain and lower-case local
  * part, one row for each target of an alias; a catch-all is the alias with the empty local part.
@@ -155,9 +155,8 @@ directory_user_get(struct directory *d, int64_t domain, const char *local,
 	return got;
 }
 
-/* Read an address whose domain must be one of ours. */
-static int
-own_address(
+int
+directory_own_address(
     struct directory *d, const char *text, struct address *a, int64_t *domain, struct err *err)
 {
 	int got;
@@ -174,7 +173,7 @@ own_address(
 	return got == 1 ? 0 : -1;
 }
 
-/* The same for a user who must exist. */
+/* An address of ours whose user must exist. */
 static int
 own_user(struct directory *d, const char *text, struct directory_user *user, struct err *err)
 {
@@ -182,7 +181,7 @@ own_user(struct directory *d, const char *text, struct directory_user *user, str
 	int64_t domain;
 	int got;
 
-	if (own_address(d, text, &a, &domain, err) == -1)
+	if (directory_own_address(d, text, &a, &domain, err) == -1)
 		return -1;
 	got = directory_user_get(d, domain, a.local, user, err);
 	if (got == 0)
@@ -207,9 +206,8 @@ change(struct directory *d, const char *sql, int64_t a, int64_t b, int64_t c, st
 	return rc;
 }
 
-/* End a transaction: commit when rc is 0, else roll back. */
-static int
-finish(struct directory *d, int rc, struct err *err)
+int
+directory_finish(struct directory *d, int rc, struct err *err)
 {
 	if (rc == 0)
 		rc = db_exec(d->db, "COMMIT", err);
@@ -283,7 +281,7 @@ directory_domain_remove(struct directory *d, const char *text, struct err *err)
 	rc = change(d, "DELETE FROM aliases WHERE domain = ?1", id, 0, 0, err);
 	if (rc == 0)
 		rc = change(d, "DELETE FROM domains WHERE id = ?1", id, 0, 0, err);
-	return finish(d, rc, err);
+	return directory_finish(d, rc, err);
 }
 
 /* -- users */
@@ -317,7 +315,7 @@ directory_user_add(
 	struct address a;
 	int64_t domain;
 
-	if (own_address(d, address, &a, &domain, err) == -1)
+	if (directory_own_address(d, address, &a, &domain, err) == -1)
 		return -1;
 	if (address_is_mailbox(&a, err) == -1)
 		return err_context(err, "\"%.80s\"", address);
@@ -360,144 +358,4 @@ directory_user_quota(struct directory *d, const char *address, int64_t quota, st
 		return -1;
 	return change(d, "UPDATE users SET quota = ?2 WHERE id = ?1", user.id,
 	    quota < 0 ? DIRECTORY_QUOTA_DEFAULT : quota, 0, err);
-}
-
-/* -- aliases */
-
-/* Bring a target into its one form. "@domain" only behind a catch-all. */
-static int
-target_read(const struct address *alias, const char *text, char *out, struct err *err)
-{
-	struct address a;
-
-	if (address_read(slice_of(text), &a, err) == -1)
-		return err_context(err, "target \"%.80s\"", text);
-	if (a.domain[0] == '\0')
-		return err_set(err, ERR_USAGE,
-		    "target \"%.80s\" has no domain; write it like alice@example.org", text);
-	if (a.local[0] == '\0' && alias->local[0] != '\0')
-		return err_set(err, ERR_USAGE,
-		    "target \"%.80s\" names a whole domain; only a catch-all (@%s) may do that",
-		    text, alias->domain);
-	address_text(&a, out);
-	return 0;
-}
-
-/* One (domain, local, target) with `sql`. */
-static int
-alias_row(struct directory *d, const char *sql, int64_t domain, const char *local,
-    const char *target, struct err *err)
-{
-	sqlite3_stmt *s = db_prepare(d->db, sql, err);
-	int rc;
-
-	if (s == NULL)
-		return -1;
-	db_bind_i64(s, 1, domain);
-	db_bind_text(s, 2, local);
-	db_bind_text(s, 3, target);
-	if (sqlite3_bind_parameter_count(s) > 3)
-		db_bind_i64(s, 4, clock_now());
-	rc = db_run(d->db, s, err);
-	db_done(&s);
-	return rc;
-}
-
-/* Does the alias, as it now stands, lead somewhere and not to too many? */
-static int
-alias_leads(struct directory *d, const struct address *a, struct err *err)
-{
-	struct address probe = *a;
-	struct directory_answer *out = malloc(sizeof(*out));
-	struct pool *pool = pool_new(1024 * 1024);
-	char text[ADDRESS_SIZE];
-	int rc = 0;
-
-	if (out == NULL || pool == NULL) {
-		rc = err_sys(err, "cannot look along the alias");
-	} else if (probe.local[0] != '\0') {
-		address_text(&probe, text);
-		directory_lookup(d, slice_of(text), pool, out);
-		if (out->status == RCPT_TEMPORARY)
-			rc = err_set(err, ERR_USAGE, "%s", out->why);
-	}
-	pool_free(&pool);
-	free(out);
-	return rc;
-}
-
-static int
-alias_insert(struct directory *d, const struct address *a, int64_t domain,
-    const char *const *targets, size_t n, struct err *err)
-{
-	char target[ADDRESS_SIZE];
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		if (target_read(a, targets[i], target, err) == -1)
-			return -1;
-		if (alias_row(d,
-			"INSERT INTO aliases (domain, local, target, created) VALUES (?1, ?2, ?3, "
-			"?4)",
-			domain, a->local, target, err) == 0)
-			continue;
-		if (err != NULL && err->kind == ERR_EXISTS)
-			err_set(err, ERR_EXISTS, "%s leads to %s already",
-			    a->local[0] ? a->local : "the catch-all", target);
-		return -1;
-	}
-	return alias_leads(d, a, err);
-}
-
-int
-directory_alias_add(
-    struct directory *d, const char *address, const char *const *targets, size_t n, struct err *err)
-{
-	struct address a;
-	int64_t domain;
-
-	if (n == 0 || n > DIRECTORY_TARGETS_MAX)
-		return err_set(
-		    err, ERR_USAGE, "an alias has 1 to %d targets", DIRECTORY_TARGETS_MAX);
-	if (own_address(d, address, &a, &domain, err) == -1 ||
-	    db_exec(d->db, "BEGIN IMMEDIATE", err) == -1)
-		return -1;
-	return finish(d, alias_insert(d, &a, domain, targets, n, err), err);
-}
-
-static int
-alias_delete(struct directory *d, const struct address *a, int64_t domain,
-    const char *const *targets, size_t n, struct err *err)
-{
-	char target[ADDRESS_SIZE], text[ADDRESS_SIZE];
-	const char *sql =
-	    n == 0 ? "DELETE FROM aliases WHERE domain = ?1 AND local = ?2 AND ?3 = ''"
-		   : "DELETE FROM aliases WHERE domain = ?1 AND local = ?2 AND target = ?3";
-	size_t i;
-
-	address_text(a, text);
-	for (i = 0; i < (n == 0 ? 1 : n); i++) {
-		target[0] = '\0';
-		if (n > 0 && target_read(a, targets[i], target, err) == -1)
-			return -1;
-		if (alias_row(d, sql, domain, a->local, target, err) == -1)
-			return -1;
-		if (sqlite3_changes(d->db) == 0)
-			return err_set(err, ERR_NOT_FOUND, "there is no alias %s%s%s", text,
-			    n ? " to " : "", target);
-	}
-	return 0;
-}
-
-int
-directory_alias_remove(
-    struct directory *d, const char *address, const char *const *targets, size_t n, struct err *err)
-{
-	struct address a;
-	int64_t domain;
-
-	if (own_address(d, address, &a, &domain, err) == -1 ||
-	    db_exec(d->db, "BEGIN IMMEDIATE", err) == -1)
-		return -1;
-	return finish(d, alias_delete(d, &a, domain, targets, n, err), err);
 }

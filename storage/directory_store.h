@@ -27,5 +27,10 @@ int directory_domain_id(struct directory *d, const char *domain, int64_t *id, st
 /* 1 and *out, 0 no such, -1 + err. */
 int directory_user_get(struct directory *d, int64_t domain, const char *local,
     struct directory_user *out, struct err *err);
+/* Read an address whose domain must be one of ours. -1 + err. */
+int directory_own_address(
+    struct directory *d, const char *text, struct address *a, int64_t *domain, struct err *err);
+/* End a transaction: commit when rc is 0, else roll back. Returns 0, or -1 + err. */
+int directory_finish(struct directory *d, int rc, struct err *err);
 
 #endif

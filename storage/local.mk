@@ -13,7 +13,7 @@ ADDRESS_LIBS = storage/libaddress.a $(IDN2_LIBS)
 
 # Domains, users, aliases, credentials.
 noinst_LIBRARIES += storage/libstorage.a
-storage_libstorage_a_SOURCES = storage/directory.h storage/directory_store.h storage/directory.c storage/directory_lookup.c \
+storage_libstorage_a_SOURCES = storage/directory.h storage/directory_store.h storage/directory.c storage/directory_alias.c storage/directory_lookup.c \
 	storage/directory_admin.h storage/directory_admin.c storage/directory_check.h storage/directory_check.c
 storage_libstorage_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 STORAGE_LIBS = storage/libstorage.a $(DB_LIBS) $(ADDRESS_LIBS)
