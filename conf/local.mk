@@ -2,7 +2,7 @@
 # (tegamid, tegami, sendmail) link libconfread.a with it.
 noinst_LIBRARIES += conf/libconf.a conf/libconfread.a
 conf_libconf_a_SOURCES = conf/conf.h conf/told.h conf/options.h conf/value.h conf/conf.c conf/options.c conf/group.c \
-	conf/value.c conf/address.c conf/told.c conf/role_conf.c
+	conf/value_form.h conf/value.c conf/value_number.c conf/value_text.c conf/address.c conf/told.c conf/role_conf.c
 CONF_LIBS = conf/libconf.a
 
 conf_libconfread_a_SOURCES = conf/reading.h conf/explain.h conf/read.c conf/scan.c conf/suggest.c conf/check.c \
