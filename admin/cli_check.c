@@ -244,7 +244,8 @@ check(struct cli *cli, const struct cli_args *args)
 		    err.kind == ERR_NONE
 			? "make one with `tegami init HOSTNAME`, or name it with -c FILE"
 			: "correct these lines; `tegami config explain OPTION` helps",
-		    "%s", err.kind == ERR_NONE ? "there is no configuration" : err.text);
+		    err.kind == ERR_NONE ? "there is no configuration at %s" : "%s",
+		    err.kind == ERR_NONE ? cli->config_file : err.text);
 		return finish(&c);
 	}
 	check_add(&c, "config", CHECK_OK, "", "%s reads well", cli->config_file);

@@ -175,6 +175,9 @@ main(int argc, char **argv)
 	supervisor.conf = conf_read(supervisor.conf_file, &err);
 	if (supervisor.conf == NULL) {
 		fprintf(stderr, "%s\n", err.text);
+		if (access(supervisor.conf_file, F_OK) == -1)
+			fprintf(stderr,
+			    "make one with `tegami init HOSTNAME`, or name yours with -c FILE\n");
 		return 1;
 	}
 	if (only_check) {
