@@ -39,12 +39,14 @@
 #include "base/qid.h"
 #include "base/sandbox.h"
 #include "delivery/queue_dest.h"
+#include "delivery/queue_clock.h"
 #include "delivery/queue_report.h"
 #include "storage/spool.h"
 
 #define SPOOL_THREADS 4
 #define SPOOL_JOBS 40000
 #define TICK_US 100000
+#define INODES_LEAST 256 /* for what was accepted: a spool file, a stage file, a folder */
 #define STOP_PATIENCE (7 * CLOCK_SECOND)
 
 struct queue queue = { .spool_dir = -1 };
@@ -95,6 +97,19 @@ gathered_free(struct gather *g)
 	g->n = 0;
 }
 
+/* With what its steps vary by, and some to spare. */
+static int64_t
+longest_wait(struct dest *d)
+{
+	struct schedule s = queue_schedule(d);
+	int64_t most = 60 * 60 * 1000;
+
+	for (size_t i = 0; i < s.n_steps; i++)
+		if (s.steps[i] > most)
+			most = s.steps[i];
+	return 2 * most * 1000;
+}
+
 static void
 load_entry(struct entry *e, struct row_kept *k)
 {
@@ -111,6 +126,7 @@ load_entry(struct entry *e, struct row_kept *k)
 	if (k->row.kind == RCPT_REMOTE &&
 	    index_set_dest(queue.index, e, slice_of(k->address)) == -1)
 		k->row.p.state = QUEUE_HELD;
+	e->due = queue_clock_due(e->due, clock_now(), longest_wait(e->dest));
 	if (k->row.p.state == QUEUE_HELD) {
 		e->state = ENTRY_HELD;
 		queue.held++;
@@ -273,9 +289,12 @@ queue_open(struct err *err)
 
 static uint64_t room, used; /* over min_free when we looked last; may have been used since */
 
+/* A file system that counts its inodes and has none left has no room either. */
 static uint64_t
 free_space(const struct statvfs *fs)
 {
+	if (fs->f_files > 0 && fs->f_favail < INODES_LEAST)
+		return 0;
 	return (uint64_t)fs->f_bavail * fs->f_frsize;
 }
 
@@ -294,7 +313,8 @@ look_at_space(void)
 	room = low ? 0 : there - least;
 	used = 0;
 	if (low && !queue.no_space)
-		log_error("free disk space is below limits.min_free: no mail is taken");
+		log_error("free disk space is below limits.min_free, or there are no inodes left: no mail is "
+			  "taken");
 	if (!low && queue.no_space)
 		log_info("there is disk space again: mail is taken");
 	queue.no_space = low;
@@ -325,6 +345,26 @@ stop_when_quiet(void)
 	role_exit(0);
 }
 
+/* All by the same: their order stays. */
+static void
+shift_due(void *arg, struct item *it)
+{
+	for (uint32_t i = 0; i < it->n; i++)
+		if (it->entries[i].heap_at != 0)
+			it->entries[i].due += *(int64_t *)arg;
+}
+
+static void
+look_at_clock(void)
+{
+	int64_t by = queue_clock_jump(clock_now(), clock_mono());
+
+	if (by == 0)
+		return;
+	index_each(queue.index, shift_due, &by);
+	dests_clock_jumped(by);
+}
+
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
@@ -335,6 +375,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 		stop_when_quiet();
 		return;
 	}
+	look_at_clock();
 	if (ticks % 10 == 0)
 		look_at_space();
 	if (ticks % 50 == 0)

@@ -383,7 +383,7 @@ walk_start(struct frame *f, enum action action, struct pool *pool, const struct 
 	w->to = reply_later(f);
 	w->words = pool;
 	w->rq = *rq;
-	w->newest = clock_now() - (int64_t)older * CLOCK_SECOND;
+	w->newest = older > 0 ? clock_now() - (int64_t)older * CLOCK_SECOND : INT64_MAX; /* a clock was set back: all */
 	writer_submit(queue.writer, &w->op);
 	return 0;
 }

@@ -8,11 +8,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "delivery/queue.h"
 #include "storage/spool.h"
 
 #define KEEP_MAX (24 * 1024 * 1024)
 #define FDS_KEPT 100
+#define READS_MAX 3
 #define HEAD_MAX (16 * 1024)
 
 struct want {
@@ -133,16 +135,34 @@ load_run(struct op *op, struct queue_store *s, struct err *err)
 	return load->content != NULL ? 0 : err_set(err, ERR_TEMPORARY, "out of memory");
 }
 
+/* A disk that fails to read something once may do it the next time: it is called damaged after the third. */
+static bool
+try_again(struct item *it, const struct err *err)
+{
+	if (err->kind == ERR_TEMPORARY || it->unread + 1 >= READS_MAX)
+		return err->kind == ERR_TEMPORARY;
+	it->unread++;
+	log_warning("a message of the queue cannot be read, it is tried again: %s", err->text);
+	return true;
+}
+
 static void
 load_done(struct op *op, const struct err *err)
 {
 	struct load *load = (struct load *)op;
 	struct item *it = load->item;
 	struct want *want;
+	struct err later;
 
 	it->load = NULL;
-	if (err == NULL)
+	if (err == NULL) {
+		it->unread = 0;
 		attach(it, load->content);
+	} else if (try_again(it, err)) {
+		later = *err;
+		later.kind = ERR_TEMPORARY;
+		err = &later;
+	}
 	while ((want = load->first) != NULL) {
 		load->first = want->next;
 		want->fn(it, want->arg, err);

@@ -16,6 +16,7 @@
  * A host that was away AWAY_MAX times in a row, and has no session left, is paused: its mail stays ready, and one message
  * tries again when the pause is over. Pauses double from the first step of the retry schedule to the last one (an hour
  * at the most), each up to a tenth shorter or longer, so that mail of one hour does not come back in one second. */
+#include "delivery/queue_clock.h"
 #include "delivery/queue_dest.h"
 
 #include <stdio.h>
@@ -262,6 +263,18 @@ dest_wake(struct dest *d)
 	dest_consider(d);
 }
 
+void
+dests_clock_jumped(int64_t by)
+{
+	struct dest *d;
+
+	lists_make();
+	TAILQ_FOREACH(d, &dests.paused, link)
+	{
+		d->paused_until += by;
+	}
+}
+
 static void
 unpause(int64_t now)
 {
@@ -369,7 +382,7 @@ look_at_old(void *arg, struct dest *d)
 	struct entry *e, *next;
 
 	for (e = TAILQ_FIRST(&d->ready); e != NULL && old->begun < OLD_AT_ONCE; e = next) {
-		int64_t created = qid_time(e->item->qid);
+		int64_t created = queue_clock_created(e->item->qid);
 
 		next = TAILQ_NEXT(e, link);
 		if (d->paused && schedule_over(&s, created, old->now)) {

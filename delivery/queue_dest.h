@@ -30,6 +30,8 @@ unsigned dest_limit(const struct dest *d);
 void dest_wake(struct dest *d);
 /* Pauses that are over end; now and then, mail that has grown old while it waits for its turn is seen to. */
 void dests_tick(int64_t now);
+/* The clock was set: pauses keep their length. */
+void dests_clock_jumped(int64_t by);
 /* "suspended", "paused" or "": why nothing is sent to it just now, and in words (`out`: 700 bytes). */
 const char *dest_state(const struct dest *d, char *out);
 

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/qid.h"
+#include "delivery/queue_clock.h"
 #include "delivery/queue_dest.h"
 #include "delivery/queue_report.h"
 
@@ -281,14 +282,14 @@ flow_is_late(const struct entry *e, int64_t now)
 
 	return !e->warned && !e->item->warning && after > 0 &&
 	       (e->item->flags & ENVELOPE_SUBMITTED) != 0 &&
-	       now >= qid_time(e->item->qid) + after * 1000;
+	       now >= queue_clock_created(e->item->qid) + after * 1000;
 }
 
 void
 flow_defer(struct entry *e, const struct outcome *o, struct report **failed)
 {
 	struct schedule sched = queue_schedule(e->dest);
-	int64_t now = clock_now(), created = qid_time(e->item->qid);
+	int64_t now = clock_now(), created = queue_clock_created(e->item->qid);
 	char said[REASON_MAX], text[REASON_MAX + 200], span[40];
 	struct step *s;
 

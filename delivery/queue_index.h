@@ -69,6 +69,7 @@ struct item { /* a message */
 	uint32_t staging;        /* entries with mda to be staged */
 	uint16_t flags;          /* enum envelope_flag */
 	uint8_t crashes;         /* of a role that had it */
+	uint8_t unread;          /* times in a row that its content could not be read */
 	bool linked;             /* `link` is in use */
 	bool warning;            /* its sender is being told, or was, that it is late */
 	struct report *failed;   /* recipients that failed, until no other one is being sent */

@@ -422,7 +422,8 @@ read_all(struct reading *r, uint32_t *roots, unsigned char *first)
 	tree_page(&s, 0, 1, 0);
 	for (size_t i = 0; i < r->n_tables; i++) {
 		r->last = INT64_MIN;
-		tree_page(r, i, roots[i], 0);
+		if (roots[i] != 0) /* 0: the table is not there */
+			tree_page(r, i, roots[i], 0);
 	}
 	if (!r->found->no_free_list)
 		strays(r, first, false);

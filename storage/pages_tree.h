@@ -11,7 +11,7 @@
 
 struct tree_table {
 	const char *name;
-	uint32_t root;		/* its usual page, when the schema cannot be read */
+	uint32_t root;		/* its usual page, when the schema cannot be read; 0: none */
 	bool rowid;		/* else WITHOUT ROWID: an index that holds all columns */
 };
 struct tree_row {

@@ -22,20 +22,20 @@
 #define RECORD_MAX (20u << 20)
 #define COLUMNS_MAX 40
 
-enum { MESSAGE, RCPT };
+enum { MESSAGE, RCPT, SUSPENDED, TABLES };
 enum { M_QID, M_SENDER, M_MSGID, M_IP, M_PREFIX, M_CUTS, M_BODY, M_LEAST };
 enum { R_QID, R_N, R_FLAGS, R_SIZE, R_KIND, R_STATE, R_ATTEMPTS, R_WARNED, R_NEXT, R_ADDRESS, R_HOME, R_FOLDER, R_ORIGINAL,
 	R_REASON, R_FILE, R_LEAST };
 
-static const struct tree_table tables[] = { { "message", 2, true }, { "rcpt", 3, false } };
+static const struct tree_table tables[] = { { "message", 2, true }, { "rcpt", 3, false }, { "suspended", 0, false } };
 
 static const char may_be_delivered[] = "queue.db was damaged where this stood: it may have been delivered already";
 static const char no_journal[] = "the journal of queue.db was missing: it may have been delivered already";
 
 struct job {
 	sqlite3 *db;
-	sqlite3_stmt *insert[2][2];	/* by table, doubtful */
-	size_t columns[2];		/* that they have */
+	sqlite3_stmt *insert[TABLES][2];	/* by table, doubtful */
+	size_t columns[TABLES];		/* that they have */
 	sqlite3_stmt *doubt, *certain;
 	int spool_dir;
 	void (*tell)(void *arg, const struct rescue_lost *l);
@@ -245,6 +245,22 @@ look_at_order(struct job *j, const struct tree_value *v)
 	j->last_n = v[R_N].number;
 }
 
+/* A suspension by the administrator: three columns, the first a domain. A lost one is no loss of mail. */
+static void
+suspension_put(struct job *j, const struct tree_row *row, const struct tree_value *v, size_t n)
+{
+	sqlite3_stmt *st;
+
+	if (row->doubtful || n != 3 || !text_ok(&v[0]) || v[1].kind != TREE_NUMBER || !text_ok(&v[2]) ||
+	    (st = insert_for(j, SUSPENDED, n, false)) == NULL)
+		return;
+	for (size_t i = 0; i < n; i++)
+		bind_value(st, (int)i + 1, &v[i]);
+	if (db_run(j->db, st, j->err) == -1)
+		fail(j, "the new queue.db");
+	sqlite3_clear_bindings(st);
+}
+
 static void
 on_row(void *arg, const struct tree_row *row)
 {
@@ -256,6 +272,11 @@ on_row(void *arg, const struct tree_row *row)
 	if (j->rc == -1)
 		return;
 	n = tree_columns(row->record, v, COUNT(v));
+	/* a page that no tree leads to does not say which of the two it is of */
+	if (row->table == SUSPENDED || (row->table == RCPT && n == 3 && v[0].kind == TREE_TEXT)) {
+		suspension_put(j, row, v, n);
+		return;
+	}
 	wrong = (row->table == MESSAGE ? message_wrong : rcpt_wrong)(v, n);
 	if (wrong == NULL && row->table == RCPT && !row->doubtful)
 		look_at_order(j, v);
@@ -384,7 +405,7 @@ open_new(struct job *j, const char *to)
 static int
 close_new(struct job *j)
 {
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 2 * TABLES; i++)
 		db_done(&j->insert[i / 2][i % 2]);
 	db_done(&j->doubt);
 	db_done(&j->certain);

@@ -2,7 +2,7 @@
  *
  * A call is known by its kind and by who called whom down to it, so the fsync of a spool file and that of the journal are two. Each
  * fails once with each of its errors, at the first to fourth time that it is made, and with a pause in between. The file CTL is
- * shared with the test (test_syscalls.py reads and writes it), and outlives the role. */
+ * shared with the test (fault.py reads and writes it), and outlives the role. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
@@ -31,7 +31,7 @@
 #define NOTES 16384
 #define DEPTH 12
 #define SHORT_COUNT 1000	/* no errno: only half of it is written */
-#define START_US 1500000	/* so long is a start */
+#define START_US 3000000	/* so long is a start */
 
 /* the name of each kind, and its errors */
 #define KINDS(X)									\
@@ -70,6 +70,7 @@ struct ctl {
 	char role[16];
 	uint32_t on, start, memory, pause_us;	/* the test's; start: only what comes in the first START_US of a process, else only what
 						 * comes later */
+	uint32_t always;	/* one bit a kind: each call fails, with the first of its errors */
 	_Atomic uint32_t n_sites, n_notes;
 	_Atomic uint64_t last;
 	_Atomic uint32_t of_kind[32];
@@ -179,7 +180,11 @@ fault(enum kind kind)
 {
 	int saved = errno, error;
 
-	if (ctl == NULL || !ctl->on || inside)
+	if (ctl == NULL || inside)
+		return 0;
+	if ((ctl->always >> kind & 1) != 0)
+		return errno = errors[kind][0];
+	if (!ctl->on)
 		return 0;
 	inside = true;
 	error = due(kind);
@@ -222,6 +227,8 @@ WRAP(receive, int, recvmmsg, (int fd, struct mmsghdr *m, unsigned n, int f, stru
 WRAP(epoll_wait, int, epoll_wait, (int fd, struct epoll_event *e, int n, int t), (fd, e, n, t))
 WRAP(epoll_ctl, int, epoll_ctl, (int fd, int op, int on, struct epoll_event *e), (fd, op, on, e))
 WRAP(make, int, epoll_create1, (int f), (f))
+WRAP(make, int, accept4, (int fd, __SOCKADDR_ARG a, socklen_t *restrict n, int f), (fd, a, n, f))
+WRAP(make, int, accept, (int fd, __SOCKADDR_ARG a, socklen_t *restrict n), (fd, a, n))
 WRAP(make, int, eventfd, (unsigned n, int f), (n, f))
 
 /* Half of the failed barriers were carried out all the same, as on a real disk. */

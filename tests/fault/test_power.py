@@ -79,16 +79,18 @@ def image(server, name):
     return server.dir / f"{name}.image"
 
 
-def test_ten_cuts(server):
+@pytest.mark.parametrize("kind", ["ext4", "xfs"])
+def test_cuts(server, kind):
     """State and mail on one file system."""
-    with Disk(server.state, mib=512, image=image(server, "state")) as one:
-        run(server, [one], 10)
+    with Disk(server.state, kind, mib=512, image=image(server, "state")) as one:
+        run(server, [one], 6)
 
 
-def test_mail_on_its_own_disk(server):
-    with Disk(server.state, mib=256, image=image(server, "state")) as one, \
-            Disk(server.state / "mail", mib=256, image=image(server, "mail")) as two:
-        run(server, [one, two], 6)
+@pytest.mark.parametrize("state,mail", [("ext4", "xfs"), ("xfs", "ext4")])
+def test_mail_on_its_own_disk(server, state, mail):
+    with Disk(server.state, state, mib=320, image=image(server, "state")) as one, \
+            Disk(server.state / "mail", mail, mib=320, image=image(server, "mail")) as two:
+        run(server, [one, two], 5)
 
 
 def test_homes_on_another_disk(server):
@@ -99,7 +101,7 @@ def test_homes_on_another_disk(server):
         give_to_mda(mail)
         with Disk(mail / "example.test", mib=256, image=image(server, "homes")) as two:
             give_to_mda(two.folder)
-            run(server, [one, two], 6)
+            run(server, [one, two], 4)
             assert (server.home(USERS[0]) / ".stage").is_dir()
 
 

@@ -26,6 +26,7 @@ class Sample:
         (folder / "spool").mkdir()
         db = make_db(str(folder))
         db.execute("PRAGMA wal_autocheckpoint = 0")
+        db.execute("INSERT INTO suspended VALUES ('slow.test', 5, 'by me')")
         for i in range(messages):
             self.add(db, qid_at(seconds_ago=10000 - i, n=i % 1000))
             if i % 7 == 6:
@@ -114,6 +115,7 @@ def check(server, sample, said, worst, altered=False, held=0, before=None):
     try:
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         messages = {r[0]: r for r in db.execute("SELECT * FROM message")}
+        suspended = db.execute("SELECT * FROM suspended").fetchall()
         rows = db.execute("SELECT * FROM rcpt").fetchall()
     finally:
         db.close()
@@ -127,6 +129,7 @@ def check(server, sample, said, worst, altered=False, held=0, before=None):
     assert not (set(messages) - set(sample.live)) & sample.gone - doubtful
     if not altered:
         assert not set(messages) - set(sample.live) - doubtful
+    assert suspended == [("slow.test", 5, "by me")] or worst or held
     saved = 0
     for qid, (sender, body, rcpts) in sample.live.items():
         now = [r for r in rows if r[0] == qid]

@@ -1,70 +1,18 @@
 """Promise 1 when system calls fail: every one that queue and mda make, once with each error that fits it (faults.c), under load and at
 the start."""
-import collections
-import errno
-import mmap
-import pathlib
-import re
-import shutil
-import struct
-import subprocess
 import time
 
 import pytest
 
+from fault import Faults
 from load import Book, Load, Reader, kill_tree, leftovers
 from server import PATIENCE, Server, wait_until
 
 USERS = ["alice@example.test", "bob@example.test"]
-SOURCE = pathlib.Path(__file__).with_name("faults.c")
-KINDS = re.findall(r"^\tX\((\w+),", SOURCE.read_text(), re.M)
-SITES = NOTES = 16384
-HEAD = struct.Struct("16sIIIIIIQ128x")  # as struct ctl begins
-SHORT_COUNT = 1000
-
-
 class Lenient(Book):
     def outcome(self, a):
         """Refused because something failed: it may have been stored all the same."""
         return "open" if a.outcome == "no" and a.reply.startswith("4") and a.at else super().outcome(a)
-
-
-class Faults:
-    """The file that is shared with faults.c."""
-
-    def __init__(self, server, role, pause=0.02):
-        cc = shutil.which("cc") or pytest.skip("no C compiler to make the faults with")
-        self.path, self.library = server.dir / "faults", server.dir / "faults.so"
-        self.path.write_bytes(HEAD.pack(role.encode(), 0, 0, 0, int(pause * 1e6), 0, 0, 0) + bytes(SITES * 16 + NOTES * 4))
-        self.path.chmod(0o666)
-        subprocess.run([cc, "-shared", "-fPIC", "-O1", f'-DCTL="{self.path}"', "-o", self.library, SOURCE, "-ldl"], check=True)
-        self.library.chmod(0o755)
-        self.file = open(self.path, "r+b")
-        self.map = mmap.mmap(self.file.fileno(), 0)
-
-    def env(self):
-        return {"LD_PRELOAD": str(self.library)}
-
-    def switch(self, on, start=False, memory=False):
-        self.map[16:28] = struct.pack("III", on, start, memory)
-
-    def counts(self):
-        """Sites seen, errors made."""
-        return struct.unpack_from("II", self.map, 32)
-
-    def notes(self):
-        found = collections.Counter()
-        for i in range(min(self.counts()[1], NOTES)):
-            kind, error = struct.unpack_from("HH", self.map, HEAD.size + SITES * 16 + 4 * i)
-            found[KINDS[kind], "short" if error == SHORT_COUNT else errno.errorcode[error]] += 1
-        return found
-
-    def report(self):
-        sites, made = self.counts()
-        by_kind = collections.defaultdict(list)
-        for (kind, error), n in sorted(self.notes().items()):
-            by_kind[kind].append(f"{n} {error}")
-        return f"{made} errors at {sites} places: " + "; ".join(f"{k}: {', '.join(v)}" for k, v in by_kind.items())
 
 
 @pytest.fixture
@@ -93,7 +41,7 @@ def under_load(server, faults, seconds, memory):
         faults.switch(True, memory=memory)
         time.sleep(0.5)
         if faults.counts()[1] != made:
-            made, moved = faults.counts()[1], time.monotonic()
+            made, moved, restarts = faults.counts()[1], time.monotonic(), 0
         elif time.monotonic() > moved + 6:
             again(server, faults)
             restarts += 1
@@ -102,9 +50,9 @@ def under_load(server, faults, seconds, memory):
 
 
 def at_start(server, faults, seconds):
-    """Starts, each with one or a few errors, until one has none."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    """Starts, each with one or a few errors, until there are none any more."""
+    end, without = time.monotonic() + seconds, 0
+    while time.monotonic() < end and without < 4:
         made = faults.counts()[1]
         faults.switch(True, start=True)
         server.start(wait=False, env=faults.env())
@@ -117,8 +65,7 @@ def at_start(server, faults, seconds):
         else:
             assert server.process.returncode == 1, server.log(server.log_start)
             server.process = None
-        if faults.counts()[1] == made:
-            break
+        without = without + 1 if faults.counts()[1] == made else 0
 
 
 def settle(server, book, reader):
@@ -126,7 +73,11 @@ def settle(server, book, reader):
     if server.process is not None:
         kill_tree(server)
     server.start()
-    server.wait_queue_empty(60)
+    try:
+        server.wait_queue_empty(60)
+    except AssertionError:
+        print(server.queue()[:3], server.status())
+        raise
     copies = reader.stop()
     bounces = server.log().count("event=bounced")
     assert bounces == 0, "mail was bounced because a call failed"
@@ -161,4 +112,38 @@ def test_calls_fail_at_start(server, role, seconds):
         at_start(server, faults, seconds * PATIENCE)
         print(f"{role} at start: {faults.report()}")
         assert faults.counts()[1] > 2
+        settle(server, book, reader)
+
+
+def test_no_yes_without_a_barrier(server):
+    """While no barrier of the queue works nobody hears 250; while none of mda works nothing is shown to its reader, and nothing is bounced."""
+    book, faults = Lenient(), Faults(server, "queue")
+    server.start(env=faults.env())
+    with Reader(server, USERS) as reader:
+        with Load(server, book, USERS, clients=6, pause=0.002):
+            for _ in range(2):
+                wait_until("mail to be taken", lambda n=book.count("yes"): book.count("yes") > n + 20, 30)
+                faults.always("sync")
+                time.sleep(1)   # what had its barrier before
+                taken = book.count("yes")
+                time.sleep(3)
+                assert book.count("yes") == taken, "250 without a barrier"
+                faults.always()
+        print(f"queue: {book.summary()}; {book.replies()}")
+        settle(server, book, reader)
+
+
+def test_nothing_is_shown_without_a_barrier(server):
+    book, faults = Lenient(), Faults(server, "mda")
+    server.start(env=faults.env())
+    with Load(server, book, USERS, clients=2, pause=0.01):
+        wait_until("mail", lambda: len(server.mails(USERS[0])) > 5, 30)
+        faults.always("sync")
+        time.sleep(1)
+        shown, taken = len(server.mails(USERS[0])), book.count("yes")
+        time.sleep(3)
+        assert len(server.mails(USERS[0])) == shown and book.count("yes") > taken
+    assert any("Input/output error" in r["reason"] for m in server.queue() for r in m["recipients"])
+    faults.always()
+    with Reader(server, USERS) as reader:
         settle(server, book, reader)
