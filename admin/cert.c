@@ -200,3 +200,27 @@ cert_look(const char *certificate, const char *key, const char *hostname, struct
 	}
 	return 0;
 }
+
+/* -- TLSA */
+
+int
+cert_pin(const char *certificate, char out[static CERT_PIN_SIZE], struct err *err)
+{
+	FILE *f = fopen(certificate, "re");
+	X509 *x = f != NULL ? PEM_read_X509(f, NULL, NULL, NULL) : NULL;
+	unsigned char *der = NULL, hash[32];
+	int len = x != NULL ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &der) : -1;
+	bool hashed = len > 0 && EVP_Digest(der, (size_t)len, hash, NULL, EVP_sha256(), NULL) == 1;
+
+	if (f == NULL)
+		err_sys(err, "%s", certificate);
+	else
+		fclose(f);
+	if (f != NULL && !hashed)
+		ssl_error(err, certificate);
+	for (size_t i = 0; hashed && i < sizeof(hash); i++)
+		snprintf(out + 2 * i, 3, "%02x", hash[i]);
+	X509_free(x);
+	OPENSSL_free(der);
+	return hashed ? 0 : -1;
+}

@@ -22,4 +22,9 @@ struct cert_look {
 int cert_look(const char *certificate, const char *key, const char *hostname, struct cert_look *out,
     struct err *err);
 
+#define CERT_PIN_SIZE 65
+/* The SHA-256 of a certificate's public key in hexadecimal: what follows "3 1 1" in a TLSA record (RFC
+ * 6698 2.1, 7671 5.1). */
+int cert_pin(const char *certificate, char out[static CERT_PIN_SIZE], struct err *err);
+
 #endif

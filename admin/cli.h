@@ -106,6 +106,9 @@ int cli_list(struct cli *cli, const struct admin_request *rq, const struct colum
 int cli_show(struct cli *cli, const struct admin_request *rq, const struct column *columns);
 void cli_close(struct cli *cli);
 
+/* -- cli_dns_check.c: the command, for the table of its noun */
+int cli_dns_check(struct cli *cli, const struct cli_args *args);
+
 /* -- cli_dkim.c */
 
 /* The DKIM keys there are: rows {domain, selector, algorithm, record}; `record` is the text to

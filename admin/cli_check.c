@@ -10,32 +10,6 @@
 #include "admin/cli_check.h"
 #include "admin/text.h"
 
-#define ROW_TEXT 700
-
-static const struct column columns[] = {
-	{ "state", NULL, COLUMN_STATE, false },
-	{ "name", NULL, COLUMN_TEXT, false },
-	{ "text", NULL, COLUMN_TEXT, false },
-	{ "advice", NULL, COLUMN_TEXT, false },
-	{ NULL, NULL, COLUMN_TEXT, false },
-};
-
-void
-check_add(struct check *c, const char *name, enum check_state state, const char *advice,
-    const char *fmt, ...)
-{
-	static const char *const names[] = { "ok", "warning", "error" };
-	char text[ROW_TEXT];
-	struct admin_word words[] = { { "name", name }, { "state", names[state] }, { "text", text },
-		{ "advice", state == CHECK_OK ? "" : advice } };
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	rows_add(&c->rows, words, COUNT(words));
-}
-
 /* -- what the server knows */
 
 static void
@@ -47,14 +21,13 @@ check_server(struct check *c)
 	size_t bad = 0;
 
 	if (!c->up) {
-		check_add(
-		    c, "server", CHECK_WARNING, "start it with `tegamid`", "it is not running");
+		finding(&c->found, "server", FINDING_WARNING, "start it with `tegamid`", "it is not running");
 		return;
 	}
 	rows_init(&roles);
 	cli_rq(&rq, "role.list");
 	if (cli_ask(c->cli, &rq, &roles, &err) == -1)
-		check_add(c, "server", CHECK_ERROR, "read the log of tegamid",
+		finding(&c->found, "server", FINDING_ERROR, "read the log of tegamid",
 		    "its processes are not known: %s", err.text);
 	for (size_t i = 0; i < roles.n; i++) {
 		const char *state = row_text(&roles.at[i], "state");
@@ -63,12 +36,12 @@ check_server(struct check *c)
 		    strcmp(state, "leaving") == 0)
 			continue;
 		bad++;
-		check_add(c, "server", CHECK_ERROR,
+		finding(&c->found, "server", FINDING_ERROR,
 		    "read the log; a process that keeps dying says why there", "%s is %s",
 		    row_text(&roles.at[i], "name"), state);
 	}
 	if (err.kind == ERR_NONE && bad == 0)
-		check_add(c, "server", CHECK_OK, "", "all %zu processes run", roles.n);
+		finding(&c->found, "server", FINDING_OK, "", "all %zu processes run", roles.n);
 	rows_free(&roles);
 }
 
@@ -80,8 +53,8 @@ check_directory(struct check *c)
 	struct admin_request rq;
 
 	cli_rq(&rq, "directory.check");
-	if (cli_ask(c->cli, &rq, &c->rows, &err) == -1 && err.text[0] != '\0')
-		check_add(c, "directory", CHECK_ERROR, "see what the message says", "%s", err.text);
+	if (cli_ask(c->cli, &rq, &c->found.rows, &err) == -1 && err.text[0] != '\0')
+		finding(&c->found, "directory", FINDING_ERROR, "see what the message says", "%s", err.text);
 }
 
 static void
@@ -93,8 +66,8 @@ check_world(struct check *c)
 	if (!c->up)
 		return;
 	cli_rq(&rq, "status.check");
-	if (cli_ask(c->cli, &rq, &c->rows, &err) == -1)
-		check_add(c, "dns", CHECK_WARNING, "try again in a moment", "%s", err.text);
+	if (cli_ask(c->cli, &rq, &c->found.rows, &err) == -1)
+		finding(&c->found, "dns", FINDING_WARNING, "try again in a moment", "%s", err.text);
 }
 
 static void
@@ -113,14 +86,14 @@ check_queue(struct check *c)
 		intake = row_text(&q.at[0], "intake");
 		held = row_text(&q.at[0], "held");
 		if (*intake != '\0' && strcmp(intake, "open") != 0)
-			check_add(c, "queue", CHECK_ERROR,
+			finding(&c->found, "queue", FINDING_ERROR,
 			    "mend that; mail is taken again by itself", "no mail is taken: %s",
 			    intake);
 		else if (atoll(held) > 0)
-			check_add(c, "queue", CHECK_WARNING,
+			finding(&c->found, "queue", FINDING_WARNING,
 			    "look at them with `tegami queue list`", "%s are held back", held);
 		else
-			check_add(c, "queue", CHECK_OK, "", "%s messages wait",
+			finding(&c->found, "queue", FINDING_OK, "", "%s messages wait",
 			    row_text(&q.at[0], "messages"));
 	}
 	rows_free(&q);
@@ -152,13 +125,13 @@ check_dkim(struct check *c)
 
 			snprintf(advice, sizeof(advice), "tegami dkim create %.250s", domain);
 			if (has_key(&keys, domain))
-				check_add(c, "dkim", CHECK_OK, "", "mail of %s is signed", domain);
+				finding(&c->found, "dkim", FINDING_OK, "", "mail of %s is signed", domain);
 			else
-				check_add(c, "dkim", CHECK_WARNING, advice,
+				finding(&c->found, "dkim", FINDING_WARNING, advice,
 				    "mail of %s is not signed", domain);
 		}
 		if (domains.n == 0)
-			check_add(c, "domains", CHECK_WARNING, "tegami domain add example.org",
+			finding(&c->found, "domains", FINDING_WARNING, "tegami domain add example.org",
 			    "there is none yet: no mail can arrive");
 	}
 	rows_free(&domains);
@@ -169,65 +142,6 @@ static void (*const checks[])(struct check *) = { check_server, check_state_dir,
 	check_directory, check_ports, check_certificates, check_dkim, check_antivirus, check_queue,
 	check_clock, check_disk, check_world };
 
-/* -- printing */
-
-static void
-print_rows(struct cli *cli, const struct rows *rows)
-{
-	struct table_style style = cli_style(cli);
-	size_t problems = 0, warnings = 0;
-
-	for (size_t i = 0; i < rows->n; i++) {
-		const struct row *r = &rows->at[i];
-		const char *state = row_text(r, "state"), *advice = row_text(r, "advice");
-		size_t w = table_show(&cli->out, COLUMN_STATE, state, &style);
-
-		problems += strcmp(state, "error") == 0;
-		warnings += strcmp(state, "warning") == 0;
-		buf_printf(&cli->out, "%*s", (int)(w < 9 ? 9 - w : 1), "");
-		w = text_show(&cli->out, slice_of(row_text(r, "name")));
-		buf_printf(&cli->out, "%*s", (int)(w < 14 ? 14 - w : 1), "");
-		text_show(&cli->out, slice_of(row_text(r, "text")));
-		buf_char(&cli->out, '\n');
-		if (*advice != '\0') {
-			buf_printf(&cli->out, "%23s-> ", "");
-			text_show(&cli->out, slice_of(advice));
-			buf_char(&cli->out, '\n');
-		}
-	}
-	if (problems + warnings == 0)
-		cli_say(cli, "\nAll is well.");
-	else if (problems == 0)
-		cli_say(cli, "\nNo errors, %zu warning%s.", warnings, warnings == 1 ? "" : "s");
-	else
-		cli_say(cli, "\n%zu error%s, %zu warning%s.", problems, problems == 1 ? "" : "s",
-		    warnings, warnings == 1 ? "" : "s");
-}
-
-static bool
-any_error(const struct rows *rows)
-{
-	for (size_t i = 0; i < rows->n; i++)
-		if (strcmp(row_text(&rows->at[i], "state"), "error") == 0)
-			return true;
-	return false;
-}
-
-static int
-finish(struct check *c)
-{
-	int status = any_error(&c->rows) ? CLI_FAILED : CLI_DONE;
-	struct json j;
-
-	if (c->cli->json) {
-		json_init(&j, &c->cli->out);
-		table_json(&j, &c->rows, columns);
-	} else
-		print_rows(c->cli, &c->rows);
-	rows_free(&c->rows);
-	return status;
-}
-
 static int
 check(struct cli *cli, const struct cli_args *args)
 {
@@ -235,24 +149,24 @@ check(struct cli *cli, const struct cli_args *args)
 	struct err err = { .kind = ERR_NONE };
 
 	(void)args;
-	rows_init(&c.rows);
+	findings_init(&c.found);
 	if (access(cli->config_file, F_OK) == 0 && cli->conf == NULL)
 		cli->conf = conf_read(cli->config_file, &err);
 	c.conf = cli->conf;
 	if (c.conf == NULL) {
-		check_add(&c, "config", CHECK_ERROR,
+		finding(&c.found, "config", FINDING_ERROR,
 		    err.kind == ERR_NONE
 			? "make one with `tegami init HOSTNAME`, or name it with -c FILE"
 			: "correct these lines; `tegami config explain OPTION` helps",
 		    err.kind == ERR_NONE ? "there is no configuration at %s" : "%s",
 		    err.kind == ERR_NONE ? cli->config_file : err.text);
-		return finish(&c);
+		return findings_finish(cli, &c.found);
 	}
-	check_add(&c, "config", CHECK_OK, "", "%s reads well", cli->config_file);
+	finding(&c.found, "config", FINDING_OK, "", "%s reads well", cli->config_file);
 	c.up = cli_server_up(cli);
 	for (size_t i = 0; i < COUNT(checks); i++)
 		checks[i](&c);
-	return finish(&c);
+	return findings_finish(cli, &c.found);
 }
 
 const struct cli_command cli_check_commands[] = {

@@ -2,20 +2,14 @@
 #ifndef ADMIN_CLI_CHECK_H
 #define ADMIN_CLI_CHECK_H
 
-#include "admin/cli.h"
-
-enum check_state { CHECK_OK, CHECK_WARNING, CHECK_ERROR };
+#include "admin/cli_findings.h"
 
 struct check {
 	struct cli *cli;
 	const struct conf *conf;
-	struct rows rows;
+	struct findings found;
 	bool up;		/* the server runs */
 };
-
-/* A row: what, how it is, in words; and the next step, when it is not OK. */
-void check_add(struct check *c, const char *name, enum check_state state, const char *advice,
-    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
 /* -- cli_check_host.c: what can be seen from outside the server */
 void check_state_dir(struct check *c);

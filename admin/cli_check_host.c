@@ -29,18 +29,18 @@ check_state_dir(struct check *c)
 	struct stat st;
 
 	if (stat(c->conf->state_dir, &st) == -1)
-		check_add(c, "permissions", CHECK_ERROR,
+		finding(&c->found, "permissions", FINDING_ERROR,
 		    "make it with `tegami init`, or correct `state_dir`", "%s: %s",
 		    c->conf->state_dir, strerror(errno));
 	else if (st.st_mode & (S_IWGRP | S_IWOTH))
-		check_add(c, "permissions", CHECK_ERROR, "chmod 0711 it",
+		finding(&c->found, "permissions", FINDING_ERROR, "chmod 0711 it",
 		    "others may write to %s (mode %04o)", c->conf->state_dir, st.st_mode & 07777);
 	else if (st.st_uid != 0 && geteuid() == 0)
-		check_add(c, "permissions", CHECK_WARNING,
+		finding(&c->found, "permissions", FINDING_WARNING,
 		    "chown it to root, if tegamid is to be started by root", "%s belongs to uid %u",
 		    c->conf->state_dir, (unsigned)st.st_uid);
 	else
-		check_add(c, "permissions", CHECK_OK, "", "%s is writable by its owner only",
+		finding(&c->found, "permissions", FINDING_OK, "", "%s is writable by its owner only",
 		    c->conf->state_dir);
 }
 
@@ -82,7 +82,7 @@ check_databases(struct check *c)
 
 		errno = 0;
 		if (!is_sqlite(-1, databases[i].name, &st)) {
-			check_add(c, "databases", CHECK_ERROR,
+			finding(&c->found, "databases", FINDING_ERROR,
 			    errno == ENOENT ? "start tegamid once, or run `tegami init`"
 					    : "restore it from a backup; move the damaged one "
 					      "away, never delete it",
@@ -92,13 +92,13 @@ check_databases(struct check *c)
 		}
 		good++;
 		if (st.st_mode & databases[i].forbidden)
-			check_add(c, "permissions", CHECK_ERROR,
+			finding(&c->found, "permissions", FINDING_ERROR,
 			    "start tegamid again: it sets the modes right",
 			    "%s is open to others (mode %04o)", databases[i].name,
 			    st.st_mode & 07777);
 	}
 	if (good == COUNT(databases))
-		check_add(c, "databases", CHECK_OK, "", "all %zu are there", good);
+		finding(&c->found, "databases", FINDING_OK, "", "all %zu are there", good);
 }
 
 /* -- listeners */
@@ -150,7 +150,7 @@ check_port(struct check *c, const char *listener, const char *text)
 								   : NULL,
 	    port, &hints, &ai);
 	if (rc != 0) {
-		check_add(c, "ports", CHECK_ERROR,
+		finding(&c->found, "ports", FINDING_ERROR,
 		    "write the address as 192.0.2.1:25, [2001:db8::1]:25 or :25", "%s: %s", text,
 		    gai_strerror(rc));
 		return;
@@ -159,18 +159,18 @@ check_port(struct check *c, const char *listener, const char *text)
 		snprintf(host, sizeof(host), "port");
 	rc = c->up ? try_connect(ai) : try_bind(ai);
 	if (rc == 0)
-		check_add(c, "ports", CHECK_OK, "",
+		finding(&c->found, "ports", FINDING_OK, "",
 		    c->up ? "%s accepts connections on %s" : "%s can have %s", listener, text);
 	else if (rc == EADDRINUSE)
-		check_add(c, "ports", CHECK_ERROR,
+		finding(&c->found, "ports", FINDING_ERROR,
 		    "another program has this port; `ss -ltnp` shows which", "%s cannot have %s",
 		    listener, text);
 	else if (rc == EACCES)
-		check_add(c, "ports", CHECK_WARNING,
+		finding(&c->found, "ports", FINDING_WARNING,
 		    "start tegamid as root, or choose a port above 1023",
 		    "%s: only root may have %s", listener, text);
 	else
-		check_add(c, "ports", CHECK_ERROR,
+		finding(&c->found, "ports", FINDING_ERROR,
 		    c->up ? "read the log of tegamid" : "correct the address of the listener",
 		    "%s, %s: %s", listener, text, strerror(rc));
 	freeaddrinfo(ai);
@@ -201,39 +201,39 @@ check_one_cert(struct check *c, const char *name, const char *certificate, const
 	snprintf(host, sizeof(host), "%s%.255s", name[0] == '*' ? "any" : "",
 	    name + (name[0] == '*'));
 	if (cert_look(certificate, may_read_key ? key : NULL, host, &look, &err) == -1) {
-		check_add(c, "certificates", CHECK_ERROR,
+		finding(&c->found, "certificates", FINDING_ERROR,
 		    "correct `tls`, or put the files in their place", "%s", err.text);
 		return;
 	}
 	t = (time_t)look.until;
 	strftime(until, sizeof(until), "%Y-%m-%d", gmtime(&t));
 	if (may_read_key && !look.key_fits)
-		check_add(c, "certificates", CHECK_ERROR,
+		finding(&c->found, "certificates", FINDING_ERROR,
 		    "give the key that belongs to the certificate", "%s does not fit %s", key,
 		    certificate);
 	else if (look.until < time(NULL))
-		check_add(c, "certificates", CHECK_ERROR,
+		finding(&c->found, "certificates", FINDING_ERROR,
 		    "renew it; tegamid takes the new files by itself", "the one for %s ended on %s",
 		    name, until);
 	else if (!look.started)
-		check_add(c, "certificates", CHECK_ERROR, "look at the clock, or wait",
+		finding(&c->found, "certificates", FINDING_ERROR, "look at the clock, or wait",
 		    "the one for %s is not valid yet", name);
 	else if (!look.names_host)
-		check_add(c, "certificates", CHECK_ERROR, "get one for this name",
+		finding(&c->found, "certificates", FINDING_ERROR, "get one for this name",
 		    "%s is not for %s", certificate, name);
 	else if (look.until < time(NULL) + CERT_SOON)
-		check_add(c, "certificates", CHECK_WARNING,
+		finding(&c->found, "certificates", FINDING_WARNING,
 		    "renew it; tegamid takes the new files by itself", "the one for %s ends on %s",
 		    name, until);
 	else if (look.self_signed)
-		check_add(c, "certificates", CHECK_WARNING,
+		finding(&c->found, "certificates", FINDING_WARNING,
 		    "fine between servers; for mail programs get one from a CA (Let's Encrypt)",
 		    "the one for %s is self-signed (until %s)", name, until);
 	else
-		check_add(c, "certificates", CHECK_OK, "", "the one for %s is valid until %s", name,
+		finding(&c->found, "certificates", FINDING_OK, "", "the one for %s is valid until %s", name,
 		    until);
 	if (stat(key, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
-		check_add(c, "permissions", CHECK_ERROR, "chmod 0600 it",
+		finding(&c->found, "permissions", FINDING_ERROR, "chmod 0600 it",
 		    "%s is open to others (mode %04o)", key, st.st_mode & 07777);
 }
 
@@ -264,14 +264,14 @@ check_clock(struct check *c)
 
 	gmtime_r(&now, &tm);
 	if (tm.tm_year + 1900 < 2025)
-		check_add(c, "clock", CHECK_ERROR, "set it, and run chrony or systemd-timesyncd",
+		finding(&c->found, "clock", FINDING_ERROR, "set it, and run chrony or systemd-timesyncd",
 		    "it says %d: signatures and certificates cannot be judged", tm.tm_year + 1900);
 	else if (state == TIME_ERROR || (state != -1 && (t.status & STA_UNSYNC)))
-		check_add(c, "clock", CHECK_WARNING,
+		finding(&c->found, "clock", FINDING_WARNING,
 		    "run chrony or systemd-timesyncd (a container uses its host's)",
 		    "nobody here keeps it exact");
 	else
-		check_add(c, "clock", CHECK_OK, "", "it is kept in step");
+		finding(&c->found, "clock", FINDING_OK, "", "it is kept in step");
 }
 
 static void
@@ -283,7 +283,7 @@ check_one_disk(struct check *c, const char *what, const char *path)
 
 	if (statvfs(path, &fs) == -1) {
 		if (errno != ENOENT)
-			check_add(c, "disk", CHECK_WARNING, "look at it as root", "%s: %s", path,
+			finding(&c->found, "disk", FINDING_WARNING, "look at it as root", "%s: %s", path,
 			    strerror(errno));
 		return;
 	}
@@ -291,17 +291,16 @@ check_one_disk(struct check *c, const char *what, const char *path)
 	text_show_size(space, has);
 	text_show_size(min, needs);
 	if (space < min)
-		check_add(c, "disk", CHECK_ERROR, "make room: no mail is taken until there is",
+		finding(&c->found, "disk", FINDING_ERROR, "make room: no mail is taken until there is",
 		    "%s has %s free, less than limits.min_free (%s)", what, has, needs);
 	else if (space < 5 * min)
-		check_add(
-		    c, "disk", CHECK_WARNING, "make room soon", "%s has only %s free", what, has);
+		finding(&c->found, "disk", FINDING_WARNING, "make room soon", "%s has only %s free", what, has);
 	else if (fs.f_files > 0 && fs.f_favail < fs.f_files / 50)
-		check_add(c, "disk", CHECK_WARNING,
+		finding(&c->found, "disk", FINDING_WARNING,
 		    "each mail is a file: make a file system with more inodes",
 		    "%s has only %llu inodes free", what, (unsigned long long)fs.f_favail);
 	else
-		check_add(c, "disk", CHECK_OK, "", "%s has %s free", what, has);
+		finding(&c->found, "disk", FINDING_OK, "", "%s has %s free", what, has);
 }
 
 void
@@ -326,10 +325,10 @@ check_antivirus(struct check *c)
 		snprintf(command, sizeof(command), "%s",
 		    "install clamav-freshclam, name another folder in antivirus.database, or turn "
 		    "antivirus off");
-		check_add(c, "antivirus", CHECK_ERROR, command, "%s: %s", dir, strerror(errno));
+		finding(&c->found, "antivirus", FINDING_ERROR, command, "%s: %s", dir, strerror(errno));
 	} else if (time(NULL) - st.st_mtime > 7 * 86400)
-		check_add(c, "antivirus", CHECK_WARNING, "see whether freshclam runs",
+		finding(&c->found, "antivirus", FINDING_WARNING, "see whether freshclam runs",
 		    "the signatures in %s are older than a week", dir);
 	else
-		check_add(c, "antivirus", CHECK_OK, "", "signatures are in %s", dir);
+		finding(&c->found, "antivirus", FINDING_OK, "", "signatures are in %s", dir);
 }

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "admin/cert.h"
 #include "admin/cli.h"
 
 #define TTL 3600
@@ -19,10 +20,43 @@ record(struct rows *rows, const char *name, const char *type, const char *value)
 	rows_add(rows, words, COUNT(words));
 }
 
-/* MX, SPF, a DKIM record for each key, DMARC. */
+/* Where programs of the domain's users find their servers (RFC 6186, 8314 5.1). */
 static void
-records_of(struct rows *rows, const char *hostname, const char *domain, const struct rows *keys)
+services(struct rows *rows, const char *hostname, const char *domain)
 {
+	static const struct {
+		const char *name;
+		unsigned port;
+	} known[] = { { "_submissions._tcp", 465 }, { "_submission._tcp", 587 }, { "_imaps._tcp", 993 } };
+	char name[400], value[400];
+
+	for (size_t i = 0; i < COUNT(known); i++) {
+		snprintf(name, sizeof(name), "%s.%s", known[i].name, domain);
+		snprintf(value, sizeof(value), "0 1 %u %s.", known[i].port, hostname);
+		record(rows, name, "SRV", value);
+	}
+}
+
+/* The pins of our certificates, when the host itself is in this domain (RFC 7672 3.1.1). */
+static void
+pins(struct rows *rows, const struct conf *conf, const char *domain)
+{
+	struct slice host = slice_of(conf->hostname), zone = slice_of(domain);
+	char name[400], value[CERT_PIN_SIZE + 8] = "3 1 1 ";
+
+	if (!slice_ends_nocase(host, zone) || (host.len > zone.len && host.at[host.len - zone.len - 1] != '.'))
+		return;
+	snprintf(name, sizeof(name), "_25._tcp.%s", conf->hostname);
+	for (size_t i = 0; i < conf->tls.certificate.n; i++)
+		if (cert_pin(conf->tls.certificate.at[i], value + strlen("3 1 1 "), NULL) == 0)
+			record(rows, name, "TLSA", value);
+}
+
+/* MX, SPF, a DKIM record for each key, DMARC, TLSA, SRV. */
+static void
+records_of(struct rows *rows, const struct conf *conf, const char *domain, const struct rows *keys)
+{
+	const char *hostname = conf->hostname;
 	char name[400], value[600];
 
 	snprintf(value, sizeof(value), "10 %s.", hostname);
@@ -39,6 +73,8 @@ records_of(struct rows *rows, const char *hostname, const char *domain, const st
 	snprintf(name, sizeof(name), "_dmarc.%s", domain);
 	snprintf(value, sizeof(value), "v=DMARC1; p=none; rua=mailto:postmaster@%s", domain);
 	record(rows, name, "TXT", value);
+	pins(rows, conf, domain);
+	services(rows, hostname, domain);
 }
 
 /* A long text is several strings, one a line, in parentheses. */
@@ -87,7 +123,8 @@ print_zone(struct cli *cli, const struct rows *records, const char *hostname, co
 	buf_printf(&cli->out,
 	    "; %s itself needs an A record (AAAA too, if it has IPv6), and each of its addresses "
 	    "a\n"
-	    "; PTR record that leads back to it. DMARC: once reports look right, raise p=none to "
+	    "; PTR record that leads back to it. TLSA counts only where the zone is signed (DNSSEC); change it\n"
+	    "; before the certificate's key changes. SRV lets mail programs find their servers. DMARC: once reports look right, raise p=none to "
 	    "quarantine.\n",
 	    hostname);
 	if (!signs)
@@ -95,6 +132,15 @@ print_zone(struct cli *cli, const struct rows *records, const char *hostname, co
 		    "; There is no DKIM key yet: `tegami dkim create %s` makes one; then show this "
 		    "again.\n",
 		    domain);
+}
+
+static bool
+signs(const struct rows *keys, const char *domain)
+{
+	for (size_t i = 0; i < keys->n; i++)
+		if (strcasecmp(row_text(&keys->at[i], "domain"), domain) == 0)
+			return true;
+	return false;
 }
 
 static int
@@ -121,12 +167,12 @@ dns_show(struct cli *cli, const struct cli_args *args)
 		const char *name =
 		    domain.n > 0 ? row_text(&domain.at[0], "domain") : args->operand[0];
 
-		records_of(&records, cli_conf(cli)->hostname, name, &keys);
+		records_of(&records, cli_conf(cli), name, &keys);
 		if (cli->json) {
 			json_init(&j, &cli->out);
 			table_json(&j, &records, columns);
 		} else
-			print_zone(cli, &records, cli_conf(cli)->hostname, name, records.n > 3);
+			print_zone(cli, &records, cli_conf(cli)->hostname, name, signs(&keys, name));
 	}
 	rows_free(&domain);
 	rows_free(&keys);
@@ -137,5 +183,7 @@ dns_show(struct cli *cli, const struct cli_args *args)
 const struct cli_command cli_dns_commands[] = {
 	{ "dns", "show", dns_show, "DOMAIN", 1, 1, NULL,
 	    "the records to publish, ready for a zone file" },
+	{ "dns", "check", cli_dns_check, "DOMAIN", 1, 1, NULL,
+	    "the records as the world sees them, beside what they should be" },
 	{ NULL, NULL, NULL, NULL, 0, 0, NULL, NULL },
 };

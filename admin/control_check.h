@@ -7,5 +7,7 @@
 
 /* Answers {name, state (ok, warning, error), text, advice}*. */
 void check_start(struct request *r);
+/* "dns.ask": one look-up (control_dns.c). */
+void dns_start(struct request *r);
 
 #endif

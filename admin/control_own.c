@@ -107,6 +107,7 @@ static const struct {
 	{ "spam.learn", learn_start },
 	{ "status", own_status },
 	{ "status.check", check_start },
+	{ "dns.ask", dns_start },
 };
 
 void

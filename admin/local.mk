@@ -16,7 +16,7 @@ admin_libadmin_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS) $(OPENSSL_CFLAGS)
 
 role_PROGRAMS += admin/control
 admin_control_SOURCES = admin/control.h admin/control_main.c admin/control_clients.c admin/control_request.c \
-	admin/control_own.c admin/control_learn.c admin/control_check.h admin/control_check.c \
+	admin/control_own.c admin/control_learn.c admin/control_check.h admin/control_check.c admin/control_dns.c \
 	admin/control_log.c admin/control_events.c
 admin_control_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 admin_control_LDADD = admin/libadmin.a $(SCORE_LIBS) $(HISTORY_LIBS) $(DB_LIBS) $(DNS_LIBS) $(ROLE_LIBS)
@@ -24,7 +24,9 @@ admin_control_LDADD = admin/libadmin.a $(SCORE_LIBS) $(HISTORY_LIBS) $(DB_LIBS) 
 bin_PROGRAMS += tegami
 tegami_SOURCES = admin/cli.c admin/cli_ask.c admin/cli_files.c admin/cli_init.c admin/cli_domain.c admin/cli_user.c \
 	admin/cli_alias.c admin/cli_queue.c admin/cli_trace.c admin/cli_filter.c admin/cli_spam.c admin/cli_dkim.c \
-	admin/cli_dns.c admin/cli_check.h admin/cli_check.c admin/cli_check_host.c admin/cli_status.c admin/cli_config.c admin/cli_rescue.h admin/cli_rescue.c
+	admin/cli_dns.c admin/cli_dns_check.c admin/cli_findings.h admin/cli_findings.c \
+	admin/cli_check.h admin/cli_check.c admin/cli_check_host.c admin/cli_status.c admin/cli_config.c \
+	admin/cli_rescue.h admin/cli_rescue.c
 tegami_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS) $(OPENSSL_CFLAGS) $(CONFUSE_CFLAGS) \
 	-DTEGAMI_VERSION='"$(PACKAGE_VERSION)"'
 tegami_LDADD = admin/libadmin.a filters/libfilter.a $(DKIM_KEY_LIBS) $(PREPARE_LIBS) $(CONF_READ_LIBS) $(BASE_LIBS) $(OPENSSL_LIBS)
