@@ -1,0 +1,69 @@
+"""tegami dns show and dns check: what to publish, and whether the world sees it."""
+import json
+import re
+
+import pytest
+
+from dns_server import SERVFAIL
+
+
+@pytest.fixture
+def server(make_server):
+    server = make_server({"spf.enabled": "true"}, extra='spam { dnsbl "bl.test" { weight = 3 } }')
+    server.cli("dkim", "create", "example.test")
+    return server
+
+
+def published(server):
+    """The zone as `dns show` wants it, in the form of the scripted DNS server."""
+    zones = {"mx.example.test": {"A": ["192.0.2.7"]}, "7.2.0.192.in-addr.arpa": {"PTR": ["mx.example.test."]}}
+    for r in json.loads(server.cli("--json", "dns", "show", "example.test")):
+        if r["type"] in ("MX", "TXT"):
+            value = r["value"]
+            if r["type"] == "TXT":
+                value = " ".join(f'"{value[i:i + 200]}"' for i in range(0, len(value), 200))
+            zones.setdefault(r["name"], {}).setdefault(r["type"], []).append(value)
+    return zones
+
+
+def found(server):
+    p = server.cli("--json", "dns", "check", "example.test", check=False)
+    rows = json.loads(p.stdout if hasattr(p, "stdout") else p)
+    return {(r["name"], r["state"]) for r in rows}, rows
+
+
+def test_all_is_published(server):
+    server.dns.zones = published(server)
+    states, rows = found(server)
+    assert {name for name, state in states if state == "ok"} >= {"mx", "address", "ptr", "spf", "dkim", "dmarc", "dnsbl"}, rows
+    assert not [r for r in rows if r["state"] != "ok"], rows
+
+
+@pytest.mark.parametrize("name, what", [
+    ("mx", lambda z: z["example.test"].update(MX=["10 other.test."])),
+    ("mx", lambda z: z["example.test"].pop("MX")),
+    ("address", lambda z: z.pop("mx.example.test")),
+    ("ptr", lambda z: z.pop("7.2.0.192.in-addr.arpa")),
+    ("spf", lambda z: z["example.test"].update(TXT=['"v=spf1 -all"'])),
+    ("spf", lambda z: z["example.test"].update(TXT=['"v=spf1 mx -all"', '"v=spf1 mx -all"'])),
+    ("spf", lambda z: z["example.test"].pop("TXT")),
+    ("dkim", lambda z: [z.pop(n) for n in list(z) if "_domainkey" in n]),
+    ("dkim", lambda z: [z[n].update(TXT=['"v=DKIM1; k=rsa; p=QUJD"']) for n in z if "_domainkey" in n]),
+    ("dmarc", lambda z: z.pop("_dmarc.example.test")),
+    ("dmarc", lambda z: z.__setitem__("_dmarc.example.test", SERVFAIL)),
+    ("dnsbl", lambda z: z.__setitem__("7.2.0.192.bl.test", {"A": ["127.0.0.2"]})),
+])
+def test_one_thing_is_wrong(server, name, what):
+    zones = published(server)
+    what(zones)
+    server.dns.zones = zones
+    _, rows = found(server)
+    bad = [r for r in rows if r["state"] != "ok"]
+    assert name in {r["name"] for r in bad}, rows
+    assert all(r["advice"] for r in bad), bad
+
+
+def test_show_pins_the_certificate_and_names_services(server):
+    text = server.cli("dns", "show", "example.test")
+    assert re.search(r"^_25\._tcp\.mx\.example\.test\.\s+3600\s+IN\s+TLSA\s+3 1 1 [0-9a-f]{64}$", text, re.M), text
+    assert re.search(r"^_submissions\._tcp\.example\.test\.\s+3600\s+IN\s+SRV\s+0 1 465 mx\.example\.test\.$", text, re.M)
