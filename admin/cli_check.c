@@ -21,7 +21,8 @@ check_server(struct check *c)
 	size_t bad = 0;
 
 	if (!c->up) {
-		finding(&c->found, "server", FINDING_WARNING, "start it with `tegamid`", "it is not running");
+		finding(&c->found, "server", FINDING_WARNING, "start it with `tegamid`",
+		    "it is not running");
 		return;
 	}
 	rows_init(&roles);
@@ -54,7 +55,8 @@ check_directory(struct check *c)
 
 	cli_rq(&rq, "directory.check");
 	if (cli_ask(c->cli, &rq, &c->found.rows, &err) == -1 && err.text[0] != '\0')
-		finding(&c->found, "directory", FINDING_ERROR, "see what the message says", "%s", err.text);
+		finding(&c->found, "directory", FINDING_ERROR, "see what the message says", "%s",
+		    err.text);
 }
 
 static void
@@ -125,13 +127,15 @@ check_dkim(struct check *c)
 
 			snprintf(advice, sizeof(advice), "tegami dkim create %.250s", domain);
 			if (has_key(&keys, domain))
-				finding(&c->found, "dkim", FINDING_OK, "", "mail of %s is signed", domain);
+				finding(&c->found, "dkim", FINDING_OK, "", "mail of %s is signed",
+				    domain);
 			else
 				finding(&c->found, "dkim", FINDING_WARNING, advice,
 				    "mail of %s is not signed", domain);
 		}
 		if (domains.n == 0)
-			finding(&c->found, "domains", FINDING_WARNING, "tegami domain add example.org",
+			finding(&c->found, "domains", FINDING_WARNING,
+			    "tegami domain add example.org",
 			    "there is none yet: no mail can arrive");
 	}
 	rows_free(&domains);

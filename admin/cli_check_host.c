@@ -40,8 +40,8 @@ check_state_dir(struct check *c)
 		    "chown it to root, if tegamid is to be started by root", "%s belongs to uid %u",
 		    c->conf->state_dir, (unsigned)st.st_uid);
 	else
-		finding(&c->found, "permissions", FINDING_OK, "", "%s is writable by its owner only",
-		    c->conf->state_dir);
+		finding(&c->found, "permissions", FINDING_OK, "",
+		    "%s is writable by its owner only", c->conf->state_dir);
 }
 
 static bool
@@ -198,8 +198,8 @@ check_one_cert(struct check *c, const char *name, const char *certificate, const
 	time_t t;
 
 	/* of "*.x" any name below x will do */
-	snprintf(host, sizeof(host), "%s%.255s", name[0] == '*' ? "any" : "",
-	    name + (name[0] == '*'));
+	snprintf(
+	    host, sizeof(host), "%s%.255s", name[0] == '*' ? "any" : "", name + (name[0] == '*'));
 	if (cert_look(certificate, may_read_key ? key : NULL, host, &look, &err) == -1) {
 		finding(&c->found, "certificates", FINDING_ERROR,
 		    "correct `tls`, or put the files in their place", "%s", err.text);
@@ -230,8 +230,8 @@ check_one_cert(struct check *c, const char *name, const char *certificate, const
 		    "fine between servers; for mail programs get one from a CA (Let's Encrypt)",
 		    "the one for %s is self-signed (until %s)", name, until);
 	else
-		finding(&c->found, "certificates", FINDING_OK, "", "the one for %s is valid until %s", name,
-		    until);
+		finding(&c->found, "certificates", FINDING_OK, "",
+		    "the one for %s is valid until %s", name, until);
 	if (stat(key, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
 		finding(&c->found, "permissions", FINDING_ERROR, "chmod 0600 it",
 		    "%s is open to others (mode %04o)", key, st.st_mode & 07777);
@@ -264,7 +264,8 @@ check_clock(struct check *c)
 
 	gmtime_r(&now, &tm);
 	if (tm.tm_year + 1900 < 2025)
-		finding(&c->found, "clock", FINDING_ERROR, "set it, and run chrony or systemd-timesyncd",
+		finding(&c->found, "clock", FINDING_ERROR,
+		    "set it, and run chrony or systemd-timesyncd",
 		    "it says %d: signatures and certificates cannot be judged", tm.tm_year + 1900);
 	else if (state == TIME_ERROR || (state != -1 && (t.status & STA_UNSYNC)))
 		finding(&c->found, "clock", FINDING_WARNING,
@@ -283,18 +284,20 @@ check_one_disk(struct check *c, const char *what, const char *path)
 
 	if (statvfs(path, &fs) == -1) {
 		if (errno != ENOENT)
-			finding(&c->found, "disk", FINDING_WARNING, "look at it as root", "%s: %s", path,
-			    strerror(errno));
+			finding(&c->found, "disk", FINDING_WARNING, "look at it as root", "%s: %s",
+			    path, strerror(errno));
 		return;
 	}
 	space = (uint64_t)fs.f_bavail * fs.f_frsize;
 	text_show_size(space, has);
 	text_show_size(min, needs);
 	if (space < min)
-		finding(&c->found, "disk", FINDING_ERROR, "make room: no mail is taken until there is",
+		finding(&c->found, "disk", FINDING_ERROR,
+		    "make room: no mail is taken until there is",
 		    "%s has %s free, less than limits.min_free (%s)", what, has, needs);
 	else if (space < 5 * min)
-		finding(&c->found, "disk", FINDING_WARNING, "make room soon", "%s has only %s free", what, has);
+		finding(&c->found, "disk", FINDING_WARNING, "make room soon", "%s has only %s free",
+		    what, has);
 	else if (fs.f_files > 0 && fs.f_favail < fs.f_files / 50)
 		finding(&c->found, "disk", FINDING_WARNING,
 		    "each mail is a file: make a file system with more inodes",
@@ -325,7 +328,8 @@ check_antivirus(struct check *c)
 		snprintf(command, sizeof(command), "%s",
 		    "install clamav-freshclam, name another folder in antivirus.database, or turn "
 		    "antivirus off");
-		finding(&c->found, "antivirus", FINDING_ERROR, command, "%s: %s", dir, strerror(errno));
+		finding(
+		    &c->found, "antivirus", FINDING_ERROR, command, "%s: %s", dir, strerror(errno));
 	} else if (time(NULL) - st.st_mtime > 7 * 86400)
 		finding(&c->found, "antivirus", FINDING_WARNING, "see whether freshclam runs",
 		    "the signatures in %s are older than a week", dir);

@@ -43,7 +43,8 @@ ask(struct look *l, const char *name, const char *type, const char *zone, struct
 	cli_rq_word(&rq, "zone", zone);
 	if (cli_ask(l->cli, &rq, &a->rows, &err) == -1 || a->rows.n == 0) {
 		if (!l->broken)
-			finding(l->found, "server", FINDING_WARNING, "try again in a moment", "%s", err.text);
+			finding(l->found, "server", FINDING_WARNING, "try again in a moment", "%s",
+			    err.text);
 		l->broken = true;
 		rows_free(&a->rows);
 		return false;
@@ -97,21 +98,23 @@ check_mx(struct look *l)
 		if (strcasecmp(host, l->hostname) == 0)
 			ours = true;
 		else
-			snprintf(others + strlen(others), sizeof(others) - strlen(others), "%s%.120s",
-			    others[0] != '\0' ? ", " : "", host);
+			snprintf(others + strlen(others), sizeof(others) - strlen(others),
+			    "%s%.120s", others[0] != '\0' ? ", " : "", host);
 	}
 	if (unanswered(l, "mx", l->domain, &a))
 		;
 	else if (ours && others[0] == '\0')
-		finding(l->found, "mx", FINDING_OK, "", "mail for %s comes to %s", l->domain, l->hostname);
+		finding(l->found, "mx", FINDING_OK, "", "mail for %s comes to %s", l->domain,
+		    l->hostname);
 	else if (ours)
-		finding(l->found, "mx", FINDING_OK, "", "mail for %s comes to %s; other hosts: %s", l->domain,
-		    l->hostname, others);
+		finding(l->found, "mx", FINDING_OK, "", "mail for %s comes to %s; other hosts: %s",
+		    l->domain, l->hostname, others);
 	else if (count(&a) > 0)
-		finding(l->found, "mx", FINDING_ERROR, advice, "mail for %s goes to %s, not to %s", l->domain,
-		    others, l->hostname);
+		finding(l->found, "mx", FINDING_ERROR, advice, "mail for %s goes to %s, not to %s",
+		    l->domain, others, l->hostname);
 	else
-		finding(l->found, "mx", FINDING_ERROR, advice, "%s has no MX record (%s)", l->domain, a.status);
+		finding(l->found, "mx", FINDING_ERROR, advice, "%s has no MX record (%s)",
+		    l->domain, a.status);
 	if (a.answered)
 		finding(l->found, "dnssec", FINDING_OK, "",
 		    a.secure ? "%s is signed, and the signature was checked"
@@ -146,12 +149,15 @@ check_pointer(struct look *l, const char *address)
 	if (unanswered(l, "ptr", address, &a))
 		;
 	else if (fits)
-		finding(l->found, "ptr", FINDING_OK, "", "%s leads back to %s", address, l->hostname);
+		finding(
+		    l->found, "ptr", FINDING_OK, "", "%s leads back to %s", address, l->hostname);
 	else
 		finding(l->found, "ptr", FINDING_WARNING,
-		    "ask whoever gave you the address for a PTR record with the host name; many servers "
+		    "ask whoever gave you the address for a PTR record with the host name; many "
+		    "servers "
 		    "refuse mail without it",
-		    "%s leads to %s, not to %s", address, count(&a) > 0 ? value(&a, 0) : "no name", l->hostname);
+		    "%s leads to %s, not to %s", address, count(&a) > 0 ? value(&a, 0) : "no name",
+		    l->hostname);
 	rows_free(&a.rows);
 }
 
@@ -170,10 +176,12 @@ check_lists(struct look *l, const char *address)
 		if (count(&a) > 0 && strncmp(value(&a, 0), "127.", 4) == 0 &&
 		    strncmp(value(&a, 0), "127.255.255.", 12) != 0)
 			finding(l->found, "dnsbl", FINDING_ERROR,
-			    "look on that list's web site why, end the cause, then ask to be taken off",
+			    "look on that list's web site why, end the cause, then ask to be taken "
+			    "off",
 			    "%s is on the block list %s", address, zone);
 		else if (a.answered)
-			finding(l->found, "dnsbl", FINDING_OK, "", "%s is not on the block list %s", address, zone);
+			finding(l->found, "dnsbl", FINDING_OK, "", "%s is not on the block list %s",
+			    address, zone);
 		rows_free(&a.rows);
 	}
 }
@@ -187,9 +195,11 @@ check_addresses(struct look *l)
 	take_addresses(l, "AAAA");
 	snprintf(advice, sizeof(advice), "publish an A record (and AAAA) for %s", l->hostname);
 	if (l->n_addresses == 0)
-		finding(l->found, "address", FINDING_ERROR, advice, "%s has no address", l->hostname);
+		finding(
+		    l->found, "address", FINDING_ERROR, advice, "%s has no address", l->hostname);
 	for (size_t i = 0; i < l->n_addresses; i++) {
-		finding(l->found, "address", FINDING_OK, "", "%s is %s", l->hostname, l->address[i]);
+		finding(
+		    l->found, "address", FINDING_OK, "", "%s is %s", l->hostname, l->address[i]);
 		check_pointer(l, l->address[i]);
 		check_lists(l, l->address[i]);
 	}
@@ -221,10 +231,12 @@ judge_spf(struct look *l, const char *address)
 			if (strcmp(row_text(&rows.at[i], "check"), "spf") != 0)
 				continue;
 			if (strcmp(result, "pass") == 0)
-				finding(l->found, "spf", FINDING_OK, "", "%s may send for %s", address, l->domain);
+				finding(l->found, "spf", FINDING_OK, "", "%s may send for %s",
+				    address, l->domain);
 			else
 				finding(l->found, "spf", FINDING_ERROR,
-				    "name the host in the record: \"v=spf1 mx -all\" lets every MX host send",
+				    "name the host in the record: \"v=spf1 mx -all\" lets every MX "
+				    "host send",
 				    "%s may not send for %s (%s)", address, l->domain, result);
 		}
 	if (rq.fd >= 0)
@@ -256,9 +268,11 @@ check_spf(struct look *l)
 	if (unanswered(l, "spf", l->domain, &a))
 		;
 	else if (n == 0)
-		finding(l->found, "spf", FINDING_ERROR, advice, "%s publishes no SPF record", l->domain);
+		finding(l->found, "spf", FINDING_ERROR, advice, "%s publishes no SPF record",
+		    l->domain);
 	else if (n > 1)
-		finding(l->found, "spf", FINDING_ERROR, "leave one of them and put all senders into it",
+		finding(l->found, "spf", FINDING_ERROR,
+		    "leave one of them and put all senders into it",
 		    "%s has %zu SPF records, which counts as none", l->domain, n);
 	else
 		for (size_t i = 0; i < l->n_addresses; i++)
@@ -293,16 +307,20 @@ check_key(struct look *l, const struct row *key)
 	snprintf(name, sizeof(name), "%s._domainkey.%s", selector, l->domain);
 	if (!ask(l, name, "TXT", NULL, &a))
 		return;
-	snprintf(advice, sizeof(advice), "publish what `tegami dns show %s` prints for %s", l->domain, name);
+	snprintf(advice, sizeof(advice), "publish what `tegami dns show %s` prints for %s",
+	    l->domain, name);
 	if (unanswered(l, "dkim", name, &a))
 		;
 	else if (count(&a) == 1 && same_record(value(&a, 0), row_text(key, "record")))
 		finding(l->found, "dkim", FINDING_OK, "", "the key %s is published", selector);
 	else if (count(&a) == 0)
 		finding(l->found, "dkim", FINDING_ERROR, advice,
-		    "the key %s signs mail but is not published: receivers take the signature as broken", selector);
+		    "the key %s signs mail but is not published: receivers take the signature as "
+		    "broken",
+		    selector);
 	else
-		finding(l->found, "dkim", FINDING_ERROR, advice, "what is published for the key %s is %s", selector,
+		finding(l->found, "dkim", FINDING_ERROR, advice,
+		    "what is published for the key %s is %s", selector,
 		    count(&a) > 1 ? "several records" : "another key");
 	rows_free(&a.rows);
 }
@@ -317,8 +335,8 @@ check_dkim(struct look *l)
 
 	rows_init(&keys);
 	if (cli_dkim_keys(l->cli, &keys, &err) == -1)
-		finding(l->found, "dkim", FINDING_WARNING, "try again as root", "the keys cannot be listed: %s",
-		    err.text);
+		finding(l->found, "dkim", FINDING_WARNING, "try again as root",
+		    "the keys cannot be listed: %s", err.text);
 	for (size_t i = 0; i < keys.n; i++) {
 		if (strcasecmp(row_text(&keys.at[i], "domain"), l->domain) != 0)
 			continue;
@@ -327,7 +345,8 @@ check_dkim(struct look *l)
 	}
 	snprintf(advice, sizeof(advice), "tegami dkim create %s", l->domain);
 	if (n == 0 && err.kind == ERR_NONE)
-		finding(l->found, "dkim", FINDING_WARNING, advice, "mail of %s is not signed", l->domain);
+		finding(l->found, "dkim", FINDING_WARNING, advice, "mail of %s is not signed",
+		    l->domain);
 	rows_free(&keys);
 }
 
@@ -342,26 +361,29 @@ check_dmarc(struct look *l)
 	if (!ask(l, name, "TXT", NULL, &a))
 		return;
 	n = count_that_begin(&a, "v=DMARC1");
-	snprintf(advice, sizeof(advice), "publish: %s. TXT \"v=DMARC1; p=none; rua=mailto:postmaster@%s\"", name,
-	    l->domain);
+	snprintf(advice, sizeof(advice),
+	    "publish: %s. TXT \"v=DMARC1; p=none; rua=mailto:postmaster@%s\"", name, l->domain);
 	if (unanswered(l, "dmarc", name, &a))
 		;
 	else if (n == 1 && strcasestr(value(&a, 0), "p=none") != NULL)
 		finding(l->found, "dmarc", FINDING_OK, "",
 		    "the policy only watches (p=none); raise it once the reports look right");
 	else if (n == 1)
-		finding(l->found, "dmarc", FINDING_OK, "", "a policy is published: %s", value(&a, 0));
+		finding(
+		    l->found, "dmarc", FINDING_OK, "", "a policy is published: %s", value(&a, 0));
 	else if (n > 1)
-		finding(l->found, "dmarc", FINDING_ERROR, "leave one of them", "%s has %zu records, which count as none",
-		    name, n);
+		finding(l->found, "dmarc", FINDING_ERROR, "leave one of them",
+		    "%s has %zu records, which count as none", name, n);
 	else
-		finding(l->found, "dmarc", FINDING_WARNING, advice, "%s publishes no DMARC policy", l->domain);
+		finding(l->found, "dmarc", FINDING_WARNING, advice, "%s publishes no DMARC policy",
+		    l->domain);
 	rows_free(&a.rows);
 }
 
 /* -- the command */
 
-static void (*const checks[])(struct look *) = { check_mx, check_addresses, check_spf, check_dkim, check_dmarc };
+static void (*const checks[])(
+    struct look *) = { check_mx, check_addresses, check_spf, check_dkim, check_dmarc };
 
 int
 cli_dns_check(struct cli *cli, const struct cli_args *args)

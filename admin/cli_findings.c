@@ -24,8 +24,8 @@ findings_init(struct findings *f)
 }
 
 void
-finding(struct findings *f, const char *name, enum finding_state state, const char *advice, const char *fmt,
-    ...)
+finding(struct findings *f, const char *name, enum finding_state state, const char *advice,
+    const char *fmt, ...)
 {
 	static const char *const names[] = { "ok", "warning", "error" };
 	char text[TEXT_MAX];

@@ -65,8 +65,8 @@ tlsa_text_of(struct slice rdata, char out[static VALUE_MAX])
 
 	if (rdata.len < 4 || rdata.len > 600)
 		return false;
-	n = snprintf(out, VALUE_MAX, "%u %u %u ", (unsigned char)rdata.at[0], (unsigned char)rdata.at[1],
-	    (unsigned char)rdata.at[2]);
+	n = snprintf(out, VALUE_MAX, "%u %u %u ", (unsigned char)rdata.at[0],
+	    (unsigned char)rdata.at[1], (unsigned char)rdata.at[2]);
 	for (size_t i = 3; i < rdata.len; i++)
 		n += snprintf(out + n, VALUE_MAX - (size_t)n, "%02x", (unsigned char)rdata.at[i]);
 	return true;
@@ -91,7 +91,8 @@ got(void *arg, const struct dns_answer *a)
 {
 	struct request *r = arg;
 	size_t type = ((struct asked *)r->own)->type;
-	struct admin_word first[] = { { "status", a->status == DNS_OK ? "ok" : dns_status_text(a->status) },
+	struct admin_word first[] = { { "status",
+					  a->status == DNS_OK ? "ok" : dns_status_text(a->status) },
 		{ "exists", a->status == DNS_NXDOMAIN ? "no" : "yes" },
 		{ "answered", a->status == DNS_TEMPORARY || a->status == DNS_BOGUS ? "no" : "yes" },
 		{ "secure", a->secure ? "yes" : "no" } };
@@ -138,5 +139,6 @@ dns_start(struct request *r)
 	if (!dns_name_ok(slice_of(name)))
 		refuse(r, ERR_USAGE, "that is no name that DNS could hold");
 	else if (dns_ask(name, types[i].type, got, r) == NULL)
-		refuse(r, ERR_TEMPORARY, "the resolver does not answer just now; try again in a moment");
+		refuse(r, ERR_TEMPORARY,
+		    "the resolver does not answer just now; try again in a moment");
 }

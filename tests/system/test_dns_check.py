@@ -27,8 +27,7 @@ def published(server):
 
 
 def found(server):
-    p = server.cli("--json", "dns", "check", "example.test", check=False)
-    rows = json.loads(p.stdout if hasattr(p, "stdout") else p)
+    rows = json.loads(server.run("--json", "dns", "check", "example.test", check=False).stdout)
     return {(r["name"], r["state"]) for r in rows}, rows
 
 
@@ -45,7 +44,7 @@ def test_all_is_published(server):
     ("address", lambda z: z.pop("mx.example.test")),
     ("ptr", lambda z: z.pop("7.2.0.192.in-addr.arpa")),
     ("spf", lambda z: z["example.test"].update(TXT=['"v=spf1 -all"'])),
-    ("spf", lambda z: z["example.test"].update(TXT=['"v=spf1 mx -all"', '"v=spf1 mx -all"'])),
+    ("spf", lambda z: z["example.test"].update(TXT=['"v=spf1 mx -all"', '"v=spf1 a -all"'])),
     ("spf", lambda z: z["example.test"].pop("TXT")),
     ("dkim", lambda z: [z.pop(n) for n in list(z) if "_domainkey" in n]),
     ("dkim", lambda z: [z[n].update(TXT=['"v=DKIM1; k=rsa; p=QUJD"']) for n in z if "_domainkey" in n]),
