@@ -25,6 +25,7 @@
 
 #include "admin/cli_rescue.h"
 #include "admin/text.h"
+#include "base/envelope.h"
 #include "base/qid.h"
 #include "storage/rescue.h"
 
@@ -108,6 +109,7 @@ folder_make(struct err *err)
 static void
 body_keep(struct rescue *r, const char *id, const struct rescue_lost *l)
 {
+	struct slice prefix = prefix_shown(l->prefix);
 	char name[40];
 	int fd;
 
@@ -117,7 +119,7 @@ body_keep(struct rescue *r, const char *id, const struct rescue_lost *l)
 	fd = openat(r->folder, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd == -1)
 		return;
-	if (write(fd, l->prefix.at, l->prefix.len) != (ssize_t)l->prefix.len ||
+	if (write(fd, prefix.at, prefix.len) != (ssize_t)prefix.len ||
 	    write(fd, l->body.at, l->body.len) != (ssize_t)l->body.len)
 		fprintf(r->report, "%s: only a part of it could be written\n", name);
 	close(fd);

@@ -93,6 +93,19 @@ cuts_get(struct slice bytes, struct cut cuts[static ENVELOPE_CUTS_MAX], size_t *
 }
 
 struct slice
+prefix_shown(struct slice prefix)
+{
+	return slice_cut(&prefix, '\0');
+}
+
+struct slice
+prefix_seven(struct slice prefix)
+{
+	slice_cut(&prefix, '\0');
+	return prefix;
+}
+
+struct slice
 cuts_next(struct slice body, const struct cut *cuts, size_t n, uint64_t *pos)
 {
 	for (size_t i = 0; i < n; i++) {

@@ -2,7 +2,8 @@
  *
  * The message itself is never rewritten. What we add (Received, Authentication-Results, X-Spam-*,
  * DKIM-Signature) is `prefix`, put in front; what must not be seen (forged results, Bcc) is `cuts`,
- * ranges of the body left out. Bodies have CRLF line ends. */
+ * ranges of the body left out. Bodies have CRLF line ends. Behind a NUL the prefix may end with what
+ * takes the place of its DKIM-Signature fields when the message is converted to seven bits (seven.h). */
 #ifndef BASE_ENVELOPE_H
 #define BASE_ENVELOPE_H
 
@@ -83,6 +84,10 @@ void envelope_put(struct buf *out, const struct envelope *e);
 /* Reads what envelope_put wrote; the caller goes on with rcpt_get while wire_more(). Slices stay in
  * the frame, texts go to the pool. -1 when a field is bad. */
 int envelope_get(struct wire *in, struct pool *pool, struct envelope *e);
+
+/* The prefix as it is put in front; what stands behind its NUL, empty when there is none. */
+struct slice prefix_shown(struct slice prefix);
+struct slice prefix_seven(struct slice prefix);
 
 /* Cut list <-> bytes (16 a cut). cuts_get: -1 when it is not sorted, overlaps or is too long. */
 void cuts_put(struct buf *out, const struct cut *cuts, size_t n);

@@ -114,10 +114,10 @@ enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 		/* qid, body (or fd) */                                                           \
 	X(SCAN_IS,        R(SCAN),        R(FILTER),       "ut",     FD_NO)                       \
 		/* enum scan_status, virus name or why */                                         \
-	X(SIGN,           R(SMTPD),       R(SIGNER),       "ubbb",   FD_MAY)                      \
-		/* qid, ticket, prefix, body (or fd) */                                           \
+	X(SIGN,           R(SMTPD),       R(SIGNER),       "ubbbu",  FD_MAY)                      \
+		/* qid, ticket, prefix, body (or fd), 1: for seven bits, too */                   \
 	X(SIGN_IS,        R(SIGNER),      R(SMTPD),        "ubt",    FD_NO)                       \
-		/* enum sign_status, DKIM-Signature fields, why */                                \
+		/* enum sign_status, DKIM-Signature fields (as in a prefix: envelope.h), why */   \
 	/* -- resolver */                                                                         \
 	X(DNS_ASK,        R(FILTER)|R(RELAY)|R(SMTPD)|R(CONTROL), R(RESOLVER), "tu", FD_NO)       \
 		/* name, rr type */                                                               \

@@ -207,7 +207,7 @@ stage_begin(const struct envelope *e)
 	cuts_put(&cuts, e->cuts, e->n_cuts);
 	wire_put_u64(b, e->qid);
 	wire_put_i64(b, qid_time(e->qid));
-	wire_put_bytes(b, e->prefix);
+	wire_put_bytes(b, prefix_shown(e->prefix));
 	wire_put_bytes(b, buf_all(&cuts));
 	wire_put_bytes(b, e->body);
 	buf_free(&cuts);

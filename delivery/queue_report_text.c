@@ -102,7 +102,7 @@ full_text(const struct report *r, struct buf *out)
 
 	if (!may_come_back(r))
 		return (struct slice){ NULL, 0 };
-	buf_slice(out, e->prefix);
+	buf_slice(out, prefix_shown(e->prefix));
 	while ((piece = cuts_next(e->body, e->cuts, e->n_cuts, &pos)).len > 0)
 		buf_slice(out, piece);
 	return out->failed || !lines_ok(buf_all(out)) ? (struct slice){ NULL, 0 } : buf_all(out);
@@ -155,7 +155,7 @@ report_body(struct report *r, struct pool *pool)
 	fill_bounce(r, &b, rcpts, id, report_id);
 	buf_init(&headers, ENVELOPE_PREFIX_MAX + HEAD_MAX);
 	buf_init(&full, FULL_MAX);
-	buf_slice(&headers, c->c.e.prefix);
+	buf_slice(&headers, prefix_shown(c->c.e.prefix));
 	buf_slice(&headers, content_head(c, HEAD_MAX));
 	b.headers = buf_all(&headers);
 	b.utf8 = needs_utf8(r, &b);

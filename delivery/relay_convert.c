@@ -5,8 +5,10 @@
  * conversion itself happens while it is sent. A message that has nothing to convert goes as it is. One that cannot be
  * converted is refused for that host, in words.
  *
- * A signature of somebody else (DKIM) covers the unconverted body and does not survive: RFC 6152 leaves only refusal
+ * Our own users' mail has a signature of ours for either form. One of somebody else (DKIM) covers the unconverted body and does not survive: RFC 6152 leaves only refusal
  * otherwise, and a message that arrived unsigned is worth more than one that did not. */
+#include <string.h>
+
 #include "delivery/relay_job_state.h"
 
 #define STEP (512 * 1024)
@@ -18,6 +20,44 @@ job_forget_conversion(struct job *job)
 		event_free(job->think);
 	job->think = NULL;
 	seven_free(&job->seven);
+}
+
+/* Without the DKIM-Signature fields at its top. */
+static struct slice
+behind_signatures(struct slice prefix)
+{
+	bool ours = false;
+	struct slice rest = prefix, line;
+
+	while (slice_line(&rest, &line)) {
+		bool folded = line.len > 0 && (line.at[0] == ' ' || line.at[0] == '\t');
+
+		ours = folded ? ours : slice_starts_nocase(line, SLICE("DKIM-Signature:"));
+		if (!ours)
+			break;
+		prefix = rest;
+	}
+	return prefix;
+}
+
+int
+job_prefixes(struct job *job, struct slice prefix)
+{
+	struct slice seven = prefix_seven(prefix), rest;
+	char *both;
+
+	job->prefix = pool_slice(job->pool, prefix_shown(prefix));
+	job->seven_prefix = job->prefix;
+	if (seven.len == 0)
+		return job->prefix.at != NULL ? 0 : -1;
+	rest = behind_signatures(prefix_shown(prefix));
+	both = pool_alloc(job->pool, seven.len + rest.len);
+	if (job->prefix.at == NULL || both == NULL)
+		return -1;
+	memcpy(both, seven.at, seven.len);
+	memcpy(both + seven.len, rest.at, rest.len);
+	job->seven_prefix = (struct slice){ both, seven.len + rest.len };
+	return 0;
 }
 
 /* What the peer wants; false: the message can go to it as it is. */
@@ -32,7 +72,9 @@ target_for(const struct job *job, enum seven_target *target)
 	/* who takes SMTPUTF8 takes such bodies, too (RFC 6531 3.1) */
 	if (job->flags & ENVELOPE_8BIT && !(caps & (CAP_8BITMIME | CAP_SMTPUTF8)))
 		return true;
-	*target = SEVEN_FOR_8BIT;
+	/* a signature is there for the message as it is and for seven bits, not for what is between */
+	if (job->seven_prefix.at == job->prefix.at)
+		*target = SEVEN_FOR_8BIT;
 	return (job->flags & ENVELOPE_BINARY) != 0;
 }
 
@@ -80,6 +122,7 @@ job_convert(struct job *job)
 	const char *enhanced, *why;
 
 	m->seven = NULL;
+	m->prefix = job->prefix;
 	m->flags = job->flags;
 	if (!target_for(job, &target))
 		return true;
@@ -94,6 +137,8 @@ job_convert(struct job *job)
 		return false;
 	case SEVEN_CHANGED:
 		m->seven = job->seven;
+		if (target == SEVEN_FOR_7BIT)
+			m->prefix = job->seven_prefix;
 		break;
 	case SEVEN_CANNOT:
 		why = seven_why(job->seven, &enhanced);

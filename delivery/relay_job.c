@@ -159,7 +159,7 @@ job_send(struct job *job)
 			put_rcpt(job, i);
 	m->envid = job->envid;
 	m->decide = mail_decide;
-	relay_body_start(&m->body, job->prefix, job->body.bytes, job->cuts, job->n_cuts);
+	relay_body_start(&m->body, m->prefix, job->body.bytes, job->cuts, job->n_cuts);
 	session_send(job->session, m);
 }
 

@@ -29,6 +29,7 @@ struct job {
 	unsigned flags;
 	bool utf8_header;
 	struct slice prefix;
+	struct slice seven_prefix;	/* takes its place when the message is converted to seven bits */
 	struct body body;
 	struct cut cuts[ENVELOPE_CUTS_MAX];
 	size_t n_cuts;
@@ -65,6 +66,8 @@ void decide_rest(struct job *job, const struct result *result);
  * is called again then. Recipients are decided when it cannot be done. */
 bool job_convert(struct job *job);
 void job_forget_conversion(struct job *job);
+/* Both prefixes, from the queue's. -1: memory is gone. */
+int job_prefixes(struct job *job, struct slice prefix);
 
 /* -- relay_jobs.c */
 /* Every recipient is decided: answer, and free it. */

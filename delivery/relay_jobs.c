@@ -225,7 +225,8 @@ job_read(struct job *job, struct frame *f)
 	job->domain = wire_text(in, job->pool);
 	job->from = wire_text(in, job->pool);
 	job->envid = param(wire_text(in, job->pool), ENVID_MAX);
-	job->prefix = pool_slice(job->pool, wire_bytes(in));
+	if (job_prefixes(job, wire_bytes(in)) == -1)
+		return -1;
 	cuts = wire_bytes(in);
 	body = wire_bytes(in);
 	if (f->fd == -1)

@@ -18,6 +18,7 @@ struct mail {
 	unsigned flags;			/* enum envelope_flag */
 	const char *envid;		/* xtext; "": none */
 	bool utf8;			/* an address or a header field is not ASCII: SMTPUTF8 is needed */
+	struct slice prefix;
 	struct seven *seven;		/* converts the body for this peer, or NULL; borrowed */
 	struct relay_body body;		/* prepared by relay_body_start; begun anew for each transaction */
 	const char *to[MAIL_RCPTS_MAX], *orcpt[MAIL_RCPTS_MAX];

@@ -14,6 +14,8 @@
 #include "filters/mime.h"
 
 #define FIELD "DKIM-Signature: "
+#define HEADER_MAX (1024 * 1024) /* of a converted message */
+#define PART (64 * 1024)
 
 /* What is signed when it is there (RFC 6376 5.4.1). */
 static const char *const signed_fields[] = { "from", "reply-to", "subject", "date", "to", "cc",
@@ -71,17 +73,75 @@ give_fields(DKIM *d, struct slice *rest)
 	return DKIM_STAT_OK;
 }
 
+/* The header, and as much of the body as came with it; *rest: what else did. -1: it is too long. */
+static int
+take_header(struct seven *s, struct buf *head, struct slice *rest)
+{
+	while ((*rest = seven_next(s)).len > 0) {
+		while (rest->len > 0) {
+			struct slice part = slice_first(*rest, PART);
+			size_t from = head->len > 3 ? head->len - 3 : 0;
+
+			if (buf_slice(head, part) == -1)
+				return -1;
+			*rest = slice_skip(*rest, part.len);
+			if (memmem(head->at + from, head->len - from, "\r\n\r\n", 4) != NULL)
+				return 0;
+		}
+	}
+	return 0;
+}
+
+/* *midline: it ends within a line. */
 static DKIM_STAT
-run(DKIM *d, struct slice prefix, struct slice message)
+give_body(DKIM *d, struct slice part, bool *midline)
+{
+	if (part.len == 0)
+		return DKIM_STAT_OK;
+	*midline = part.at[part.len - 1] != '\n';
+	return dkim_body(d, (u_char *)part.at, part.len);
+}
+
+/* The message's header and body, as it is or converted. */
+static DKIM_STAT
+give_message(DKIM *d, struct slice message, struct seven *s)
+{
+	struct slice rest = { NULL, 0 };
+	DKIM_STAT status = DKIM_STAT_NORESOURCE;
+	bool midline = false;
+	struct buf head;
+
+	buf_init(&head, HEADER_MAX);
+	if (s != NULL) {
+		seven_rewind(s, NULL, 0);
+		if (take_header(s, &head, &rest) == -1)
+			goto end;
+		message = buf_all(&head);
+	}
+	status = give_fields(d, &message);
+	if (status == DKIM_STAT_OK)
+		status = dkim_eoh(d);
+	if (status == DKIM_STAT_OK)
+		status = give_body(d, message, &midline);
+	if (status == DKIM_STAT_OK)
+		status = give_body(d, rest, &midline);
+	while (status == DKIM_STAT_OK && s != NULL && (rest = seven_next(s)).len > 0)
+		status = give_body(d, rest, &midline);
+	/* a last line without an end counts as if it had one (RFC 6376 3.4.3); the library wants to see it */
+	if (status == DKIM_STAT_OK && midline)
+		status = give_body(d, SLICE("\r\n"), &midline);
+end:
+	buf_free(&head);
+	return status;
+}
+
+static DKIM_STAT
+run(DKIM *d, struct slice prefix, struct slice message, struct seven *seven)
 {
 	DKIM_STAT status = give_fields(d, &prefix);
 
 	if (status == DKIM_STAT_OK)
-		status = give_fields(d, &message);
-	if (status == DKIM_STAT_OK)
-		status = dkim_eoh(d);
-	if (status == DKIM_STAT_OK && message.len > 0)
-		status = dkim_body(d, (u_char *)message.at, message.len);
+		status = give_message(d, message, seven);
 	if (status == DKIM_STAT_OK)
 		status = dkim_eom(d, NULL);
 	return status;
@@ -89,7 +149,7 @@ run(DKIM *d, struct slice prefix, struct slice message)
 
 int
 dkim_sign_message(const struct dkim_signer *key, struct slice prefix, struct slice message,
-    int64_t now, struct buf *out, struct err *err)
+    struct seven *seven, int64_t now, struct buf *out, struct err *err)
 {
 	DKIM_LIB *lib = library();
 	uint64_t seconds = (uint64_t)(now / 1000000);
@@ -108,7 +168,7 @@ dkim_sign_message(const struct dkim_signer *key, struct slice prefix, struct sli
 		    -1, &status);
 	}
 	if (d != NULL)
-		status = run(d, prefix, message);
+		status = run(d, prefix, message, seven);
 	if (d != NULL && status == DKIM_STAT_OK)
 		status = dkim_getsighdr_d(d, sizeof(FIELD) - 1, &text, &len);
 	if (d != NULL && status == DKIM_STAT_OK)

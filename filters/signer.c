@@ -25,7 +25,8 @@
 #define PEM_MAX (16 * 1024)
 #define JOBS_MAX 64
 #define PER_DOMAIN_MAX 4 /* signatures on one message */
-#define FIELDS_MAX (8 * 1024)
+#define FIELDS_MAX (16 * 1024)
+#define SEVEN_STEP (1024 * 1024)
 #define CHECK_SECONDS 10 /* that auth and directory may take together */
 
 struct key {
@@ -142,6 +143,7 @@ struct job {
 	struct reply_to to;
 	struct slice prefix;
 	struct body body;
+	bool seven; /* a signature for hosts that take seven bits is wanted, too */
 	int fd;
 	char author[DKIM_AUTHOR_SIZE];
 	const char *domain; /* in author */
@@ -190,30 +192,64 @@ job_later(struct job *job, const char *why)
 	job_end(job, SIGN_LATER, (struct slice){ 0 }, why);
 }
 
-static void
-job_sign(struct job *job)
+/* A field for each of the domain's keys; how many, -1: it cannot be done. */
+static int
+sign_with_all(const struct job *job, struct seven *seven, struct buf *out, struct err *err)
 {
-	struct err err = { 0 };
-	struct buf out;
-	unsigned n = 0;
+	int n = 0;
 
-	buf_init(&out, FIELDS_MAX);
 	for (size_t i = 0; i < keys.n && n < PER_DOMAIN_MAX; i++) {
 		const struct key *k = keys.at[i];
 		struct dkim_signer with = { k->domain, k->selector, k->algorithm, k->pem };
 
 		if (strcmp(k->domain, job->domain) != 0)
 			continue;
-		if (dkim_sign_message(
-			&with, job->prefix, job->body.bytes, clock_now(), &out, &err) == -1) {
-			log_error("%s", err.text);
-			job_later(job, err.text);
-			buf_free(&out);
-			return;
-		}
+		if (dkim_sign_message(&with, job->prefix, job->body.bytes, seven, clock_now(), out,
+			err) == -1)
+			return -1;
 		n++;
 	}
-	job_end(job, n > 0 ? SIGN_DONE : SIGN_NO_KEY, buf_all(&out), "");
+	return n;
+}
+
+/* The same for what the relay makes of it where only seven bits pass, when that is something else. Without
+ * these fields it is only that signature that is missing there. */
+static void
+sign_seven(const struct job *job, struct buf *out)
+{
+	struct seven *seven = seven_new(job->body.bytes, SEVEN_FOR_7BIT);
+	enum seven_status status = SEVEN_CANNOT;
+	size_t len = out->len;
+	struct err err = { 0 };
+
+	while (seven != NULL && (status = seven_step(seven, SEVEN_STEP)) == SEVEN_MORE)
+		;
+	if (status == SEVEN_CHANGED &&
+	    (buf_char(out, '\0') == -1 || sign_with_all(job, seven, out, &err) == -1)) {
+		log_warning("no second signature for hosts without 8BITMIME: %s", err.text);
+		out->failed = false;
+		out->len = len;
+	}
+	seven_free(&seven);
+}
+
+static void
+job_sign(struct job *job)
+{
+	struct err err = { 0 };
+	struct buf out;
+	int n;
+
+	buf_init(&out, FIELDS_MAX);
+	n = sign_with_all(job, NULL, &out, &err);
+	if (n == -1) {
+		log_error("%s", err.text);
+		job_later(job, err.text);
+	} else {
+		if (n > 0 && job->seven)
+			sign_seven(job, &out);
+		job_end(job, n > 0 ? SIGN_DONE : SIGN_NO_KEY, buf_all(&out), "");
+	}
 	buf_free(&out);
 }
 
@@ -329,6 +365,7 @@ on_sign(struct frame *f)
 	}
 	n_jobs++;
 	job->to = to;
+	job->seven = wire_u64(&f->in) == 1;
 	if (!job_fill(job, prefix, body, frame_take_fd(f)))
 		job_later(job, "the message cannot be read");
 	else if (!dkim_sign_author(job->prefix, job->body.bytes, job->author) ||
@@ -388,7 +425,7 @@ warm_up(void)
 		buf_reset(&out);
 		seen |= k->algorithm == DKIM_RSA ? 1 : 2;
 		if (dkim_sign_message(
-			&with, (struct slice){ 0 }, slice_of(text), clock_now(), &out, &err) == -1)
+			&with, (struct slice){ 0 }, slice_of(text), NULL, clock_now(), &out, &err) == -1)
 			log_error("%s", err.text);
 	}
 	buf_free(&out);

@@ -218,6 +218,18 @@ sign_is(void *arg, struct frame *answer)
 	session_run(s);
 }
 
+/* It may meet a host that takes only seven bits. */
+static bool
+may_be_converted(const struct transaction *t)
+{
+	if ((t->flags & (ENVELOPE_8BIT | ENVELOPE_BINARY)) == 0)
+		return false;
+	for (size_t i = 0; i < t->n_rcpts; i++)
+		if (t->rcpts[i].kind == RCPT_REMOTE)
+			return true;
+	return false;
+}
+
 static void
 sign(struct session *s)
 {
@@ -233,6 +245,7 @@ sign(struct session *s)
 	wire_put_bytes(b, (struct slice){ s->ticket, TICKET_LEN });
 	wire_put_bytes(b, buf_all(&t->trace));
 	wire_put_bytes(b, buf_all(&t->body));
+	wire_put_u64(b, may_be_converted(t));
 	s->token = link_request(role_link(ROLE_SIGNER), body_fd(t), sign_is, s);
 	if (s->token == 0)
 		deliver_refuse(
@@ -352,10 +365,18 @@ put_envelope(struct buf *out, const struct session *s, const struct buf *prefix,
 static int
 put_prefix(struct buf *out, const struct transaction *t)
 {
-	buf_slice(out, t->signature);
+	struct slice seven = prefix_seven(t->signature);
+
+	buf_slice(out, prefix_shown(t->signature));
 	buf_slice(out, t->judged);
 	buf_slice(out, buf_all(&t->trace));
-	return out->failed ? -1 : 0;
+	if (out->failed)
+		return -1;
+	if (seven.len > 0 && out->len + 1 + seven.len <= ENVELOPE_PREFIX_MAX) {
+		buf_char(out, '\0');
+		buf_slice(out, seven);
+	}
+	return 0;
 }
 
 static void

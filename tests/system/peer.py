@@ -160,6 +160,8 @@ class Session:
                 self.rcpts.append(re.search(r"<(.*?)>", line).group(1))
         elif verb == "DATA":
             self.data(line)
+        elif verb == "BDAT" and "CHUNKING" in self.peer.extensions:
+            self.take(self.file.read(int(line.split(" ")[1])))  # of one chunk only
         elif verb in ("RSET", "NOOP"):
             self.at(verb.lower(), line)
         elif verb == "QUIT":
@@ -180,7 +182,10 @@ class Session:
             if not text:
                 return
             lines.append(text[1:] if text.startswith(b".") else text)
-        mail = Received(self.sender, self.rcpts, b"".join(lines), self.secure, self.helo, self.options)
+        self.take(b"".join(lines))
+
+    def take(self, data):
+        mail = Received(self.sender, self.rcpts, data, self.secure, self.helo, self.options)
         step = self.peer.step(self, "body", self.sender)
         if step == HANG:
             time.sleep(600)

@@ -476,9 +476,10 @@ def signing(tmp_path, rsa):
 NOT_THEIRS, THEIRS, LATER = range(3)
 
 
-def sign(s, data, prefix=b"", ticket=b"0123456789abcdef", good=1, author=b"alice@example.test", theirs=THEIRS):
+def sign(s, data, prefix=b"", ticket=b"0123456789abcdef", good=1, author=b"alice@example.test", theirs=THEIRS,
+         seven=0):
     """SIGN_IS; `good` is what auth says of the ticket (None: it is not asked), `theirs` what the directory says of the author."""
-    s.peer["SMTPD"].send("SIGN", 1, ticket, prefix, data, id=3)
+    s.peer["SMTPD"].send("SIGN", 1, ticket, prefix, data, seven, id=3)
     if good is not None:
         f = s.peer["AUTH"].want("TICKET_CHECK")
         assert f.f[0] == ticket
@@ -514,6 +515,27 @@ def test_sign(signing):
     assert b"message-id" in fields.lower() and b"date" in fields.lower()
 
 
+def test_sign_for_seven_bits(signing):
+    """A second set of fields for what the relay makes of it, when that is something else."""
+    _, rows = admin(signing, "dkim.list")
+    keys = {dict(r)["selector"]: dict(r) for r in rows}
+    head = b"From: alice@example.test\r\nSubject: x\r\n"
+    text = "Grüße aus der Stadt am Fluss \r\n".encode()
+    status, fields, why = sign(signing, head + b"\r\n" + text, seven=1)
+    assert status == 1 and fields.count(b"\0") == 1, why
+    plain, seven = fields.split(b"\0")
+    converted = (head + b"MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+                 + b"Gr=C3=BC=C3=9Fe aus der Stadt am Fluss=20\r\n")
+    for whole in (plain + head + b"\r\n" + text, seven + converted):
+        for i in range(2):
+            assert dkim.DKIM(whole).verify(idx=i, dnsfunc=lambda name, timeout=5: keys[name.decode().split(".")[0]]["record"].encode())
+    for same in (text, b"plain\r\n"):
+        assert b"\0" not in sign(signing, head + b"\r\n" + same, seven=same == b"plain\r\n")[1]
+    # a large one, whose header is not in the first piece
+    many = head + b"".join(b"X-%d: %s\r\n" % (i, b"y" * 70) for i in range(200)) + b"\r\n"
+    assert b"\0" in sign(signing, many + text * 300, seven=1)[1]
+
+
 def test_sign_refuses(signing):
     message = b"From: alice@example.test\r\n\r\nx\r\n"
     assert sign(signing, message, good=0)[0] == 2
@@ -525,7 +547,7 @@ def test_sign_refuses(signing):
         pass
     assert sign(signing, message, theirs=LATER)[:2] == [2, b""]
     assert sign(signing, message)[0] == 1
-    signing.peer["SMTPD"].send("SIGN", 1, b"0" * 16, b"", message, id=3)
+    signing.peer["SMTPD"].send("SIGN", 1, b"0" * 16, b"", message, 0, id=3)
     signing.peer["AUTH"].want("TICKET_CHECK")
     signing.peer["AUTH"].close()
     assert signing.peer["SMTPD"].want("SIGN_IS").f[0] == 2
@@ -535,7 +557,7 @@ def test_sign_without_a_directory(signing):
     """It dies while it is asked, and then it is not there: later, both times."""
     message = b"From: alice@example.test\r\n\r\nx\r\n"
     for dies in (True, False):
-        signing.peer["SMTPD"].send("SIGN", 1, b"0" * 16, b"", message, id=3)
+        signing.peer["SMTPD"].send("SIGN", 1, b"0" * 16, b"", message, 0, id=3)
         f = signing.peer["AUTH"].want("TICKET_CHECK")
         signing.peer["AUTH"].send("TICKET_IS", 1, "alice@example.test", id=f.id)
         if dies:

@@ -7,10 +7,13 @@ import re
 import tarfile
 import tempfile
 
+import dkim
 import pytest
 
+from peer import Peer
 from relay_role import Relay, Smtp, STEP_OK, STEP_PERMANENT
 from test_relay_esmtp import BINARY, EIGHT, UTF8, command, relays, to  # noqa: F401
+from server import Server, wait_until
 
 CORPUS = pathlib.Path("/work/shared/corpus/mime-dev.tar.xz")  # messages that trip readers up; used where it is
 GREETING = "Grüße aus 手紙\r\n"
@@ -184,6 +187,66 @@ def test_header_beyond_ascii(relays):  # noqa: F811
     assert rcpt[1:4] == [STEP_PERMANENT, 0, "5.6.7"] and "encoded words" in rcpt[4]
     s, rcpt, _ = one(relays, "Subject: x\r\n\r\nplain\r\n", UTF8, sender="ä@own.test")
     assert rcpt[3] == "5.6.7" and "address in ASCII" in rcpt[4]
+
+
+# -- the whole server: what is submitted, signed and sent
+
+SEVEN_BITS = ("PIPELINING", "SIZE 52428800", "ENHANCEDSTATUSCODES")
+TAKES = {  # what the other server offers
+    "seven.test": SEVEN_BITS, "eight.test": SEVEN_BITS + ("8BITMIME",), "chunks.test": SEVEN_BITS + ("8BITMIME", "CHUNKING"),
+    "binary.test": SEVEN_BITS + ("8BITMIME", "CHUNKING", "BINARYMIME"),
+}
+
+
+@pytest.fixture(scope="module")
+def signing():
+    """(our server, which signs; the servers of the domains in TAKES)"""
+    peers = {name: Peer(extensions=offers) for name, offers in TAKES.items()}
+    s = Server()
+    s.extra = "".join(f'route "{name}" {{ host = "127.0.0.1:{p.port}" tls = none }}\n' for name, p in peers.items())
+    with s:
+        s.add_domain("example.test", alice="alice-secret")
+        s.cli("dkim", "create", "example.test")
+        yield s, peers
+    for p in peers.values():
+        p.stop()
+
+
+BODIES = {
+    "german": "Grüße an alle, die das lesen \r\n.\r\n\r\n", "japanese": "手紙\r\n" * 20, "parts": MULTIPART, "no end": "Grüße an alle",
+    "dot": "über alles\r\n.", "ascii": "plain\r\n", "ascii, no end": "plain", "long": "x" * 3000 + " ü\r\n", "large": "Zeile mit ü\r\n" * 5000,
+}
+
+
+@pytest.mark.parametrize("to_domain", TAKES)
+@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("how", ["8BITMIME", "BINARYMIME"])
+def test_signed_as_it_leaves(signing, to_domain, name, how):
+    """However it has to leave, its one signature is for that."""
+    server, peers = signing
+    before = len(peers[to_domain].mails)
+    body = BODIES[name] if name == "parts" else "\r\n" + BODIES[name]
+    sent = f"From: alice@example.test\r\nTo: bob@{to_domain}\r\nSubject: x\r\nBcc: x@y.test\r\n{body}".encode()
+    with server.smtp("submissions", "alice@example.test", "alice-secret") as s:
+        assert s.mail("alice@example.test", [f"BODY={how}"])[0] == s.rcpt("bob@" + to_domain)[0] == 250
+        s.send(b"BDAT %d LAST\r\n%s" % (len(sent), sent))
+        assert s.getreply()[0] == 250
+    mail = wait_until("the mail", lambda: peers[to_domain].mails[before:])[0]
+    zone = {f"{k['selector']}._domainkey.example.test.": k["record"] for k in server.json("dkim", "list")}
+    assert mail.data.count(b"DKIM-Signature:") == 1 and b"Bcc" not in mail.data
+    assert dkim.verify(mail.data, dnsfunc=lambda n, timeout=5: zone[n.decode()].encode()), mail.data
+    seven = to_domain == "seven.test"
+    if seven:
+        assert is_seven(mail.data)
+    got, was = leaves(mail.data), leaves(sent)
+    if got != was:  # DATA has ended the last line of what was not converted
+        assert "no end" in name or name == "dot"
+        assert not seven or name.startswith("ascii")
+        assert to_domain in ("seven.test", "eight.test")
+        assert [(t, b.removesuffix(b"\r\n")) for t, b in got] == was
+    if to_domain == "binary.test" and how == "BINARYMIME":
+        assert mail.data.endswith(sent.partition(b"Bcc: x@y.test\r\n")[2]) and "BODY=BINARYMIME" in mail.options
+    assert not (seven and "BODY=" in mail.options)
 
 
 def corpus():

@@ -122,7 +122,7 @@ test_sign_and_verify(void **state)
 
 		buf_init(&field, 8192);
 		assert_int_equal(dkim_sign_message(&p->key, SLICE("Received: x\r\n"),
-				     SLICE(HEADER BODY), INT64_C(1795499500000000), &field, &err),
+				     SLICE(HEADER BODY), NULL, INT64_C(1795499500000000), &field, &err),
 		    0);
 		for (size_t k = 0; k < COUNT(rows); k++) {
 			char message[12000];
@@ -153,7 +153,7 @@ test_nul_in_field(void **state)
 	    DKIM_IS_NONE);
 	buf_init(&field, 8192);
 	assert_int_equal(dkim_sign_message(&pairs[0].key, SLICE(""),
-			     SLICE("From: a@example.org\r\nSubject: \0\0\0\0\0\0\0\0x\r\n\r\nx\r\n"),
+			     SLICE("From: a@example.org\r\nSubject: \0\0\0\0\0\0\0\0x\r\n\r\nx\r\n"), NULL,
 			     INT64_C(1795499500000000), &field, &err),
 	    0);
 	buf_free(&field);
