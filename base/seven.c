@@ -1,10 +1,12 @@
 /* seven - finds what has to change in a message so that it can pass where fewer bytes can
  *
- * One pass, line by line, with a stack of the multiparts and messages that are open; what a body holds is known at its
- * end, and then the edits of its header and of itself are noted, so they come out in the order of the message. A second
- * pass counts the new size. Both go on where they stopped, so that a long message stops no event loop.
+ * One pass, line by line, with a stack of the multiparts and messages that are open; what a body
+ * holds is known at its end, and then the edits of its header and of itself are noted, so they
+ * come out in the order of the message. A second pass counts the new size. Both go on where they
+ * stopped, so that a long message stops no event loop.
  *
- * When no body needs a change there are no edits at all: a message that could pass keeps its signatures. */
+ * When no body needs a change there are no edits at all: a message that could pass keeps its
+ * signatures. */
 #include "base/seven_inner.h"
 
 #include <stdlib.h>
@@ -12,6 +14,9 @@
 
 #include "base/utf8.h"
 
+#define SEALED                                                                                     \
+	"its signed or encrypted part must not be converted; send it again with that part in "     \
+	"quoted-printable or base64"
 #define QUOTED_WORTH 6 /* quoted-printable while at most one byte in so many grows */
 
 struct seven *
@@ -164,7 +169,8 @@ look_at(struct seven *s, struct slice line)
 		s->seen.utf8 = utf8_ok(text);
 }
 
-/* What may not be sent at all, whatever it is in; too long a line may be, since most hosts take it. */
+/* What may not be sent at all, whatever it is in; too long a line may be, since most hosts take
+ * it. */
 static bool
 is_bad(const struct seven *s)
 {
@@ -187,8 +193,8 @@ code_for(const struct seven *s, size_t len)
 	}
 }
 
-/* What makes a message without MIME one with it. Charsets were not told then; UTF-8 is told by its form, others are
- * unknown (RFC 1428). */
+/* What makes a message without MIME one with it. Charsets were not told then; UTF-8 is told by its
+ * form, others are unknown (RFC 1428). */
 static unsigned
 missing(const struct seven *s)
 {
@@ -211,9 +217,9 @@ encode_leaf(struct seven *s, struct range body)
 	if (code == CODE_QUOTED || code == CODE_BASE64)
 		edit_header(s, code == CODE_QUOTED ? PUT_QUOTED : PUT_BASE64, missing(s));
 	edit(s, (struct edit){ .of = body,
-		.codes = true,
-		.code = code,
-		.ends = body.at + body.len == s->message.len });
+		    .codes = true,
+		    .code = code,
+		    .ends = body.at + body.len == s->message.len });
 	s->changed = true;
 }
 
@@ -227,9 +233,7 @@ leaf_ends(struct seven *s, size_t end)
 	if (body.len == 0 || s->status == SEVEN_CANNOT)
 		return;
 	if (s->sealed_from > 0 && is_bad(s))
-		cannot(s, "5.6.2",
-		    "its signed or encrypted part must not be converted; send it again with that part "
-		    "in quoted-printable or base64");
+		cannot(s, "5.6.2", SEALED);
 	else if (fixed && is_bad(s))
 		cannot(s, "5.6.3",
 		    "a part of it can be converted by its sender only; send it again in "
@@ -254,9 +258,7 @@ junk_ends(struct seven *s, size_t end)
 			    .puts = glued ? PUT_BLANK : 0 });
 		s->changed = true;
 	} else if (is_bad(s)) {
-		cannot(s, "5.6.2",
-		    "its signed or encrypted part must not be converted; send it again with that part "
-		    "in quoted-printable or base64");
+		cannot(s, "5.6.2", SEALED);
 	}
 }
 
@@ -400,7 +402,8 @@ header_line(struct seven *s, struct slice line)
 		s->field = (struct range){ s->at, line.len };
 	} else { /* the body begins without an empty line */
 		body_starts(s, s->at, s->at);
-		take_line(s, line); /* as a part's first, or of the header of the message that is this body */
+		/* as a part's first, or of the header of the message that is this body */
+		take_line(s, line);
 	}
 }
 

@@ -1,14 +1,14 @@
 /* seven_code - quoted-printable and base64 (RFC 2045 6.7, 6.8), piece by piece
  *
- * What is made survives the worst transports of RFC 2049 3: no blank at the end of a line, no dot and no "From " at its
- * start. Decoding gives back each byte; when the message ends within a line, that line is ended in a way that decodes to
- * nothing. */
+ * What is made survives the worst transports of RFC 2049 3: no blank at the end of a line, no dot
+ * and no "From " at its start. Decoding gives back each byte; when the message ends within a line,
+ * that line is ended in a way that decodes to nothing. */
 #include <string.h>
 
 #include "base/seven_inner.h"
 
 #define QUOTED_MAX 76u /* characters of a line, a soft line break included */
-#define ROW 57	      /* bytes of a line of base64 */
+#define ROW 57         /* bytes of a line of base64 */
 
 static bool
 at_line_end(struct slice s)
@@ -37,13 +37,14 @@ is_literal(const struct coder *c)
 	if (c->column == 0 && (s.at[0] == '.' || slice_starts(s, SLICE("From "))))
 		return false;
 	if (is_blank(s.at[0]) && c->code == CODE_QUOTED_MEND)
-		return true; /* readers that keep them at a line's end go on to, those that drop them, too */
+		return true; /* readers keep or drop those at a line's end as before */
 	if (is_blank(s.at[0]))
 		return s.len > 1 && !at_line_end(slice_skip(s, 1));
 	return s.at[0] > ' ' && s.at[0] < 127 && s.at[0] != '=';
 }
 
-/* How many blanks stand at the front of `s` before a line end or the end; 0: other bytes follow. A run is looked at once. */
+/* How many blanks stand at the front of `s` before a line end or the end; 0: other bytes follow. A
+ * run is looked at once. */
 static size_t
 trailing_blanks(struct coder *c, struct slice s)
 {

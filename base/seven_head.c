@@ -1,7 +1,7 @@
 /* seven_head - what a header says about the body below it (RFC 2045 4 to 6, RFC 2046 5)
  *
- * Readers differ about broken headers; this one takes what most of them take, and where a mistake could change what a
- * reader sees the part counts as one that cannot be changed. */
+ * Readers differ about broken headers; this one takes what most of them take, and where a mistake
+ * could change what a reader sees the part counts as one that cannot be changed. */
 #include <ctype.h>
 #include <string.h>
 
@@ -68,8 +68,8 @@ param_value(struct slice *rest, char *out, size_t size)
 	size_t i = 0, n = 0;
 	bool quoted = rest->len > 0 && rest->at[0] == '"';
 
-	for (i = quoted; i < rest->len && (quoted ? rest->at[i] != '"'
-						  : rest->at[i] > ' ' && rest->at[i] != ';');
+	for (i = quoted; i < rest->len &&
+			 (quoted ? rest->at[i] != '"' : rest->at[i] > ' ' && rest->at[i] != ';');
 	     i++) {
 		if (quoted && rest->at[i] == '\\' && i + 1 < rest->len)
 			i++;
@@ -114,8 +114,7 @@ read_boundary(struct entity *e, struct slice rest)
 			n++;
 		name.len = n;
 		rest = slice_trim(slice_skip(rest, n));
-		if (rest.len == 0 || rest.at[0] != '=' ||
-		    !slice_eq_nocase(name, SLICE("boundary")))
+		if (rest.len == 0 || rest.at[0] != '=' || !slice_eq_nocase(name, SLICE("boundary")))
 			continue;
 		rest = slice_trim(slice_skip(rest, 1));
 		if (param_value(&rest, e->boundary, sizeof(e->boundary)) == -1)

@@ -27,7 +27,7 @@ struct entity {
 	bool version, typed;	/* MIME-Version, Content-Type are there */
 	bool text;		/* text/... */
 	bool seals;		/* multipart/signed, multipart/encrypted */
-	bool digest;		/* multipart/digest: its parts are messages unless they say otherwise */
+	bool digest;		/* multipart/digest: untyped parts are messages */
 	struct range field;	/* the first Content-Transfer-Encoding */
 	struct range extra[SEVEN_EXTRA_MAX];
 	unsigned n_extra;
@@ -47,7 +47,7 @@ void seven_read_field(struct entity *e, struct slice field, size_t at);
 
 enum seven_code {
 	CODE_QUOTED,		/* quoted-printable */
-	CODE_QUOTED_MEND,	/* it says it is quoted-printable, but holds what may not stand in it */
+	CODE_QUOTED_MEND,	/* says it is quoted-printable, but is not all so */
 	CODE_BASE64,
 	CODE_BASE64_MEND
 };
@@ -86,7 +86,8 @@ struct edit {
 	unsigned puts;
 };
 
-enum where { IN_HEADER, IN_LEAF, IN_JUNK };	/* junk: before the first and behind the last part of a multipart */
+/* junk: before the first and behind the last part of a multipart */
+enum where { IN_HEADER, IN_LEAF, IN_JUNK };
 
 struct seven {
 	struct slice message;
@@ -100,7 +101,7 @@ struct seven {
 	struct entity now;
 	struct range field;	/* the one being read; len 0: none */
 	struct entity open[SEVEN_DEPTH_MAX];
-	unsigned n_open, sealed_from;	/* open[sealed_from - 1] must not be changed inside; 0: none */
+	unsigned n_open, sealed_from;	/* sealed_from: how deep; 0: nothing is */
 	size_t junk_at;
 	struct {		/* of the leaf or junk */
 		bool eight, bare, nul, tall, utf8;

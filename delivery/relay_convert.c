@@ -1,12 +1,14 @@
-/* relay_convert - a message in the form that its host can take: seven bits where 8BITMIME is not offered (RFC 6152 3), no
- * binary where BINARYMIME or CHUNKING is not (RFC 3030 3)
+/* relay_convert - a message in the form that its host can take: seven bits where 8BITMIME is not
+ * offered (RFC 6152 3), no binary where BINARYMIME or CHUNKING is not (RFC 3030 3)
  *
- * How to convert is found out once for a message, a piece at a time so that a long one stops nobody else's session; the
- * conversion itself happens while it is sent. A message that has nothing to convert goes as it is. One that cannot be
- * converted is refused for that host, in words.
+ * How to convert is found out once for a message, a piece at a time so that a long one stops
+ * nobody else's session; the conversion itself happens while it is sent. A message that has
+ * nothing to convert goes as it is. One that cannot be converted is refused for that host, in
+ * words.
  *
- * Our own users' mail has a signature of ours for either form. One of somebody else (DKIM) covers the unconverted body and does not survive: RFC 6152 leaves only refusal
- * otherwise, and a message that arrived unsigned is worth more than one that did not. */
+ * Our own users' mail has a signature of ours for either form. One of somebody else (DKIM) covers
+ * the unconverted body and does not survive: RFC 6152 leaves only refusal otherwise, and a message
+ * that arrived unsigned is worth more than one that did not. */
 #include <string.h>
 
 #include "delivery/relay_job_state.h"
@@ -72,7 +74,8 @@ target_for(const struct job *job, enum seven_target *target)
 	/* who takes SMTPUTF8 takes such bodies, too (RFC 6531 3.1) */
 	if (job->flags & ENVELOPE_8BIT && !(caps & (CAP_8BITMIME | CAP_SMTPUTF8)))
 		return true;
-	/* a signature is there for the message as it is and for seven bits, not for what is between */
+	/* a signature is there for the message as it is and for seven bits, not for what is
+	 * between */
 	if (job->seven_prefix.at == job->prefix.at)
 		*target = SEVEN_FOR_8BIT;
 	return (job->flags & ENVELOPE_BINARY) != 0;

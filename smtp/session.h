@@ -69,7 +69,8 @@ struct transaction { /* MAIL .. the reply to the end of data */
 	const char *failed; /* why it cannot be taken now, or NULL */
 	struct head head;
 	/* what stands in front of it, from the top */
-	struct slice signature, judged; /* signature: the field, and maybe one for seven bits (prefix_seven) */
+	struct slice signature; /* the field, and maybe one for seven bits (prefix_seven) */
+	struct slice judged;
 	struct buf trace;
 	struct cut *cuts;
 	size_t n_cuts;

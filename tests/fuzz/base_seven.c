@@ -1,5 +1,6 @@
-/* fuzz: a message for hosts that take less. Its pieces are as many bytes as was said before, however small the steps; once changed
- * it needs no change any more, and no body of a part holds what was not to be there. */
+/* fuzz: a message for hosts that take less. Its pieces are as many bytes as was said before,
+ * however small the steps; once changed it needs no change any more, and no body of a part holds
+ * what was not to be there. */
 #include <stdlib.h>
 #include <string.h>
 
