@@ -130,6 +130,8 @@ load_entry(struct entry *e, struct row_kept *k)
 	if (k->row.p.state == QUEUE_HELD) {
 		e->state = ENTRY_HELD;
 		queue.held++;
+	} else if (k->row.p.state == QUEUE_OWED) {
+		e->state = ENTRY_OWED;
 	}
 }
 

@@ -323,6 +323,10 @@ flow_ready(struct entry *e)
 		local_publish(e);
 		return;
 	}
+	if (e->state == ENTRY_OWED) {
+		owed_ready(e);
+		return;
+	}
 	e->state = ENTRY_READY;
 	if (e->dest != NULL)
 		dest_ready(e);
@@ -342,7 +346,7 @@ flow_begin(struct item *it)
 			continue;
 		if (e->state == ENTRY_NEW)
 			e->state = e->file != NULL ? ENTRY_STAGED : ENTRY_WAITING;
-		if (e->due > now)
+		if (e->due > now || e->state == ENTRY_OWED) /* those go together, when all are here */
 			due_set(queue.index, e, e->due);
 		else
 			flow_ready(e);

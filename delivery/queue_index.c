@@ -50,6 +50,7 @@ entry_state_name(enum entry_state state)
 		[ENTRY_PUBLISHING] = "active",
 		[ENTRY_SENDING] = "active",
 		[ENTRY_FAILED] = "failed",
+		[ENTRY_OWED] = "reporting",
 		[ENTRY_SETTLING] = "active",
 		[ENTRY_HELD] = "held",
 		[ENTRY_DONE] = "done",

@@ -26,6 +26,7 @@ enum entry_state {
 	ENTRY_PUBLISHING, /* with mda */
 	ENTRY_SENDING,    /* with relay */
 	ENTRY_FAILED,     /* the report to its sender is being made */
+	ENTRY_OWED,       /* another host has it; the report is made at `due` */
 	ENTRY_SETTLING,   /* what became of it is being committed */
 	ENTRY_HELD,
 	ENTRY_DONE,

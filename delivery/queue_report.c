@@ -6,8 +6,8 @@
  * Nobody is answered who did not ask to be: not <>, not junk. A report of ours that nobody takes, or
  * whose addressee is gone, goes to the postmaster; one to the postmaster ends there. When the
  * directory is away the report waits, and its recipients with it; after a restart the failed ones
- * are simply tried once more, and delivered ones are found delivered. Only what another host has
- * taken does not wait: it would be sent again, and a second copy is worse than a missing report. */
+ * are simply tried once more, and delivered ones are found delivered. What another host has taken
+ * must not be sent again: that the report is owed is on disk first (queue_owed.c). */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +30,10 @@ report_add(struct report **rp, struct entry *e, enum bounce_kind kind, const str
 	struct report *r = *rp;
 	struct told_rcpt *f;
 
+	if (r != NULL && r->n == RCPTS_MAX) {
+		report_go(rp); /* another one speaks of the rest */
+		r = NULL;
+	}
 	if (r == NULL) {
 		r = calloc(1, sizeof(*r));
 		if (r == NULL)
@@ -41,7 +45,7 @@ report_add(struct report **rp, struct entry *e, enum bounce_kind kind, const str
 	if (r->n == r->size) {
 		size_t size = r->size > 0 ? r->size * 2 : 1;
 
-		f = r->n < RCPTS_MAX ? realloc(r->rcpts, size * sizeof(*f)) : NULL;
+		f = realloc(r->rcpts, size * sizeof(*f));
 		if (f == NULL)
 			return NULL;
 		r->rcpts = f;
@@ -285,11 +289,13 @@ report_done(struct op *op, const struct err *err)
 static void
 report_wait(struct report *r)
 {
-	if (r->kind == BOUNCE_RELAYED) {
-		silence(r, "it cannot be written now");
+	under_way--;
+	if (r->kind == BOUNCE_RELAYED && r->owed) {
+		owed_wait(r);
+		content_release(r->item);
+		report_free(r);
 		return;
 	}
-	under_way--;
 	r->next = waiting;
 	waiting = r;
 }
@@ -374,8 +380,6 @@ read_rcpts(struct frame *f, struct pool *pool, struct rcpt *rcpts, size_t most)
 	return f->in.failed ? 0 : n;
 }
 
-static void ask_directory(struct report *r);
-
 /* The sender cannot be told: then our postmaster is. false: he was the one. */
 static bool
 tell_postmaster(struct report *r)
@@ -417,7 +421,7 @@ on_sender(void *arg, struct frame *f)
 	if (n == 0) {
 		pool_free(&pool);
 		if (tell_postmaster(r)) {
-			ask_directory(r);
+			report_ask(r);
 			return;
 		}
 		silence(r, status == RCPT_OVER_QUOTA ? "the sender's mailbox is full"
@@ -427,12 +431,40 @@ on_sender(void *arg, struct frame *f)
 	report_write(r, pool, rcpts, n);
 }
 
-static void
-ask_directory(struct report *r)
+void
+report_ask(struct report *r)
 {
 	wire_put_text(request_begin(MSG_DIR_RCPT), r->sender);
 	if (link_request(role_link(ROLE_DIRECTORY), -1, on_sender, r) == 0)
 		report_wait(r);
+}
+
+static void
+read_later(struct report *r)
+{
+	r->unread = true;
+	under_way--;
+	r->next = waiting;
+	waiting = r;
+	content_release(r->item);
+}
+
+/* A failure that cannot be reported is not forgotten: the administrator has it. */
+static void
+not_read(struct report *r, const struct err *err)
+{
+	if (err->kind == ERR_TEMPORARY) {
+		read_later(r);
+		return;
+	}
+	for (size_t i = 0; i < r->n && r->kind == BOUNCE_FAILED; i++) {
+		char text[1400];
+
+		snprintf(text, sizeof(text), "it failed, and cannot be read for a report: %s", r->rcpts[i].text);
+		flow_hold(r->rcpts[i].e, text);
+		r->rcpts[i].e = NULL;
+	}
+	silence(r, "the mail cannot be read");
 }
 
 static void
@@ -442,7 +474,7 @@ report_ready(struct item *it, void *arg, const struct err *err)
 	const char *why;
 
 	if (err != NULL) {
-		silence(r, "the mail cannot be read");
+		not_read(r, err);
 		return;
 	}
 	for (size_t i = 0; i < r->n; i++)
@@ -453,10 +485,14 @@ report_ready(struct item *it, void *arg, const struct err *err)
 		why = "it is a report itself";
 	else if (why == NULL && r->sender == NULL)
 		r->sender = strdup(it->content->c.e.from);
-	if (r->sender == NULL || r->n == 0)
-		silence(r, why != NULL ? why : "out of memory");
+	if (why != NULL || r->n == 0)
+		silence(r, why != NULL ? why : "the sender asked for none");
+	else if (r->sender == NULL)
+		read_later(r);
+	else if (r->kind == BOUNCE_RELAYED && !r->owed)
+		owed_note(r);
 	else
-		ask_directory(r);
+		report_ask(r);
 }
 
 void
@@ -492,7 +528,12 @@ report_retry(void)
 	for (; r != NULL; r = next) {
 		next = r->next;
 		under_way++;
-		ask_directory(r);
+		if (r->unread) {
+			r->unread = false;
+			content_want(r->item, report_ready, r);
+		} else {
+			report_ask(r);
+		}
 	}
 }
 

@@ -21,6 +21,8 @@ void report_delayed(struct report **r, struct entry *e, const struct outcome *o,
 void report_when_done(struct item *it);
 /* Send it off and set *r to NULL. Accepts NULL. */
 void report_go(struct report **r);
+/* The time of an ENTRY_OWED has come: its report is begun anew from its row. */
+void owed_ready(struct entry *e);
 /* Reports that wait for the directory are tried again. */
 void report_retry(void);
 /* Reports being made that wait for nobody who is away. */

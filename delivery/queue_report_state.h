@@ -23,6 +23,8 @@ struct report {
 	int64_t until;
 	unsigned flags;    /* enum envelope_flag of the report */
 	bool to_postmaster; /* since nobody else can be told */
+	bool owed;          /* that it is to be made is on disk (queue_owed.c) */
+	bool unread;        /* it waits for its mail to be read */
 	char why_not[100]; /* no report is made */
 	char *sender;
 	struct told_rcpt *rcpts;
@@ -33,5 +35,15 @@ struct report {
 
 /* Its text, in the pool of the new message; r->flags say what it holds. Empty: no memory. */
 struct slice report_body(struct report *r, struct pool *pool);
+
+/* Ask the directory where its sender is, and go on. */
+void report_ask(struct report *r);
+
+/* -- queue_owed: a BOUNCE_RELAYED */
+
+/* Put on disk that it is owed, then ask. */
+void owed_note(struct report *r);
+/* It cannot be made now: its recipients are begun with anew later. The report itself stays yours. */
+void owed_wait(const struct report *r);
 
 #endif

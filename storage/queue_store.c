@@ -128,7 +128,7 @@ struct queue_store {
 const char *
 queue_state_name(enum queue_state state)
 {
-	static const char *const names[] = { "waiting", "staged", "held" };
+	static const char *const names[] = { "waiting", "staged", "held", "reporting" };
 
 	return (unsigned)state < COUNT(names) ? names[state] : "unknown";
 }
@@ -473,7 +473,7 @@ read_row(sqlite3_stmt *st, struct queue_row *row)
 	row->size = (uint64_t)db_i64(st, 3);
 	row->kind = db_i64(st, 4) == RCPT_LOCAL ? RCPT_LOCAL : RCPT_REMOTE;
 	row->p.state =
-	    state == QUEUE_WAITING || state == QUEUE_STAGED ? (enum queue_state)state : QUEUE_HELD;
+	    state >= QUEUE_WAITING && state <= QUEUE_OWED ? (enum queue_state)state : QUEUE_HELD;
 	row->p.attempts = (unsigned)db_i64(st, 6);
 	row->p.warned = db_i64(st, 7) != 0;
 	row->p.next = db_i64(st, 8);

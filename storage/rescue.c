@@ -352,7 +352,7 @@ fit_together(struct job *j)
 	    "DELETE FROM rcpt WHERE (flags & 2) = 0 AND size <> (SELECT length(body) FROM message m WHERE m.qid = rcpt.qid);"
 	    "DELETE FROM rcpt WHERE (flags & 2) <> 0 AND NOT spooled(qid, size);"
 	    "DELETE FROM message WHERE qid NOT IN (SELECT qid FROM rcpt);"
-	    "UPDATE rcpt SET state = 2 WHERE state NOT IN (0, 1, 2)";
+	    "UPDATE rcpt SET state = 2 WHERE state NOT IN (0, 1, 2, 3)";
 	char *hold = sqlite3_mprintf("UPDATE rcpt SET state = 2, reason = %Q WHERE %s",
 	    j->out->health.no_journal ? no_journal : may_be_delivered,
 	    j->out->health.no_journal ? "1" : "(qid, n) IN doubt OR (qid, -1) IN doubt");

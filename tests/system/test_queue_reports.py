@@ -34,7 +34,7 @@ def read_report(raw):
 def report(q, ask=True):
     """Answer the question where the sender is, and take the report from the way to his mailbox."""
     if ask:
-        ask = q.directory.want("DIR_RCPT")
+        ask = q.directory.want("DIR_RCPT", 20)
         assert ask.f == [SENDER]
         q.directory.send("DIR_RCPT_IS", 0, "", LOCAL, SENDER, "example.test/alice", "", SENDER, 0, id=ask.id)
     f = q.mda.want("MDA_STAGE")
@@ -206,13 +206,79 @@ def test_delivered_waits_for_the_directory(state):
     q.gone()
 
 
-def test_relayed_does_not_wait(state):
-    """It would be sent a second time after a restart; the report is what can be done without."""
-    q = state(peers=("MDA", "RELAY", "SMTPD", "CONTROL"))
-    q.put(qid_at(), [(REMOTE, "x@far.example", SUCCESS)], sender=SENDER)
-    relay_all(q, q.relay.want("RELAY_SEND"), STEP_OK, 250, "2.0.0", "ok")
+def wait_rows(q, sql, rows):
+    end = time.time() + 10
+    while q.rows(sql) != rows:
+        assert time.time() < end, q.rows(sql)
+        time.sleep(0.02)
+
+
+def handed_on(q):
+    _, _, blocks, _ = read_report(report(q))
+    assert [(b["Final-Recipient"], b["Action"], b["Status"], b["Remote-MTA"], b["Diagnostic-Code"]) for b in blocks[1:]] == [
+        ("rfc822;%s@far.example" % x, "relayed", "2.1.5", "dns;mx.far.example", "smtp;250 taken it") for x in "xy"]
     q.gone()
-    assert "no report is sent" in one_event(q, "relayed")[3]
+    assert q.relay.recv(0.2) is None
+
+
+def taken(q):
+    """Two of three recipients ask; far.example takes all, and is no server that reports."""
+    q.clean()
+    q.put(qid_at(), [(REMOTE, "x@far.example", SUCCESS), (REMOTE, "y@far.example", SUCCESS), (REMOTE, "z@far.example")], sender=SENDER)
+    relay_all(q, q.relay.want("RELAY_SEND"), STEP_OK, 250, "2.1.5", "taken it")
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_relayed_is_owed_while_the_directory_is_away(state, kill):
+    q = state(peers=("MDA", "RELAY", "SMTPD", "CONTROL"))
+    taken(q)
+    wait_rows(q, "SELECT n, state FROM rcpt ORDER BY n", [(0, 3), (1, 3)])
+    assert [r["state"] for r in q.admin("queue.list")[2]] == ["reporting"] * 2
+    if kill:
+        q.kill()
+        q = state()
+        q.clean()
+    else:
+        q.add("DIRECTORY")
+    handed_on(q)
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_relayed_is_owed_when_the_directory_dies_over_the_question(state, kill):
+    q = state()
+    taken(q)
+    q.directory.want("DIR_RCPT")
+    assert q.rows("SELECT n, state FROM rcpt ORDER BY n") == [(0, 3), (1, 3)]
+    if kill:
+        q.kill()
+        q = state()
+        q.clean()
+    else:
+        q.drop("DIRECTORY")
+        time.sleep(0.3)
+        q.add("DIRECTORY")
+    handed_on(q)
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_failure_waits_for_the_directory(state, kill):
+    """A failed recipient stays as it was until its report is written: after a kill it is tried, and fails, once more."""
+    q = state(peers=("MDA", "RELAY", "SMTPD", "CONTROL"))
+    q.clean()
+    q.put(qid_at(), [(REMOTE, "x@far.example")], sender=SENDER, flags=SUBMITTED)
+    relay_all(q, q.relay.want("RELAY_SEND"), STEP_PERMANENT, 550, "5.1.1", "no such user")
+    time.sleep(0.3)
+    assert q.rows("SELECT state FROM rcpt") == [(0,)]
+    if kill:
+        q.kill()
+        q = state()
+        q.clean()
+        relay_all(q, q.relay.want("RELAY_SEND"), STEP_PERMANENT, 550, "5.1.1", "no such user")
+    else:
+        q.add("DIRECTORY")
+    _, text, blocks, _ = read_report(report(q))
+    assert blocks[1]["Action"] == "failed" and "no such user" in text
+    q.gone()
 
 
 def test_stop_waits_for_the_report(state):
