@@ -7,6 +7,7 @@
  *   control_own.c      requests that control answers itself (trace, spam.stats, status, check)
  *   control_learn.c    spam.learn
  *   control_log.c      log lines of all roles, written to stderr
+ *   control_tls.c      TLS with other servers: sessions counted, policies kept
  *   control_events.c   events of all roles, kept in history.db
  * One thread (the keeper) touches history.db and score.db, in the order in which jobs are given to
  * it. */
@@ -80,6 +81,11 @@ uint64_t logger_dropped(void);
 void logger_finish(void (*done)(void));
 /* One event as a line. */
 void logger_event(const struct history_event *e, unsigned number);
+
+/* -- TLS with other servers */
+void tls_take_counts(struct frame *f);
+void tls_take_policy(struct frame *f);
+void tls_tell_policy(struct frame *f);
 
 /* -- events */
 int events_start(struct err *err);

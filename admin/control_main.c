@@ -139,6 +139,9 @@ stop(void)
 static const struct msg_handler handlers[] = {
 	{ MSG_LOG, on_log },
 	{ MSG_EVENT, events_take },
+	{ MSG_TLS_COUNT, tls_take_counts },
+	{ MSG_STS_PUT, tls_take_policy },
+	{ MSG_STS_GET, tls_tell_policy },
 	{ MSG_NONE, NULL },
 };
 

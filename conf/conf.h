@@ -84,7 +84,8 @@ struct conf {
 		bool allow_loopback;
 		char *smarthost;		/* "" or "HOST:PORT" */
 		int64_t tls;			/* enum conf_tls, towards MX hosts */
-		bool dane;
+		bool dane, mta_sts;
+		int64_t sts_port;		/* of policy servers */
 		int64_t concurrency;		/* sessions per destination */
 		int64_t connect_timeout, command_timeout, data_timeout;
 		char *ca_bundle;

@@ -201,6 +201,11 @@ const struct conf_row conf_rows[] = {
 	    "recipient's domain demand more where they say so." },
 	{ "relay.dane", 0, CONF_BOOL, false, ONE(relay.dane), "true", 0, 0, ANY, R(RELAY),
 	    "Hold mail hosts whose domain is signed (DNSSEC) to their TLSA records, RFC 7672. Needs resolver.validate; not where tls is none." },
+	{ "relay.mta_sts", 0, CONF_BOOL, false, ONE(relay.mta_sts), "true", 0, 0, ANY, R(RELAY),
+	    "Follow the MTA-STS policies of recipients' domains, RFC 8461; where a host has TLSA records these count instead. Not where "
+	    "tls is none, nor for hosts that a route or relay.smarthost names." },
+	{ "relay.sts_port", 0, CONF_NUMBER, false, ONE(relay.sts_port), "443", 1, 65535, ANY, R(RELAY),
+	    "The port of the servers that MTA-STS policies come from: for tests." },
 	{ "relay.concurrency", 0, CONF_NUMBER, false, ONE(relay.concurrency), "20", 1, 1000, ANY,
 	    R(RELAY) | R(QUEUE), "Sessions with one destination at the same time." },
 	{ "relay.connect_timeout", 0, CONF_TIME, false, ONE(relay.connect_timeout), "30s", SECOND, 10 * MINUTE, ANY,

@@ -41,13 +41,15 @@ delivery_librelay_a_SOURCES = delivery/route.h delivery/route.c delivery/mx.h de
 	delivery/relay_policy.h delivery/relay_policy.c \
 	delivery/relay_pool.h delivery/relay_pool.c delivery/relay_result.h delivery/relay_result.c \
 	delivery/relay_session.h delivery/relay_session.c delivery/relay_tls.h delivery/relay_tls.c \
+	delivery/relay_sts.h delivery/relay_sts.c delivery/sts_fetch.h delivery/sts_fetch.c \
+	delivery/sts_text.h delivery/sts_text.c \
 	delivery/xtext.h delivery/xtext.c
-delivery_librelay_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
+delivery_librelay_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS) $(CURL_CFLAGS)
 
 role_PROGRAMS += delivery/relay
 delivery_relay_SOURCES = delivery/relay_main.c
 delivery_relay_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
-delivery_relay_LDADD = delivery/librelay.a $(ADDRESS_LIBS) $(DNS_LIBS) $(SMTP_PROTO_LIBS) base/libtls.a $(ROLE_LIBS) $(OPENSSL_LIBS)
+delivery_relay_LDADD = delivery/librelay.a $(CURL_LIBS) $(ADDRESS_LIBS) $(DNS_LIBS) $(SMTP_PROTO_LIBS) base/libtls.a $(ROLE_LIBS) $(OPENSSL_LIBS)
 
 # make tests/bench/queue_bench && tests/bench/queue_bench delivery/queue
 EXTRA_PROGRAMS += tests/bench/queue_bench
@@ -57,7 +59,7 @@ tests_bench_queue_bench_LDADD = $(QUEUE_LIBS) $(BASE_LIBS)
 
 check_PROGRAMS += tests/unit/delivery/test_mx tests/unit/delivery/test_route tests/unit/delivery/test_relay_result \
 	tests/unit/delivery/test_relay_body
-RELAY_TEST_LIBS = delivery/librelay.a $(ADDRESS_LIBS) $(DNS_LIBS) $(SMTP_PROTO_LIBS) base/libtls.a $(ROLE_LIBS) $(OPENSSL_LIBS) $(UNIT_LIBS)
+RELAY_TEST_LIBS = delivery/librelay.a $(CURL_LIBS) $(ADDRESS_LIBS) $(DNS_LIBS) $(SMTP_PROTO_LIBS) base/libtls.a $(ROLE_LIBS) $(OPENSSL_LIBS) $(UNIT_LIBS)
 tests_unit_delivery_test_mx_SOURCES = tests/unit/delivery/test_mx.c
 tests_unit_delivery_test_mx_LDADD = $(RELAY_TEST_LIBS)
 tests_unit_delivery_test_route_SOURCES = tests/unit/delivery/test_route.c

@@ -16,6 +16,7 @@
 #include "delivery/mx.h"
 #include "delivery/relay_count.h"
 #include "delivery/relay_dane.h"
+#include "delivery/relay_sts.h"
 
 #define ADDRESSES_MAX 8
 
@@ -35,6 +36,9 @@ struct hosts {
 	struct dns_query *mx;
 	struct mx_list list;
 	bool mx_secure; /* DNSSEC proved who takes the domain's mail */
+	struct sts_query *sts_query;
+	enum sts_mode sts;
+	char *sts_text;
 	size_t next_host;
 	struct family families[2];     /* IPv4, IPv6 */
 	char canonical[DNS_NAME_TEXT]; /* where the host's CNAMEs lead to */
@@ -78,7 +82,7 @@ static bool
 waiting(const struct hosts *h)
 {
 	return h->mx != NULL || h->families[0].query != NULL || h->families[1].query != NULL ||
-	       h->dane != NULL;
+	       h->dane != NULL || h->sts_query != NULL;
 }
 
 /* -- MX */
@@ -135,17 +139,6 @@ got_mx(void *arg, const struct dns_answer *a)
 
 	h->mx = NULL;
 	h->mx_secure = a->secure;
-	if (h->route.checked && !a->secure && a->status != DNS_TEMPORARY &&
-	    a->status != DNS_BOGUS) {
-		snprintf(text, sizeof(text),
-		    "its sender requires TLS with a proven host, but %s has not signed its MX "
-		    "records "
-		    "(DNSSEC)",
-		    h->route.host);
-		note(h, STEP_PERMANENT, "5.7.30", text);
-		h->ready(h->arg);
-		return;
-	}
 	switch (a->status) {
 	case DNS_OK:
 		take_mx(h, a);
@@ -202,6 +195,81 @@ skip_host(struct hosts *h)
 
 /* -- what TLS must achieve there */
 
+/* The domain's policy (RFC 8461), unless DANE has the say at this host. */
+static void
+apply_sts(struct hosts *h)
+{
+	static const char words[] = "the MTA-STS policy of the domain does not name this host";
+	char text[RESULT_TEXT];
+	bool named;
+
+	if (h->sts == STS_NONE || h->policy->kind == POLICY_DANE ||
+	    h->policy->kind == POLICY_DANE_UNUSABLE)
+		return;
+	policy_set_sts(h->policy, h->sts == STS_TESTING, h->sts_text);
+	named = sts_names(h->sts_text, host_name(h));
+	if (!named)
+		count_session(h->policy, host_name(h), "", "", TLS_VALIDATION_FAILURE, words);
+	if (named || h->sts != STS_ENFORCE)
+		return;
+	snprintf(text, sizeof(text), "the MTA-STS policy of %s does not name the mail host %s (%s)",
+	    h->route.domain, host_name(h), tls_result_name(TLS_VALIDATION_FAILURE));
+	note(h, STEP_TEMPORARY, "4.7.5", text);
+	skip_host(h);
+}
+
+static void
+take_sts(struct hosts *h, const struct sts_view *v)
+{
+	struct tls_policy *p;
+
+	if (v->mode != STS_NONE && (h->sts_text = slice_dup(slice_of(v->text))) != NULL)
+		h->sts = v->mode;
+	if (v->fault == TLS_FINE || (p = policy_new(&h->route)) == NULL)
+		return;
+	policy_set_sts(p, true, v->text);
+	count_session(p, "", "", "", v->fault, v->why);
+	policy_drop(&p);
+}
+
+static void
+got_sts(void *arg, const struct sts_view *v)
+{
+	struct hosts *h = arg;
+
+	h->sts_query = NULL;
+	take_sts(h, v);
+	h->ready(h->arg);
+}
+
+static void
+ask_sts(struct hosts *h)
+{
+	struct sts_view v;
+
+	if (!role_conf()->relay.mta_sts || h->route.lax || h->route.tls == TLS_NONE)
+		return;
+	h->sts_query = sts_ask(h->route.domain, got_sts, h, &v);
+	if (h->sts_query == NULL)
+		take_sts(h, &v);
+}
+
+/* REQUIRETLS: who takes the domain's mail must be proven by DNSSEC or MTA-STS (RFC 8689 4.2.1). */
+static bool
+unproven(struct hosts *h)
+{
+	char text[RESULT_TEXT];
+
+	if (!h->route.checked || !h->route.by_mx || h->mx_secure || h->sts != STS_NONE)
+		return false;
+	snprintf(text, sizeof(text),
+	    "its sender requires TLS with a proven host, but %s has neither signed its MX records "
+	    "(DNSSEC) nor a policy for them (MTA-STS)",
+	    h->route.host);
+	note(h, STEP_PERMANENT, "5.7.30", text);
+	return true;
+}
+
 static void
 no_memory(struct hosts *h)
 {
@@ -234,6 +302,8 @@ got_dane(void *arg, const struct dane_answer *a)
 		dane_trouble(h, a->why, a->bogus);
 	else if (a->found == DANE_RECORDS && !policy_set_dane(h->policy, a->base, a->rdata, a->n))
 		no_memory(h);
+	else
+		apply_sts(h);
 	h->ready(h->arg);
 }
 
@@ -244,14 +314,18 @@ ask_dane(struct hosts *h)
 	bool secure = true, trouble;
 
 	if (!role_conf()->relay.dane || h->route.lax || h->route.tls == TLS_NONE ||
-	    (h->route.by_mx && !h->mx_secure))
+	    (h->route.by_mx && !h->mx_secure)) {
+		apply_sts(h);
 		return;
+	}
 	for (size_t i = 0; i < COUNT(h->families); i++)
 		secure = secure && (h->families[i].secure || !h->families[i].found);
 	h->dane =
 	    dane_ask(host_name(h), h->canonical, secure, h->route.port, got_dane, h, &trouble);
 	if (trouble)
 		dane_trouble(h, "the resolver is not there just now", false);
+	else if (h->dane == NULL)
+		apply_sts(h);
 }
 
 /* All addresses of the present host are known. */
@@ -325,6 +399,7 @@ next_host(struct hosts *h)
 		name = "127.0.0.1";
 	if (address_parse(name, h->route.port, &address)) {
 		add_address(h, &h->families[0], &address);
+		apply_sts(h);
 		return;
 	}
 	ask_family(h, &h->families[0], DNS_A);
@@ -355,6 +430,8 @@ hosts_free(struct hosts **h)
 	dns_cancel(&(*h)->families[0].query);
 	dns_cancel(&(*h)->families[1].query);
 	dane_cancel(&(*h)->dane);
+	sts_cancel(&(*h)->sts_query);
+	free((*h)->sts_text);
 	policy_drop(&(*h)->policy);
 	free(*h);
 	*h = NULL;
@@ -371,6 +448,8 @@ start(struct hosts *h)
 	h->mx = dns_ask(h->route.host, DNS_MX, got_mx, h);
 	if (h->mx == NULL)
 		note(h, STEP_TEMPORARY, "4.4.3", "the resolver is not there just now");
+	else
+		ask_sts(h);
 }
 
 static bool
@@ -401,7 +480,7 @@ hosts_next(struct hosts *h, struct target *target)
 			return HOSTS_END;
 		if (give(h, target))
 			return HOSTS_TARGET;
-		if (h->next_host >= h->list.n)
+		if (h->next_host >= h->list.n || unproven(h))
 			return HOSTS_END;
 		next_host(h);
 	}

@@ -11,10 +11,12 @@
 
 #include "base/role.h"
 #include "conf/conf.h"
+#include "delivery/relay_count.h"
 #include "delivery/relay_jobs.h"
 #include "delivery/relay_pool.h"
 #include "delivery/relay_session.h"
 #include "delivery/relay_tls.h"
+#include "delivery/sts_fetch.h"
 
 #define FILES 4096
 
@@ -47,9 +49,9 @@ relay_open(struct err *err)
 {
 	raise_files();
 	read_settings();
-	if (relay_tls_context(false) == NULL)
+	if (relay_tls_context(PROOF_NONE) == NULL)
 		return err_set(err, ERR_TEMPORARY, "cannot make a TLS context");
-	return 0;
+	return sts_fetch_setup(err);
 }
 
 static int
@@ -72,6 +74,7 @@ relay_link_down(struct link *l)
 static void
 all_done(void)
 {
+	count_flush();
 	role_exit(0);
 }
 

@@ -37,6 +37,25 @@ static const struct db_migration steps[] = {
 	  "CREATE INDEX event_ip ON event (ip, time) WHERE ip <> '' AND keyed = 1;"
 	  "CREATE INDEX event_msgid ON event (msgid) WHERE msgid <> '' AND keyed = 1;"
 	  "CREATE INDEX event_user ON event (user, time) WHERE user <> '' AND keyed = 1;" },
+	/* history_tls.c */
+	{ "CREATE TABLE tls_session ("
+	  " day INTEGER NOT NULL,"
+	  " domain TEXT NOT NULL,"
+	  " type TEXT NOT NULL,"
+	  " lines TEXT NOT NULL,"
+	  " host TEXT NOT NULL,"
+	  " ip TEXT NOT NULL,"
+	  " own_ip TEXT NOT NULL,"
+	  " result TEXT NOT NULL,"
+	  " why TEXT NOT NULL,"
+	  " sessions INTEGER NOT NULL,"
+	  " PRIMARY KEY (day, domain, type, lines, host, ip, own_ip, result, why)) WITHOUT ROWID;"
+	  "CREATE TABLE sts_policy ("
+	  " domain TEXT PRIMARY KEY,"
+	  " id TEXT NOT NULL,"
+	  " fetched INTEGER NOT NULL,"
+	  " expires INTEGER NOT NULL,"
+	  " text TEXT NOT NULL) WITHOUT ROWID;" },
 };
 
 const struct db_schema history_schema = { "history.db", steps, COUNT(steps), 0 };
@@ -100,6 +119,12 @@ history_close(struct history **h)
 		db_close(&(*h)->db);
 	free(*h);
 	*h = NULL;
+}
+
+sqlite3 *
+history_db(struct history *h)
+{
+	return h->db;
 }
 
 /* Bound as text of a given length: long ones are cut, at a whole character. */

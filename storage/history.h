@@ -30,6 +30,8 @@ struct history_event {
 struct history *history_open(enum db_mode mode, struct err *err);
 /* Sets *h to NULL; accepts NULL. */
 void history_close(struct history **h);
+/* For the other tables of the file: history_tls.c. */
+sqlite3 *history_db(struct history *h);
 /* All of them or none. */
 int history_add(struct history *h, const struct history_event *events, size_t n, struct err *err);
 /* Of the `most` oldest events, forget those from before `before` (us). Says how many went, or -1 + err. */

@@ -49,7 +49,8 @@ SCORE_LIBS = storage/libscore.a
 
 # What happened to every message: control writes it. Link it before STORAGE_LIBS.
 noinst_LIBRARIES += storage/libhistory.a
-storage_libhistory_a_SOURCES = storage/history.c storage/history.h storage/history_admin.c storage/history_admin.h
+storage_libhistory_a_SOURCES = storage/history.c storage/history.h storage/history_admin.c storage/history_admin.h \
+	storage/history_tls.c storage/history_tls.h
 storage_libhistory_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 HISTORY_LIBS = storage/libhistory.a
 

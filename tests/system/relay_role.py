@@ -268,7 +268,7 @@ class Relay:
         if resolver is None:
             links.append(("RESOLVER", self.dns.theirs))
         base = [("hostname", "mx.own.test"), ("relay.allow_loopback", "true"), ("relay.command_timeout", "2000"),
-                ("relay.connect_timeout", "2000"), ("relay.data_timeout", "3000")]
+                ("relay.connect_timeout", "2000"), ("relay.data_timeout", "3000"), ("relay.mta_sts", "false")]
         self.role = Role("relay", "delivery/relay", base + list(conf), links, files=files)
         if resolver is not None:
             a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -1,11 +1,11 @@
 """DANE (RFC 7672): the relay, our resolver, and an nsd with signed zones; every host is a scripted SMTP server on 127.0.0.x."""
 import datetime
 import shutil
-import subprocess
 import threading
 
 import pytest
 
+from pki import certificate
 from relay_role import Relay, Role, Smtp, STEP_OK, STEP_PERMANENT, STEP_TEMPORARY
 from signed_zones import SignedZones, tlsa
 
@@ -13,22 +13,6 @@ REQUIRETLS, TLS_OPTIONAL = 128, 256
 
 pytestmark = pytest.mark.skipif(not shutil.which("ldns-signzone") or not (shutil.which("nsd") or shutil.which("/usr/sbin/nsd")),
                                 reason="needs nsd and ldnsutils")
-
-
-def certificate(folder, name, host, ca=None, days="2", extra=()):
-    """NAME.pem (certificate, its CA's, key) and NAME.crt."""
-    def run(*words):
-        subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=folder)
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", name + ".key"]
-    if ca is None:
-        run("req", "-x509", *key, "-out", name + ".crt", "-days", days, "-subj", "/CN=" + host, *extra)
-    else:
-        run("req", *key, "-out", name + ".csr", "-subj", "/CN=" + host)
-        (folder / "ext").write_text("subjectAltName=DNS:%s\n" % host)
-        run("x509", "-req", "-in", name + ".csr", "-CA", ca + ".crt", "-CAkey", ca + ".key", "-CAcreateserial", "-days", days,
-            "-extfile", "ext", "-out", name + ".crt", *extra)
-    chain = (folder / (name + ".crt")).read_text() + ((folder / (ca + ".crt")).read_text() if ca else "")
-    (folder / (name + ".pem")).write_text(chain + (folder / (name + ".key")).read_text())
 
 
 def expired(folder):
