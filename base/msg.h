@@ -71,9 +71,12 @@ enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 	X(TLS_COUNT,      R(RELAY),       R(CONTROL),      "(uttttttttu)", FD_NO)                 \
 		/* (day since 1970, domain, policy type, policy lines, host, its ip, our ip, RFC  \
 		 * 8460 result or "", why, sessions)* */                                          \
-	X(STS_PUT,        R(RELAY),       R(CONTROL),      "ttuut",  FD_NO)   /* domain, id, fetched us, expires us, policy ("": none any more): keep it */ \
-	X(STS_GET,        R(RELAY),       R(CONTROL),      "t",      FD_NO)   /* domain */                                              \
-	X(STS_IS,         R(CONTROL),     R(RELAY),        "utuut",  FD_NO)   /* 1 kept, id, fetched us, expires us, policy */          \
+	X(STS_PUT,        R(RELAY),       R(CONTROL),      "ttuut",  FD_NO)               \
+		/* keep: domain, id, fetched us, expires us, policy ("": none any more) */ \
+	X(STS_GET,        R(RELAY),       R(CONTROL),      "t",      FD_NO)               \
+		/* domain */                                                              \
+	X(STS_IS,         R(CONTROL),     R(RELAY),        "utuut",  FD_NO)               \
+		/* 1 kept, id, fetched us, expires us, policy */                          \
 	/* -- directory */                                                                        \
 	X(DIR_RCPT,       R(SMTPD)|R(CONTROL)|R(QUEUE), R(DIRECTORY), "t", FD_NO)                 \
 		/* address (queue: of a sender who gets a report) */                              \
