@@ -20,6 +20,11 @@
  *	FAILED               waiting                      tried again, then reported
  *	SETTLING (deferred)  waiting                      tried again
  *	HELD                 held (or staged and held)    held
+ *	HELD                 as before; why it is held    tried again, and held again
+ *	(row damaged)        is only in memory
+ *
+ * A row that cannot be read is in none of these: its message waits for `tegami queue rescue`. As long as there is one, no
+ * spool file and no stage file counts as left over, because that row may name it.
  *
  * When mda dies alone the same table holds, read for its links: STAGING goes back to READY,
  * PUBLISHING to STAGED. What is COMMITTING or STAGED is named to the new mda before it may remove

@@ -1,12 +1,15 @@
 """Damaged entries of the queue: each is tried three times and then set aside, with the reason in `tegami queue list`; all other mail goes on."""
+import pathlib
 import random
+import shutil
 import sqlite3
+import subprocess
 
 import pytest
 
-from load import Book, Session
+from load import Book, Load, Reader, Session
 from peer import Peer
-from server import Server, free_port, wait_until
+from server import Server, free_port, message, wait_until
 
 # what is done to the message of that number, and what the list says of it
 DAMAGE = {
@@ -94,3 +97,32 @@ def test_damaged_entries(server):
         assert ids[2] not in held()
         assert len(peer.mails) == 15
         server.stop()
+
+
+def test_poison(server):
+    """A message that kills mda each time is held when it was alone with it three times; nobody else's mail is, and all of it arrives once."""
+    cc = shutil.which("cc") or pytest.skip("no C compiler to make the poison with")
+    library = server.dir / "poison.so"
+    subprocess.run([cc, "-shared", "-fPIC", "-O1", "-o", library, pathlib.Path(__file__).with_name("poison.c"), "-ldl"], check=True)
+    library.chmod(0o755)
+    server.add_user("bob@example.test", "bob-secret")
+    server.restarts_expected = True
+    server.stop()
+    server.start(env={"LD_PRELOAD": str(library)})
+    users, book = ["alice@example.test", "bob@example.test"], Book()
+    with Reader(server, users) as reader:
+        with Load(server, book, users, clients=3, pause=0.02):
+            with server.smtp() as s:
+                s.send_message(message("bad", X_Poison="yes"))
+            held = wait_until("it to be held", lambda: [m for m in server.queue() if m["state"] == "held"], 60)
+            n = book.count("yes")
+            wait_until("mail to be taken after that", lambda: book.count("yes") > n + 20, 30)
+        assert [r["to"] for r in held[0]["recipients"]] == ["alice@example.test"] and len(held) == 1
+        assert "died three times" in held[0]["recipients"][0]["reason"], held
+        wait_until("all the others", lambda: len(server.queue()) == 1, 60)
+        copies = reader.stop()
+    restarts = next(int(r["restarts"]) for r in server.status()["roles"] if r["name"] == "mda")
+    print(f"mda died {restarts} times; {book.summary()}")
+    assert 3 <= restarts <= 6
+    book.check({k: n for k, n in copies.items() if k[0].endswith("@load.test")})
+    server.stop()
