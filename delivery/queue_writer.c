@@ -7,7 +7,8 @@
  *
  * How it fails. Nothing of a failed batch counts: OP_INTAKE is told at once, OP_WORK goes back to
  * the front of the queue and from then on runs in batches of its own, so that one damaged page
- * stops only its own message. An OP_WORK that fails three times alone although checkpoints succeed is
+ * stops only its own message; the store is not called ill for such a page. An OP_WORK that fails three
+ * times alone although checkpoints succeed is
  * given back with its error.
  *
  * Shared between the threads, under the mutex: batch, finished, healthy, alarm, stop. All else
@@ -138,8 +139,11 @@ run_batch(struct writer *w, struct batch *b)
 {
 	b->failed = run_writes(w, &b->ops, &b->err) == -1;
 	if (b->failed) {
+		bool page = queue_store_page_damaged(w->store);
+
 		queue_store_rollback(w->store);
-		go_unhealthy(w, &b->err);
+		if (!page)
+			go_unhealthy(w, &b->err);
 	}
 	run_reads(w, &b->ops);
 }

@@ -210,6 +210,12 @@ queue_store_rollback(struct queue_store *s)
 		db_run(s->db, s->st[ROLLBACK], NULL);
 }
 
+bool
+queue_store_page_damaged(const struct queue_store *s)
+{
+	return (sqlite3_errcode(s->db) & 0xff) == SQLITE_CORRUPT;
+}
+
 int
 queue_store_checkpoint(struct queue_store *s, bool truncate, struct err *err)
 {

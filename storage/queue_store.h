@@ -35,6 +35,10 @@ int queue_store_begin(struct queue_store *s, struct err *err);
 int queue_store_commit(struct queue_store *s, struct err *err);
 void queue_store_rollback(struct queue_store *s);
 
+/* Was the last error that a page of the file makes no sense? Then nothing was written, and the disk is not to blame: after the
+ * rollback all else can go on. */
+bool queue_store_page_damaged(const struct queue_store *s);
+
 /* A new message with all its recipients, numbered from 0, waiting since `now`. ERR_EXISTS when its
  * id is taken. */
 int queue_store_put(struct queue_store *s, const struct envelope *e, int64_t now, struct err *err);

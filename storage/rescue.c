@@ -369,7 +369,7 @@ fit_together(struct job *j)
 	after = count(j, "SELECT (SELECT count(*) FROM rcpt WHERE (qid, n) IN doubt) + (SELECT count(*) FROM message WHERE (qid, -1) IN doubt)");
 	if (before > after)
 		j->out->remains += (uint64_t)(before - after);
-	if (rc == 0 && (before > 0 || j->out->health.bad_frames + j->out->found.bad_pages > 0))
+	if (rc == 0)
 		rc = db_exec(j->db, hold, j->err);
 	sqlite3_free(hold);
 	j->out->messages = (uint64_t)count(j, "SELECT count(*) FROM message");
