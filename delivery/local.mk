@@ -95,3 +95,7 @@ tests_unit_delivery_test_mda_sweep_SOURCES = tests/unit/delivery/test_mda_sweep.
 tests_unit_delivery_test_mda_sweep_LDADD = $(MDA_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_delivery_test_mda_text_SOURCES = tests/unit/delivery/test_mda_text.c
 tests_unit_delivery_test_mda_text_LDADD = $(MDA_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/delivery/test_sts_text
+tests_unit_delivery_test_sts_text_SOURCES = tests/unit/delivery/test_sts_text.c
+tests_unit_delivery_test_sts_text_LDADD = $(RELAY_TEST_LIBS)
