@@ -30,6 +30,7 @@ static const struct {
 	{ "user", cli_user_commands, "mailboxes, passwords, quotas" },
 	{ "alias", cli_alias_commands, "addresses that lead to others" },
 	{ "queue", cli_queue_commands, "mail that waits to be delivered" },
+	{ "route", cli_route_commands, "where would mail to an address go, and why?" },
 	{ "trace", cli_trace_commands, "where is my mail, and why?" },
 	{ "filter", cli_filter_commands, "try the filters on a message" },
 	{ "spam", cli_spam_commands, "teach it what spam looks like" },

@@ -39,6 +39,7 @@ struct cli {
 	struct conf *conf;         /* see cli_conf() */
 	struct cli_server *server; /* see cli_ask.c; NULL: not connected */
 	bool server_tried;
+	const char *counting;      /* rows of a long answer are counted on the terminal, as this ("recipients"); NULL: not */
 	struct buf out; /* what goes to stdout at the end */
 };
 
@@ -55,7 +56,7 @@ struct cli_command {
 extern const struct cli_command cli_init_commands[], cli_domain_commands[], cli_user_commands[],
     cli_alias_commands[], cli_queue_commands[], cli_dkim_commands[], cli_dns_commands[],
     cli_filter_commands[], cli_spam_commands[], cli_trace_commands[], cli_status_commands[],
-    cli_check_commands[], cli_config_commands[];
+    cli_check_commands[], cli_route_commands[], cli_config_commands[];
 
 /* -- cli.c */
 

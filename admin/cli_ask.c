@@ -15,10 +15,13 @@
 
 #include "admin/cli.h"
 #include "admin/verbs.h"
+#include "base/clock.h"
 #include "base/link.h"
 #include "base/log.h"
 
 #define SILENCE_S 90 /* so long may the server work on a request without a word */
+#define PROGRESS_AFTER CLOCK_SECOND
+#define PROGRESS_US 250000
 
 struct cli_server {
 	struct event_base *base;
@@ -28,6 +31,11 @@ struct cli_server {
 	struct err *err;
 	int rc;
 	bool ended, heard;
+	/* what it counts on the terminal meanwhile */
+	const char *counting;
+	struct event *progress;
+	int64_t began;
+	bool shown;
 };
 
 static const struct msg_handler no_handlers[] = { { MSG_NONE, NULL } };
@@ -195,6 +203,48 @@ on_answer(void *arg, struct frame *f)
 	}
 }
 
+/* A long run shows that it lives, on a terminal only. */
+static void
+on_progress(evutil_socket_t fd, short what, void *arg)
+{
+	struct cli_server *s = arg;
+
+	(void)fd;
+	(void)what;
+	if (clock_mono() < s->began + PROGRESS_AFTER)
+		return;
+	fprintf(stderr, "\r\033[K%zu %s so far, %d s", s->rows->n, s->counting,
+	    (int)((clock_mono() - s->began) / CLOCK_SECOND));
+	fflush(stderr);
+	s->shown = true;
+}
+
+static void
+progress_begin(struct cli_server *s, const char *counting)
+{
+	static const struct timeval every = { 0, PROGRESS_US };
+
+	s->counting = counting;
+	s->began = clock_mono();
+	s->shown = false;
+	if (counting == NULL || !isatty(STDERR_FILENO))
+		return;
+	s->progress = event_new(s->base, -1, EV_PERSIST, on_progress, s);
+	if (s->progress != NULL)
+		event_add(s->progress, &every);
+}
+
+static void
+progress_end(struct cli_server *s)
+{
+	if (s->progress != NULL)
+		event_free(s->progress);
+	s->progress = NULL;
+	if (s->shown)
+		fprintf(stderr, "\r\033[K");
+	fflush(stderr);
+}
+
 static int
 server_ask(struct cli_server *s, const struct admin_request *rq, struct rows *rows, struct err *err)
 {
@@ -274,7 +324,13 @@ cli_ask(struct cli *cli, const struct admin_request *rq, struct rows *rows, stru
 
 	if (up == -1)
 		return -1;
-	rc = up ? server_ask(cli->server, rq, rows, err) : files_ask(cli, rq, rows, err);
+	if (up) {
+		progress_begin(cli->server, cli->counting);
+		rc = server_ask(cli->server, rq, rows, err);
+		progress_end(cli->server);
+	} else {
+		rc = files_ask(cli, rq, rows, err);
+	}
 	if (rc == 0 && rows->failed)
 		rc = err_set(err, ERR_TEMPORARY, "there is not enough memory for the whole answer");
 	return rc;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "admin/cli.h"
+#include "admin/cli_destination.h"
 #include "admin/cli_rescue.h"
 #include "admin/text.h"
 #include "base/clock.h"
@@ -28,6 +29,10 @@ static const struct column recipient_columns[] = {
 	{ "attempts", NULL, COLUMN_NUMBER, false },
 	{ "next", NULL, COLUMN_TIME, false },
 	{ "reason", NULL, COLUMN_TEXT, false },
+	{ "class", NULL, COLUMN_TEXT, false },
+	{ "means", NULL, COLUMN_TEXT, false },
+	{ "advice", NULL, COLUMN_TEXT, false },
+	{ "destination", NULL, COLUMN_TEXT, false },
 	{ NULL, NULL, COLUMN_TEXT, false },
 };
 
@@ -89,39 +94,65 @@ json_message(struct json *j, const struct rows *rows, size_t i, size_t end)
 	json_close(j, '}');
 }
 
+/* "waiting, tried 3 times, next try in 5 minutes" */
 static void
-print_recipient(struct cli *cli, const struct row *r, int64_t now)
+print_state(struct cli *cli, const struct row *r, int64_t now)
 {
 	int64_t next = row_number(r, "next"), tries = row_number(r, "attempts");
-	const char *state = row_text(r, "state"), *reason = row_text(r, "reason");
+	const char *state = row_text(r, "state"), *destination = row_text(r, "destination");
 	struct table_style style = cli_style(cli);
 	char when[TEXT_SHOWN];
 
-	buf_text(&cli->out, "    to ");
-	text_show(&cli->out, slice_of(row_text(r, "to")));
-	buf_text(&cli->out, "  ");
 	table_show(&cli->out, COLUMN_STATE, state, &style);
 	if (tries > 0)
 		buf_printf(&cli->out, ", tried %s", tries == 1 ? "once" : "");
 	if (tries > 1)
 		buf_printf(&cli->out, "%" PRId64 " times", tries);
-	if (next > 0 && strcmp(state, "held") != 0) {
+	if (strcmp(destination, "suspended") == 0)
+		buf_text(&cli->out, ", mail to its domain is suspended");
+	else if (next > 0 && strcmp(state, "held") != 0) {
 		text_show_when(next, now, when);
 		buf_printf(&cli->out, ", next try %s", next <= now ? "now" : when);
 	}
-	if (*reason != '\0') {
-		buf_text(&cli->out, "\n       because: ");
-		text_show(&cli->out, slice_of(reason));
+}
+
+static void
+print_words(struct cli *cli, const char *before, const char *words)
+{
+	if (*words == '\0')
+		return;
+	buf_printf(&cli->out, "\n       %s: ", before);
+	text_show(&cli->out, slice_of(words));
+}
+
+static void
+print_recipient(struct cli *cli, const struct row *r, int64_t now, bool whole)
+{
+	const char *original = row_text(r, "original");
+
+	buf_text(&cli->out, "    to ");
+	text_show(&cli->out, slice_of(row_text(r, "to")));
+	if (whole && *original != '\0' && strcmp(original, row_text(r, "to")) != 0) {
+		buf_text(&cli->out, " (sent to ");
+		text_show(&cli->out, slice_of(original));
+		buf_char(&cli->out, ')');
 	}
+	buf_text(&cli->out, "  ");
+	print_state(cli, r, now);
+	print_words(cli, "because", row_text(r, "reason"));
+	print_words(cli, "that means", row_text(r, "means"));
+	if (whole)
+		print_words(cli, "to do", row_text(r, "advice"));
 	buf_char(&cli->out, '\n');
 }
 
 static void
-print_message(struct cli *cli, const struct rows *rows, size_t i, size_t end, int64_t now)
+print_message(struct cli *cli, const struct rows *rows, size_t i, size_t end, bool whole)
 {
 	const struct row *first = &rows->at[i];
 	const char *from = row_text(first, "from");
 	char size[TEXT_SHOWN], when[TEXT_SHOWN];
+	int64_t now = clock_now();
 
 	text_show_size((uint64_t)row_number(first, "size"), size);
 	text_show_when(row_number(first, "created"), now, when);
@@ -137,13 +168,12 @@ print_message(struct cli *cli, const struct rows *rows, size_t i, size_t end, in
 		text_show(&cli->out, slice_of(from));
 	buf_printf(&cli->out, "  %s, came %s\n", size, when);
 	for (; i < end; i++)
-		print_recipient(cli, &rows->at[i], now);
+		print_recipient(cli, &rows->at[i], now, whole);
 }
 
 static void
 print_messages(struct cli *cli, const struct rows *rows)
 {
-	int64_t now = clock_now();
 	uint64_t bytes = 0;
 	size_t n = messages_in(rows);
 	char size[TEXT_SHOWN];
@@ -151,7 +181,7 @@ print_messages(struct cli *cli, const struct rows *rows)
 	for (size_t i = 0, end; i < rows->n; i = end) {
 		end = run_end(rows, i);
 		bytes += (uint64_t)row_number(&rows->at[i], "size");
-		print_message(cli, rows, i, end, now);
+		print_message(cli, rows, i, end, false);
 	}
 	text_show_size(bytes, size);
 	cli_say(cli, "%zu message%s, %zu recipient%s, %s.", n, n == 1 ? "" : "s", rows->n,
@@ -229,7 +259,9 @@ queue_list(struct cli *cli, const struct cli_args *args)
 	if (filters(cli, args, &rq, &texts) != CLI_DONE)
 		return CLI_USAGE;
 	rows_init(&rows);
+	cli->counting = "recipients";
 	rc = cli_ask(cli, &rq, &rows, &err);
+	cli->counting = NULL;
 	if (rc == 0 || rows.n > 0) {
 		if (cli->json)
 			json_messages(cli, &rows);
@@ -238,6 +270,7 @@ queue_list(struct cli *cli, const struct cli_args *args)
 						    : "The queue is empty.");
 		else
 			print_messages(cli, &rows);
+		cli_queue_destinations(cli);
 	}
 	rows_free(&rows);
 	return rc == 0 ? CLI_DONE : cli_error(cli, &err);
@@ -264,7 +297,7 @@ queue_show(struct cli *cli, const struct cli_args *args)
 		json_init(&j, &cli->out);
 		json_message(&j, &rows, 0, rows.n);
 	} else if (rc == 0)
-		print_message(cli, &rows, 0, rows.n, clock_now());
+		print_message(cli, &rows, 0, rows.n, true);
 	rows_free(&rows);
 	return rc == 0 ? CLI_DONE : cli_error(cli, &err);
 }
@@ -345,7 +378,9 @@ queue_do(struct cli *cli, const struct cli_args *args, const struct deed *deed)
 	}
 	cli_rq_word(&rq, "dry_run", dry ? "1" : NULL);
 	rows_init(&rows);
+	cli->counting = "recipients";
 	rc = cli_ask(cli, &rq, &rows, &err);
+	cli->counting = NULL;
 	if (rc == 0)
 		print_deed(cli, deed, &rows, dry);
 	rows_free(&rows);
@@ -395,5 +430,6 @@ const struct cli_command cli_queue_commands[] = {
 	    "throw away; nobody is told" },
 	{ "queue", "rescue", cli_queue_rescue, NULL, 0, 0, rescue_options,
 	    "save what a damaged queue.db still holds; the server must be stopped" },
+	CLI_DESTINATION_COMMANDS,
 	{ NULL, NULL, NULL, NULL, 0, 0, NULL, NULL },
 };

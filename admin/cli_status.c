@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 
 #include "admin/cli.h"
+#include "admin/cli_destination.h"
 #include "admin/text.h"
 #include "base/clock.h"
 
@@ -19,7 +20,7 @@ static const struct column role_columns[] = {
 };
 
 struct answers {
-	struct rows roles, queue, clients, control;
+	struct rows roles, queue, clients, control, destinations;
 	uint64_t space;
 };
 
@@ -77,6 +78,8 @@ status_json(struct cli *cli, const struct answers *a)
 	json_numbers(&j, "queue", &a->queue);
 	json_numbers(&j, "clients", &a->clients);
 	json_numbers(&j, "control", &a->control);
+	json_key(&j, "destinations");
+	table_json(&j, &a->destinations, cli_destination_columns);
 	json_key(&j, "space");
 	json_number(&j, (int64_t)a->space);
 	json_close(&j, '}');
@@ -127,6 +130,7 @@ status_text(struct cli *cli, const struct answers *a)
 		    "start)",
 		    row_text(q, "accepted"), row_text(q, "delivered"), row_text(q, "relayed"),
 		    row_text(q, "bounced"));
+		cli_queue_destinations(cli);
 		if (*intake != '\0' && strcmp(intake, "open") != 0)
 			cli_say(cli, "Intake   STOPPED: %s", intake);
 	}
@@ -166,6 +170,7 @@ status(struct cli *cli, const struct cli_args *args)
 	rows_init(&a.queue);
 	rows_init(&a.clients);
 	rows_init(&a.control);
+	rows_init(&a.destinations);
 	rc = ask(cli, "role.list", &a.roles, &err);
 	/* One role that does not answer must not hide the others. */
 	if (rc == 0) {
@@ -174,6 +179,8 @@ status(struct cli *cli, const struct cli_args *args)
 		ask(cli, "queue.stats", &a.queue, &ignored);
 		ask(cli, "clients.stats", &a.clients, &ignored);
 		ask(cli, "status", &a.control, &ignored);
+		if (cli->json)
+			cli_notable_destinations(cli, &a.destinations, &ignored);
 		if (statvfs(cli_conf(cli)->state_dir, &fs) == 0)
 			a.space = (uint64_t)fs.f_bavail * fs.f_frsize;
 		if (cli->json)
@@ -185,6 +192,7 @@ status(struct cli *cli, const struct cli_args *args)
 	rows_free(&a.queue);
 	rows_free(&a.clients);
 	rows_free(&a.control);
+	rows_free(&a.destinations);
 	return rc == 0 ? CLI_DONE : cli_error(cli, &err);
 }
 

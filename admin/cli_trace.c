@@ -65,6 +65,9 @@ json_event(struct json *j, const struct row *row)
 	buf_init(&words, 16 * 1024);
 	story_sentence(&words, row);
 	json_pair(j, "words", buf_cstr(&words));
+	json_pair(j, "class", story_meaning(row)->name);
+	json_pair(j, "means", story_meaning(row)->means);
+	json_pair(j, "advice", story_meaning(row)->admin);
 	buf_free(&words);
 	json_close(j, '}');
 }
@@ -93,6 +96,18 @@ print_time(struct buf *out, int64_t us, int64_t now)
 	buf_printf(out, "  %s.%03d  ", shown, (int)(us % CLOCK_SECOND / 1000));
 }
 
+/* What a refusal means, below it. */
+static void
+print_meaning(struct cli *cli, const struct row *row)
+{
+	const struct refusal_words *is = story_meaning(row);
+
+	if (is->means[0] != '\0')
+		cli_say(cli, "                that means: %s", is->means);
+	if (is->means[0] != '\0' && story_event(row_text(row, "event")) == EVENT_BOUNCED)
+		cli_say(cli, "                to do: %s", is->admin);
+}
+
 static void
 print_event(struct cli *cli, const struct row *row, int64_t now)
 {
@@ -104,6 +119,7 @@ print_event(struct cli *cli, const struct row *row, int64_t now)
 	text_show(&cli->out, buf_all(&words));
 	buf_char(&cli->out, '\n');
 	buf_free(&words);
+	print_meaning(cli, row);
 }
 
 /* The head line of a message: its id, and its Message-ID when an event knows it. */

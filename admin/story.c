@@ -92,6 +92,15 @@ story_sentence(struct buf *out, const struct row *row)
 	}
 }
 
+const struct refusal_words *
+story_meaning(const struct row *row)
+{
+	enum trace_event event = story_event(row_text(row, "event"));
+	bool failed = event == EVENT_DEFERRED || event == EVENT_BOUNCED;
+
+	return refusal_words(failed ? refusal_of_line(row_text(row, "text")) : REFUSAL_OTHER);
+}
+
 /* -- the end */
 
 struct recipient {

@@ -4,9 +4,13 @@
 
 #include "admin/rows.h"
 #include "base/msg.h"
+#include "base/refusal.h"
 
 /* One event (a row of `trace`) as a sentence, appended to `out` unescaped. */
 void story_sentence(struct buf *out, const struct row *row);
+
+/* What a failed or put-off attempt means; empty words for all other events. */
+const struct refusal_words *story_meaning(const struct row *row);
 
 enum story_end {
 	STORY_ENDED,   /* nothing is left to do for it */

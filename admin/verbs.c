@@ -38,6 +38,7 @@ static const struct {
 	{ "cred.", ROLE_AUTH },
 	{ "app.", ROLE_AUTH },
 	{ "queue.", ROLE_QUEUE },
+	{ "relay.", ROLE_RELAY },
 	{ "dkim.", ROLE_SIGNER },
 	{ "filter.", ROLE_FILTER },
 	{ "clients.", ROLE_SMTPD },

@@ -31,8 +31,8 @@ enum role {
 #define R(x) (1u << ROLE_##x)
 #define R_ALL ((1u << ROLE_COUNT) - 1)
 #define R_ROLES (R_ALL & ~R(TEGAMID))
-#define R_OWNERS (R(DIRECTORY) | R(AUTH) | R(QUEUE) | R(SIGNER) | R(FILTER) | R(RESOLVER) | \
-	R(SMTPD) | R(TEGAMID) | R(CONTROL))
+#define R_OWNERS (R(DIRECTORY) | R(AUTH) | R(QUEUE) | R(RELAY) | R(SIGNER) | R(FILTER) | \
+	R(RESOLVER) | R(SMTPD) | R(TEGAMID) | R(CONTROL))
 
 enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 
@@ -87,6 +87,11 @@ enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 		/* user, address: may this user send as it? */                                    \
 	X(DIR_SENDER_IS,  R(DIRECTORY),   R(SMTPD)|R(SIGNER), "ut",  FD_NO)                       \
 		/* enum sender_status, why */                                                     \
+	X(DIR_FORWARD,    R(QUEUE),       R(DIRECTORY),    "tt",     FD_NO)                       \
+		/* sender, our address that mail of theirs was sent to: under which sender does it\
+		 * go on? */                                                                      \
+	X(DIR_FORWARD_IS, R(DIRECTORY),   R(QUEUE),        "ut",     FD_NO)                       \
+		/* 1 this one, 0 as it is, 2 cannot say now; sender */                            \
 	X(DIR_CHANGED,    R(DIRECTORY),   R(SMTPD),        "",       FD_NO)                       \
 		/* something is about to change: forget what was answered */                      \
 	X(MDA_USAGE,      R(DIRECTORY),   R(MDA),          "tu",     FD_NO)                       \

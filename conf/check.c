@@ -181,8 +181,16 @@ routes(struct reading *r)
 		const struct conf_route *t = &r->conf->route[i];
 		unsigned line = place_line(r, "route.%s", t->name);
 
-		if (strcmp(t->name, "*") != 0 && !domain_ok(t->name))
-			problem(r, line, "route \"%s\" is for no domain; give a domain name or \"*\"", t->name);
+		if (t->domain.n == 0 && t->sender.n == 0 && strcmp(t->name, "*") != 0 &&
+		    strncmp(t->name, "*.", 2) != 0 && !domain_ok(t->name))
+			problem(r, line,
+			    "route \"%s\" is for no domain; give a domain name or \"*\", or add: domain = {\"example.org\"}",
+			    t->name);
+		if (t->sender.n > 0 && (t->n_retry > 0 || t->lifetime > 0 || t->warn_after > 0))
+			problem(r, line,
+			    "route \"%s\" names senders, but retry, lifetime and warn_after hold for a recipient's domain; "
+			    "put them into a route without senders",
+			    t->name);
 		if (!*t->host)
 			problem(r, line, "route \"%s\" has no host; add: host = \"192.0.2.1:25\"", t->name);
 	}

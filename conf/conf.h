@@ -40,6 +40,10 @@ struct conf_dnsbl {		/* spam { dnsbl "ZONE" { weight = 3 } } */
 struct conf_route {		/* route "DOMAIN" { host = ... tls = ... } ; DOMAIN "*" is every other one */
 	char *name;
 	char *host;		/* "HOST:PORT" (an address, or a name without MX look-up) */
+	struct conf_strings domain, sender;	/* whose mail; see delivery/route_match.c */
+	int64_t *retry;		/* milliseconds; n_retry 0: relay.retry */
+	size_t n_retry;
+	int64_t lifetime, warn_after;	/* 0: those of relay */
 	int64_t tls;		/* enum conf_tls */
 };
 
@@ -90,6 +94,7 @@ struct conf {
 		int64_t connect_timeout, command_timeout, data_timeout;
 		char *ca_bundle;
 	} relay;
+	struct { bool enabled; } srs;
 	struct conf_route *route;
 	size_t n_route;
 	struct {

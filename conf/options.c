@@ -216,6 +216,23 @@ const struct conf_row conf_rows[] = {
 	    "How long the peer may think about a whole message." },
 	{ "relay.ca_bundle", 0, CONF_PATH, false, ONE(relay.ca_bundle), "/etc/ssl/certs/ca-certificates.crt", 0, 0, ANY,
 	    R(RELAY), "The certificate authorities that may vouch for a host: for REQUIRETLS, MTA-STS and tls = verified." },
+	{ "srs.enabled", 0, CONF_BOOL, false, ONE(srs.enabled), "true", 0, 0, ANY, R(QUEUE),
+	    "Mail of strangers that an alias leads to another server goes out under a sender of ours that leads back to theirs (SRS), "
+	    "since their SPF record does not name this server. Reports come back through it for 21 days." },
+	{ "route.*.domain", GROUP_ROUTE, CONF_TEXT, true, offsetof(struct conf_route, domain.at),
+	    offsetof(struct conf_route, domain.n), none, 0, 0, ANY, R(RELAY) | R(QUEUE),
+	    "Domains of recipients that it is for, \"*.example.org\" for all below one, \"*\" for all. When not given: the one in "
+	    "its title, or all when it names senders." },
+	{ "route.*.sender", GROUP_ROUTE, CONF_TEXT, true, offsetof(struct conf_route, sender.at),
+	    offsetof(struct conf_route, sender.n), none, 0, 0, ANY, R(RELAY) | R(QUEUE),
+	    "Senders that it is for: addresses, domains, \"<>\" for reports. When not given: all. Of several routes the one that names "
+	    "the recipient's domain closest holds, then the one that names the sender closest." },
+	{ "route.*.retry", GROUP_ROUTE, CONF_TIME, true, offsetof(struct conf_route, retry), offsetof(struct conf_route, n_retry),
+	    none, SECOND, 7 * DAY, ANY, R(QUEUE), "Instead of relay.retry." },
+	{ "route.*.lifetime", GROUP_ROUTE, CONF_TIME, false, IN(conf_route, lifetime), "0", 0, 60 * DAY, ANY, R(QUEUE),
+	    "Instead of relay.lifetime; 0: as that says." },
+	{ "route.*.warn_after", GROUP_ROUTE, CONF_TIME, false, IN(conf_route, warn_after), "0", 0, 60 * DAY, ANY, R(QUEUE),
+	    "Instead of relay.warn_after; 0: as that says." },
 	{ "route.*.host", GROUP_ROUTE, CONF_HOST_PORT, false, IN(conf_route, host), none, 0, 0, ANY,
 	    R(RELAY) | R(QUEUE), "HOST:PORT that takes it (no MX look-up)." },
 	{ "route.*.tls", GROUP_ROUTE, CONF_ENUM, false, IN(conf_route, tls), "opportunistic", 0, 0, NAMES(tls_names),

@@ -4,7 +4,7 @@
 noinst_LIBRARIES += delivery/libqueue.a
 delivery_libqueue_a_SOURCES = delivery/schedule.h delivery/schedule.c delivery/bounce.h delivery/bounce.c \
 	delivery/queue_index.h delivery/queue_index.c delivery/queue_writer.h delivery/queue_writer.c \
-	delivery/xtext.h delivery/xtext.c
+	delivery/route_match.h delivery/route_match.c delivery/xtext.h delivery/xtext.c
 delivery_libqueue_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 QUEUE_LIBS = delivery/libqueue.a storage/libqueuestore.a $(DB_LIBS)
 
@@ -31,7 +31,7 @@ tests_unit_delivery_test_queue_writer_LDADD = $(STORAGE_TEST_LIBS) $(QUEUE_LIBS)
 
 # The relay: everything but its main, as a library for its tests.
 noinst_LIBRARIES += delivery/librelay.a
-delivery_librelay_a_SOURCES = delivery/route.h delivery/route.c delivery/mx.h delivery/mx.c \
+delivery_librelay_a_SOURCES = delivery/route.h delivery/route.c delivery/route_match.h delivery/route_match.c delivery/relay_explain.h delivery/relay_explain.c delivery/mx.h delivery/mx.c \
 	delivery/relay_address.h delivery/relay_address.c delivery/relay_body.h delivery/relay_body.c \
 	delivery/relay_caps.h delivery/relay_caps.c delivery/relay_convert.c delivery/relay_count.h delivery/relay_count.c \
 	delivery/relay_dane.h delivery/relay_dane.c delivery/relay_hosts.h delivery/relay_hosts.c \

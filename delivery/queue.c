@@ -46,6 +46,7 @@
 #include "delivery/queue_dest.h"
 #include "delivery/queue_clock.h"
 #include "delivery/queue_report.h"
+#include "delivery/route_match.h"
 #include "storage/spool.h"
 
 #define SPOOL_THREADS 4
@@ -66,9 +67,18 @@ struct schedule
 queue_schedule(const struct dest *d)
 {
 	const struct conf *c = role_conf();
+	struct schedule s = { c->relay.retry, c->relay.n_retry, c->relay.lifetime, c->relay.warn_after };
+	const struct conf_route *r = d != NULL ? route_match(c, d->domain, NULL) : NULL;
 
-	(void)d;
-	return (struct schedule){ c->relay.retry, c->relay.n_retry, c->relay.lifetime, c->relay.warn_after };
+	if (r != NULL && r->n_retry > 0) {
+		s.steps = r->retry;
+		s.n_steps = r->n_retry;
+	}
+	if (r != NULL && r->lifetime > 0)
+		s.lifetime = r->lifetime;
+	if (r != NULL && r->warn_after > 0)
+		s.warn_after = r->warn_after;
+	return s;
 }
 
 uint32_t

@@ -3,6 +3,10 @@
  * A job is one message for up to 100 recipients of one destination; whose turn it is, and how many it may have at a time, is
  * queue_dest.c's matter.
  *
+ * Mail that an alias of ours leads on goes in a job for each alias: under a sender of ours when its own is a stranger's
+ * (the directory says which, storage/srs.h), and with a Delivered-To that tells us when it comes round again. What looks like
+ * spam does not go on: its recipients elsewhere would think it ours.
+ *
  * Recipients of one message that fail while others of it are still being sent are reported together with those (queue_report.c).
  *
  * When relay dies its jobs go back: a host that had accepted already gets a second copy (nobody can
@@ -34,6 +38,8 @@ struct job_out {
 	struct link *relay; /* NULL: being loaded */
 	struct entry *entries[RCPTS_MAX];
 	unsigned n;
+	const struct rcpt *alias; /* it is sent on from this one of its content; or NULL */
+	char *from;               /* under this sender; NULL: its own */
 	bool doubtful; /* see queue_dest.c */
 	int64_t began; /* clock_mono */
 };
@@ -94,6 +100,7 @@ job_end(struct job_out *j)
 	dest_end(j->dest, j->doubtful);
 	report_when_done(it);
 	content_release(it);
+	free(j->from);
 	free(j);
 }
 
@@ -118,6 +125,74 @@ job_hold(struct job_out *j, const char *why)
 			flow_hold(j->entries[i], why);
 }
 
+/* The alias of ours that led it to where it goes now, or NULL. */
+static const char *
+alias_of(const struct rcpt *r)
+{
+	return r->original[0] != '\0' && strcasecmp(r->original, r->address) != 0 ? r->original : NULL;
+}
+
+static bool
+same_alias(const struct rcpt *a, const struct rcpt *b)
+{
+	const char *one = alias_of(a), *other = alias_of(b);
+
+	return one == NULL || other == NULL ? one == other : strcasecmp(one, other) == 0;
+}
+
+/* Only the recipients that go the way of the first; the others get a job of their own. */
+static void
+job_narrow(struct job_out *j)
+{
+	const struct rcpt *first = NULL;
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < j->n; i++) {
+		struct entry *en = j->entries[i];
+		const struct rcpt *r = content_rcpt(j->item, en->n);
+
+		if (r == NULL) {
+			flow_hold(en, "its record in the queue is damaged");
+			continue;
+		}
+		if (first != NULL && !same_alias(first, r)) {
+			flow_ready(en);
+			continue;
+		}
+		first = r;
+		j->entries[kept++] = en;
+	}
+	j->n = kept;
+	j->alias = first != NULL && alias_of(first) != NULL ? first : NULL;
+}
+
+/* Spam stays here. true: that was all of the job. */
+static bool
+job_is_spam(struct job_out *j)
+{
+	const unsigned no = ENVELOPE_SUBMITTED | ENVELOPE_REPORT;
+
+	if (j->alias == NULL || (j->item->flags & ENVELOPE_JUNK) == 0 || (j->item->flags & no) != 0)
+		return false;
+	for (unsigned i = 0; i < j->n; i++)
+		flow_done(j->entries[i], EVENT_DELETED,
+		    "not sent on: it looks like spam, and spam is not forwarded to other servers");
+	return true;
+}
+
+static void
+put_prefix(struct buf *out, const struct job_out *j, struct slice prefix)
+{
+	struct buf all;
+
+	buf_init(&all, ENVELOPE_PREFIX_MAX + ADDRESS_MAX + 20);
+	if (j->alias != NULL)
+		buf_printf(&all, "Delivered-To: %s\r\n", alias_of(j->alias));
+	buf_slice(&all, prefix);
+	wire_put_bytes(out, all.failed ? prefix : buf_all(&all));
+	buf_free(&all);
+}
+
 static int
 job_send(struct job_out *j, struct link *relay)
 {
@@ -132,9 +207,9 @@ job_send(struct job_out *j, struct link *relay)
 	wire_put_u64(b, j->id);
 	wire_put_u64(b, e->flags);
 	wire_put_text(b, j->dest->domain);
-	wire_put_text(b, e->from);
+	wire_put_text(b, j->from != NULL ? j->from : e->from);
 	wire_put_text(b, e->envid);
-	wire_put_bytes(b, e->prefix);
+	put_prefix(b, j, e->prefix);
 	wire_put_bytes(b, buf_all(&cuts));
 	wire_put_bytes(b, e->body);
 	buf_free(&cuts);
@@ -142,10 +217,6 @@ job_send(struct job_out *j, struct link *relay)
 		struct entry *en = j->entries[i];
 		const struct rcpt *r = content_rcpt(j->item, en->n);
 
-		if (r == NULL) {
-			flow_hold(en, "its record in the queue is damaged");
-			continue;
-		}
 		if (b->len + 2 * WIRE_COST(8) + WIRE_COST(strlen(r->address)) +
 			WIRE_COST(strlen(r->orcpt)) >
 		    FRAME_MAX) {
@@ -163,19 +234,73 @@ job_send(struct job_out *j, struct link *relay)
 }
 
 static void
+job_go(struct job_out *j)
+{
+	struct link *relay = role_link(ROLE_RELAY);
+
+	if (relay != NULL && job_send(j, relay) == 0) {
+		j->relay = relay;
+		return;
+	}
+	job_back(j, clock_now() + LATER);
+	job_end(j);
+}
+
+/* The directory knows under which sender it goes on. */
+static void
+on_forward(void *arg, struct frame *f)
+{
+	struct job_out *j = arg;
+	uint64_t status = f != NULL ? wire_u64(&f->in) : 2;
+	char from[ADDRESS_MAX + 1] = "";
+
+	if (status == 1)
+		wire_text_to(&f->in, from, sizeof(from));
+	if (from[0] != '\0')
+		j->from = strdup(from);
+	if (status == 0 || j->from != NULL) {
+		job_go(j);
+		return;
+	}
+	job_back(j, clock_now() + LATER);
+	job_end(j);
+}
+
+static void
+job_prepare(struct job_out *j)
+{
+	const struct envelope *e = &j->item->content->c.e;
+	struct buf *b;
+
+	job_narrow(j);
+	if (j->n == 0 || job_is_spam(j)) {
+		job_end(j);
+		return;
+	}
+	if (j->alias == NULL || e->from[0] == '\0' || !role_conf()->srs.enabled) {
+		job_go(j);
+		return;
+	}
+	b = request_begin(MSG_DIR_FORWARD);
+	wire_put_text(b, e->from);
+	wire_put_text(b, alias_of(j->alias));
+	if (link_request(role_link(ROLE_DIRECTORY), -1, on_forward, j) == 0)
+		on_forward(j, NULL);
+}
+
+static void
 job_loaded(struct item *it, void *arg, const struct err *err)
 {
 	struct job_out *j = arg;
-	struct link *relay = role_link(ROLE_RELAY);
 
 	(void)it;
 	if (err != NULL && err->kind != ERR_TEMPORARY) {
 		log_error("a message of the queue cannot be read, it is held: %s", err->text);
 		job_hold(j, err->text);
-	} else if (err != NULL || relay == NULL || job_send(j, relay) == -1) {
+	} else if (err != NULL) {
 		job_back(j, clock_now() + LATER);
 	} else {
-		j->relay = relay;
+		job_prepare(j);
 		return;
 	}
 	job_end(j);

@@ -317,7 +317,7 @@ job_start(struct job *job)
 	}
 	if (!idn_ascii(slice_of(job->domain), domain))
 		slice_copy(slice_of(job->domain), domain, sizeof(domain));
-	if (route_choose(role_conf(), domain, &job->route, &err) == -1) {
+	if (route_choose(role_conf(), domain, job->from, &job->route, &err) == -1) {
 		bool permanent = err.kind == ERR_PERMANENT;
 
 		result_set(&job->why, permanent ? STEP_PERMANENT : STEP_TEMPORARY,

@@ -12,6 +12,7 @@
 #include "base/role.h"
 #include "conf/conf.h"
 #include "delivery/relay_count.h"
+#include "delivery/relay_explain.h"
 #include "delivery/relay_jobs.h"
 #include "delivery/relay_pool.h"
 #include "delivery/relay_session.h"
@@ -86,6 +87,7 @@ relay_stop(void)
 }
 
 static const struct msg_handler handlers[] = { { MSG_RELAY_SEND, job_from_frame },
+	{ MSG_ADMIN, explain_on_request },
 	{ MSG_NONE, NULL } };
 
 static const struct role_ops ops = {

@@ -285,10 +285,33 @@ choose_tls(struct session *s)
 		go_without_tls(s, "it does not offer STARTTLS");
 }
 
+/* The first word of its reply to EHLO is its name (RFC 5321 4.1.1.1). */
+static bool
+says_our_name(const struct session *s)
+{
+	struct slice text = buf_all(&s->reply.text), name = text;
+
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.at[i] != ' ' && text.at[i] != '\n')
+			continue;
+		name = slice_first(text, i);
+		break;
+	}
+	return slice_eq_nocase(name, slice_of(session_settings.helo));
+}
+
 static void
 ehlo_reply(struct session *s)
 {
 	caps_read(&s->caps, &s->reply);
+	if (s->by_mx && s->reply.code / 100 == 2 && says_our_name(s)) {
+		struct result why;
+
+		result_set(&why, STEP_PERMANENT, "5.4.6",
+		    "its MX record leads back to this server, which is not set up to receive its mail: it would loop");
+		session_fail(s, PROGRESS_SOME, &why);
+		return;
+	}
 	if (s->reply.code / 100 == 2)
 		choose_tls(s);
 	else if (s->reply.code / 100 == 5)
@@ -506,6 +529,7 @@ session_open(const struct target *target, const struct route *route, bool plain_
 		.policy = policy_hold(target->policy),
 		.proof = proof_for(target->policy, route->checked),
 		.checked = route->checked,
+		.by_mx = route->by_mx,
 		.plain_only = plain_only,
 		.user = user,
 		.arg = arg,

@@ -57,7 +57,7 @@ struct session {
 	struct caps caps;
 	struct reply reply;		/* the one that is coming in */
 	bool plain_only, secured;
-	bool checked;			/* see struct route */
+	bool checked, by_mx;		/* see struct route */
 	bool reused;			/* a mail went over it before */
 	bool dirty;			/* needs RSET before the next mail */
 	bool busy, dead;		/* inside a channel callback; to be freed at its end */

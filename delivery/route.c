@@ -6,23 +6,9 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/envelope.h"
-
-static const struct conf_route *
-section_for(const struct conf *conf, const char *domain)
-{
-	const struct conf_route *any = NULL;
-
-	for (size_t i = 0; i < conf->n_route; i++) {
-		if (strcasecmp(conf->route[i].name, domain) == 0)
-			return &conf->route[i];
-		if (strcmp(conf->route[i].name, "*") == 0)
-			any = &conf->route[i];
-	}
-	return any;
-}
+#include "delivery/route_match.h"
 
 static int
 to_host(const struct conf *conf, const char *what, const char *host, struct route *route,
@@ -52,16 +38,20 @@ to_literal(const char *domain, struct route *route, struct err *err)
 }
 
 static int
-choose(const struct conf *conf, const char *domain, struct route *route, struct err *err)
+choose(const struct conf *conf, const char *domain, const char *sender, struct route *route,
+    struct err *err)
 {
-	const struct conf_route *section = section_for(conf, domain);
+	const struct conf_route *section = route_match(conf, domain, sender);
 
 	if (section != NULL) {
+		route->name = section->name;
 		route->tls = (enum conf_tls)section->tls;
 		return to_host(conf, "route", section->host, route, err);
 	}
-	if (conf->relay.smarthost != NULL && conf->relay.smarthost[0] != '\0')
+	if (conf->relay.smarthost != NULL && conf->relay.smarthost[0] != '\0') {
+		route->name = "relay.smarthost";
 		return to_host(conf, "relay.smarthost", conf->relay.smarthost, route, err);
+	}
 	if (domain[0] == '[')
 		return to_literal(domain, route, err);
 	route->by_mx = true;
@@ -79,12 +69,14 @@ set_key(struct route *route)
 }
 
 int
-route_choose(const struct conf *conf, const char *domain, struct route *route, struct err *err)
+route_choose(const struct conf *conf, const char *domain, const char *sender, struct route *route,
+    struct err *err)
 {
 	memset(route, 0, sizeof(*route));
+	route->name = "";
 	route->port = (uint16_t)conf->relay.port;
 	route->tls = (enum conf_tls)conf->relay.tls;
-	if (choose(conf, domain, route, err) == -1)
+	if (choose(conf, domain, sender, route, err) == -1)
 		return -1;
 	for (char *c = route->host; *c != '\0'; c++)
 		if (*c >= 'A' && *c <= 'Z')

@@ -1,12 +1,13 @@
 /* route - where mail for a domain goes, as the configuration says
  *
- * The first that fits: a route section of that domain, the route "*", relay.smarthost, the domain's MX records. */
+ * The first that fits: the route section that fits best (route_match.h), relay.smarthost, the domain's MX records. */
 #ifndef DELIVERY_ROUTE_H
 #define DELIVERY_ROUTE_H
 
 #include "conf/conf.h"
 
 struct route {
+	const char *name;	/* "route NAME", "relay.smarthost", or "": by MX or address; the configuration's */
 	bool by_mx;		/* ask DNS for the MX of `host`; else connect to `host` itself */
 	bool trusted;		/* the administrator named the host: it may be on loopback or in a private network */
 	char host[256];		/* name or address */
@@ -19,7 +20,8 @@ struct route {
 };
 
 /* -1 + ERR_PERMANENT for a domain no mail can go to, ERR_TEMPORARY for a mistake in the configuration. */
-int route_choose(const struct conf *conf, const char *domain, struct route *route, struct err *err);
+int route_choose(
+    const struct conf *conf, const char *domain, const char *sender, struct route *route, struct err *err);
 /* The policy for one message, by its enum envelope_flag: stricter (REQUIRETLS) or laxer (TLS-Required: No, RFC 8689 5). */
 void route_for_message(struct route *route, unsigned flags);
 

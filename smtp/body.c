@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "base/qid.h"
@@ -226,6 +227,15 @@ say(struct refusal *r, int code, const char *enhanced, const char *fmt, ...)
 	return true;
 }
 
+/* An alias leads it away from here again, as it did before (queue_remote.c writes the field). In a mailbox of ours a circle ends. */
+static bool
+comes_round(const struct transaction *t, const struct rcpt *rcpt)
+{
+	return rcpt->kind == RCPT_REMOTE && t->head.n_delivered > 0 &&
+	       strcasecmp(rcpt->original, rcpt->address) != 0 &&
+	       head_delivered(&t->head, rcpt->original);
+}
+
 /* False: it is good so far. */
 static bool
 find_refusal(const struct transaction *t, struct refusal *r)
@@ -251,6 +261,11 @@ find_refusal(const struct transaction *t, struct refusal *r)
 	if (t->head.received > (uint64_t)conf->limits.hops)
 		return say(r, 554, "5.4.6",
 		    "The message has passed %u servers; it runs in a circle", t->head.received);
+	for (size_t i = 0; i < t->n_rcpts; i++)
+		if (comes_round(t, &t->rcpts[i]))
+			return say(r, 554, "5.4.6",
+			    "The message was sent on from %.200s before and has come back; it runs in a circle",
+			    t->rcpts[i].original);
 	return false;
 }
 

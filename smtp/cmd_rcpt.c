@@ -4,6 +4,7 @@
  * cannot be delivered is refused here and never bounced. Where an address leads to goes into the
  * envelope, each place once. */
 #include <string.h>
+#include <strings.h>
 
 #include "base/log.h"
 #include "base/role.h"
@@ -78,6 +79,12 @@ relay_to(struct session *s, const char *to, const char *why)
 		accepted(s, to);
 }
 
+static bool
+is_return_address(const char *to)
+{
+	return strncasecmp(to, "SRS0=", 5) == 0 || strncasecmp(to, "SRS1=", 5) == 0;
+}
+
 static void
 decide(struct session *s, const char *to, struct wire *in)
 {
@@ -86,7 +93,10 @@ decide(struct session *s, const char *to, struct wire *in)
 
 	switch (status) {
 	case RCPT_OK:
-		if (add_all(s, in) == -1)
+		/* a return address made by this server (storage/srs.h) leads to a stranger */
+		if (s->tx->from[0] != '\0' && is_return_address(to))
+			refuse(s, 550, "5.7.1", to, "this address takes only reports on mail (from <>)");
+		else if (add_all(s, in) == -1)
 			refuse(
 			    s, 451, "4.3.0", to, "it leads to too many mailboxes for this message");
 		else

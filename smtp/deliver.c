@@ -106,6 +106,20 @@ keep_judgement(struct transaction *t, struct slice prefix, struct slice cuts)
 	return 0;
 }
 
+/* Is all of a stranger's mail sent on by aliases? Then there is no Junk folder that it could go to. */
+static bool
+goes_elsewhere(const struct session *s)
+{
+	const struct transaction *t = s->tx;
+
+	if (s->kind != LISTEN_MX || session_may_relay(s))
+		return false;
+	for (size_t i = 0; i < t->n_rcpts; i++)
+		if (t->rcpts[i].kind == RCPT_LOCAL)
+			return false;
+	return true;
+}
+
 static void
 judged(struct session *s, struct wire *in)
 {
@@ -118,6 +132,12 @@ judged(struct session *s, struct wire *in)
 		reply = why;
 	switch (verdict) {
 	case VERDICT_JUNK:
+		if (goes_elsewhere(s)) {
+			deliver_refuse(s, 550, "5.7.1",
+			    "The message looks like spam, and mail for this address goes on to another server, "
+			    "where spam is not sent");
+			return;
+		}
 		t->flags |= ENVELOPE_JUNK;
 		/* fall through */
 	case VERDICT_ACCEPT:

@@ -8,13 +8,15 @@
 #include <string.h>
 
 enum { AT_LINE, IN_NAME, IN_VALUE };
-enum { NO_FIELD, RECEIVED, DATE, FROM, MESSAGE_ID, TLS_REQUIRED, FIELDS };
+/* from MESSAGE_ID on: the value matters */
+enum { NO_FIELD, RECEIVED, DATE, FROM, MESSAGE_ID, TLS_REQUIRED, DELIVERED_TO, FIELDS };
 
 static const char *const names[FIELDS] = { [RECEIVED] = "Received",
 	[DATE] = "Date",
 	[FROM] = "From",
 	[MESSAGE_ID] = "Message-ID",
-	[TLS_REQUIRED] = "TLS-Required" };
+	[TLS_REQUIRED] = "TLS-Required",
+	[DELIVERED_TO] = "Delivered-To" };
 
 static bool
 is_blank(char c)
@@ -44,6 +46,29 @@ take_msgid(struct head *h, struct slice value)
 	h->msgid[n] = '\0';
 }
 
+static uint64_t
+address_hash(struct slice address)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	for (size_t i = 0; i < address.len; i++)
+		h = (h ^ (unsigned char)(address.at[i] >= 'A' && address.at[i] <= 'Z' ? address.at[i] + 32
+										    : address.at[i])) *
+		    UINT64_C(0x100000001b3);
+	return h;
+}
+
+bool
+head_delivered(const struct head *h, const char *address)
+{
+	uint64_t hash = address_hash(slice_of(address));
+
+	for (unsigned i = 0; i < h->n_delivered; i++)
+		if (h->delivered[i] == hash)
+			return true;
+	return false;
+}
+
 /* What was kept of a value is all that is wanted. */
 static void
 field_end(struct head *h)
@@ -54,6 +79,8 @@ field_end(struct head *h)
 		take_msgid(h, value);
 	else if (h->now.field == TLS_REQUIRED)
 		h->tls_optional |= slice_eq_nocase(value, SLICE("No"));
+	else if (h->now.field == DELIVERED_TO && value.len > 0 && h->n_delivered < HEAD_DELIVERED_MAX)
+		h->delivered[h->n_delivered++] = address_hash(value);
 	h->now.field = NO_FIELD;
 }
 
@@ -117,7 +144,7 @@ take_value(struct head *h, struct slice part)
 	struct slice line = slice_first(part, end != NULL ? (size_t)(end - part.at) : part.len);
 	size_t room = HEAD_VALUE_SIZE - h->now.len;
 
-	if (h->now.field == MESSAGE_ID || h->now.field == TLS_REQUIRED) {
+	if (h->now.field >= MESSAGE_ID) {
 		struct slice kept = line;
 
 		while (

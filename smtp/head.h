@@ -10,6 +10,7 @@
 #define HEAD_MSGID_SIZE 256
 #define HEAD_NAME_SIZE 16
 #define HEAD_VALUE_SIZE 512
+#define HEAD_DELIVERED_MAX 32
 
 struct head {
 	unsigned received; /* Received fields: hops so far */
@@ -18,6 +19,9 @@ struct head {
 	bool folded_first; /* it begins with a blank: it would go on with what we put in front */
 	bool tls_optional; /* "TLS-Required: No" (RFC 8689 5) */
 	char msgid[HEAD_MSGID_SIZE]; /* with its brackets, or "" */
+	/* Delivered-To: those who had it, as hashes of the addresses; see head_delivered */
+	uint64_t delivered[HEAD_DELIVERED_MAX];
+	unsigned n_delivered;
 	/* head.c's own: where the reading stands */
 	bool begun;
 	struct {
@@ -29,6 +33,8 @@ struct head {
 
 /* All bytes are zero at first. */
 void head_feed(struct head *h, struct slice part);
+/* Does a Delivered-To name this address (letter case ignored)? */
+bool head_delivered(const struct head *h, const char *address);
 /* The message is over: there is no body. */
 void head_end(struct head *h);
 

@@ -44,6 +44,10 @@ static const struct db_migration steps[] = {
 	  "  '*:bytes=' || CASE WHEN u.quota >= 0 THEN u.quota"
 	  "   ELSE (SELECT value FROM settings WHERE key = 'default_quota') END AS quota_rule"
 	  " FROM users u JOIN domains d ON d.id = u.domain WHERE u.enabled = 1;" },
+	{ "CREATE TABLE forward_keys ("
+	  " id INTEGER PRIMARY KEY,"
+	  " created INTEGER NOT NULL,"
+	  " secret BLOB NOT NULL) STRICT;" },
 };
 
 const struct db_schema directory_schema = { "directory.db", steps, COUNT(steps), 0 };
@@ -55,6 +59,7 @@ static const char *const query_text[Q_QUERIES] = {
 	[Q_USER_FIRST] =
 	    "SELECT local FROM users WHERE domain = ?1 AND enabled = 1 ORDER BY id LIMIT 1",
 	[Q_ALIAS] = "SELECT target FROM aliases WHERE domain = ?1 AND local = ?2 ORDER BY id",
+	[Q_KEYS] = "SELECT secret, created FROM forward_keys ORDER BY created DESC, id DESC LIMIT 20",
 };
 
 /* -- open, configure, close */

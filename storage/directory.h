@@ -61,6 +61,27 @@ void directory_lookup(
 int directory_may_send(struct directory *d, struct slice user, struct slice address,
     struct pool *pool, const char **why, struct err *err);
 
+#define DIRECTORY_FORWARD_SIZE 512
+/* Mail from `sender` for the alias of ours goes on to another server: under which sender? 1: the one in `out`, 0: as it is (it is
+ * ours, empty, or cannot be rewritten), -1 + err. */
+int directory_forward(struct directory *d, int64_t now, struct slice sender, struct slice alias,
+    char out[static DIRECTORY_FORWARD_SIZE], struct err *err);
+/* The way back. 0: not an address of that kind at a domain of ours, -1 + err, 1: it is; *why is "" and the first sender in `out`, or
+ * says what is wrong with it. */
+int directory_backward(struct directory *d, int64_t now, struct slice address,
+    char out[static DIRECTORY_FORWARD_SIZE], const char **why, struct err *err);
+
+/* What an address is, on the way from one to where its mail goes. */
+struct directory_step {
+	unsigned depth;	     /* aliases behind it */
+	const char *address;
+	const char *is;	     /* "mailbox", "alias", "catch-all", "elsewhere", "unknown", "return-address" */
+	const char *by;	     /* the name under which it was found, when that is another one; or "" */
+};
+/* As directory_lookup, and every step is told on the way. */
+void directory_explain(struct directory *d, struct slice address, struct pool *pool,
+    struct directory_answer *out, void (*step)(void *arg, const struct directory_step *step), void *arg);
+
 /* -- changing it. ERR_USAGE, ERR_NOT_FOUND and ERR_EXISTS bear a sentence for the administrator. */
 
 int directory_domain_add(struct directory *d, const char *domain, struct err *err);

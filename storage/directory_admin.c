@@ -324,6 +324,44 @@ run_alias_list(void *owner, const struct admin_request *rq, struct admin_out *ou
 	return got;
 }
 
+static void
+explain_step(void *arg, const struct directory_step *step)
+{
+	char depth[12];
+
+	snprintf(depth, sizeof(depth), "%u", step->depth);
+	admin_row(arg, "row", "step", "depth", depth, "address", step->address, "is", step->is, "by", step->by, NULL);
+}
+
+/* Where mail to an address goes: every step on the way, the targets, and the answer that a client would get. */
+static int
+run_explain(void *owner, const struct admin_request *rq, struct admin_out *out, struct err *err)
+{
+	static const char *const names[] = { [RCPT_OK] = "ok",
+		[RCPT_UNKNOWN] = "unknown",
+		[RCPT_NOT_OURS] = "elsewhere",
+		[RCPT_OVER_QUOTA] = "full",
+		[RCPT_TEMPORARY] = "temporary" };
+	struct pool *pool = pool_new(1024 * 1024);
+	struct directory_answer *answer = pool != NULL ? pool_alloc(pool, sizeof(*answer)) : NULL;
+	const char *address;
+
+	if (answer == NULL || need(rq, "address", &address, err) == -1) {
+		pool_free(&pool);
+		return answer == NULL ? err_set(err, ERR_TEMPORARY, "out of memory") : -1;
+	}
+	directory_explain(owner, slice_of(address), pool, answer, explain_step, out);
+	for (size_t i = 0; i < answer->n; i++) {
+		const struct directory_target *t = &answer->targets[i];
+
+		admin_row(out, "row", "target", "kind", t->kind == RCPT_LOCAL ? "local" : "remote", "address", t->address,
+		    "home", t->home, NULL);
+	}
+	admin_row(out, "row", "answer", "status", names[answer->status], "why", answer->why, NULL);
+	pool_free(&pool);
+	return 0;
+}
+
 static int
 run_check(void *owner, const struct admin_request *rq, struct admin_out *out, struct err *err)
 {
@@ -347,5 +385,6 @@ const struct admin_verb directory_admin_verbs[] = {
 	{ "alias.remove", run_alias_remove },
 	{ "alias.list", run_alias_list },
 	{ "directory.check", run_check },
+	{ "directory.explain", run_explain },
 	{ NULL, NULL },
 };

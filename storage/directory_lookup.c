@@ -14,6 +14,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/clock.h"
 #include "storage/directory_store.h"
 
 struct visit {           /* an alias that was followed */
@@ -30,6 +31,8 @@ struct walk {
 	unsigned looked_at;
 	bool circle;
 	const char *missing; /* the last address that does not exist */
+	void (*step)(void *arg, const struct directory_step *step); /* or NULL */
+	void *arg;
 };
 
 /* What one address is, without following it. */
@@ -292,6 +295,30 @@ visit_elsewhere(struct walk *w, const struct address *a)
 	return add_target(w, RCPT_REMOTE, address, "", 0);
 }
 
+static void
+tell(struct walk *w, const struct address *a, unsigned depth, const char *is, const char *by)
+{
+	char text[ADDRESS_SIZE];
+
+	if (w->step == NULL)
+		return;
+	address_text(a, text);
+	w->step(w->arg, &(struct directory_step){ depth, text, is, strcmp(by, a->local) != 0 ? by : "" });
+}
+
+static void
+tell_found(struct walk *w, const struct address *a, unsigned depth, const struct found *f)
+{
+	if (f->alias != NULL && f->alias[0] == '\0')
+		tell(w, a, depth, "catch-all", a->local);
+	else if (f->alias != NULL)
+		tell(w, a, depth, "alias", f->alias);
+	else if (f->user != NULL)
+		tell(w, a, depth, "mailbox", f->user);
+	else
+		tell(w, a, depth, "unknown", a->local);
+}
+
 static int
 visit(struct walk *w, const struct address *a, unsigned depth)
 {
@@ -306,10 +333,13 @@ visit(struct walk *w, const struct address *a, unsigned depth)
 	if (got == -1)
 		return stop_err(w, &err);
 	if (got == 0)
+		tell(w, a, depth, "elsewhere", a->local);
+	if (got == 0)
 		return depth == 0 ? 0 : visit_elsewhere(w, a);
 	got = find(w, a->local, &f);
 	if (got == -1)
 		return -1;
+	tell_found(w, a, depth, &f);
 	if (f.alias != NULL)
 		return follow_once(w, &f, a, depth);
 	if (f.user != NULL)
@@ -398,6 +428,32 @@ conclude(struct walk *w)
 		stop(w, RCPT_UNKNOWN, w->missing == NULL ? "there is no such mailbox" : w->missing);
 }
 
+/* A return address of ours leads to the sender behind it. true: it was one. */
+static bool
+lookup_backward(struct walk *w, struct slice text)
+{
+	char first[DIRECTORY_FORWARD_SIZE];
+	const char *why = "", *address;
+	struct err err;
+	int got = directory_backward(w->d, clock_now(), text, first, &why, &err);
+
+	if (got == 0)
+		return false;
+	if (w->step != NULL) {
+		address = pool_text(w->pool, text);
+		w->step(w->arg, &(struct directory_step){ 0, address != NULL ? address : "", "return-address", "" });
+	}
+	if (got == -1)
+		stop_err(w, &err);
+	else if (why[0] != '\0')
+		stop(w, RCPT_UNKNOWN, why);
+	else if ((address = pool_text(w->pool, slice_of(first))) == NULL)
+		stop(w, RCPT_TEMPORARY, NULL);
+	else
+		add_target(w, RCPT_REMOTE, address, "", 0);
+	return true;
+}
+
 static void
 lookup(struct walk *w, struct slice text)
 {
@@ -405,6 +461,8 @@ lookup(struct walk *w, struct slice text)
 	struct address a;
 	bool bare;
 
+	if (lookup_backward(w, text))
+		return;
 	if (address_read(text, &a, &err) == -1) {
 		stop(w, RCPT_UNKNOWN, pool_text(w->pool, slice_of(err.text)));
 		return;
@@ -426,7 +484,14 @@ void
 directory_lookup(
     struct directory *d, struct slice address, struct pool *pool, struct directory_answer *out)
 {
-	struct walk w = { d, pool, out, NULL, 0, false, NULL };
+	directory_explain(d, address, pool, out, NULL, NULL);
+}
+
+void
+directory_explain(struct directory *d, struct slice address, struct pool *pool,
+    struct directory_answer *out, void (*step)(void *arg, const struct directory_step *step), void *arg)
+{
+	struct walk w = { .d = d, .pool = pool, .out = out, .step = step, .arg = arg };
 	bool alone = sqlite3_get_autocommit(d->db);
 
 	out->status = RCPT_OK;
@@ -447,7 +512,7 @@ is_own(struct directory *d, const struct address *own, struct slice text, struct
     struct err *err)
 {
 	struct directory_answer *out = pool_alloc(pool, sizeof(*out));
-	struct walk w = { d, pool, out, NULL, 0, false, NULL };
+	struct walk w = { .d = d, .pool = pool, .out = out };
 	struct found f = { NULL, NULL, { 0, 0, false }, 0 };
 	struct address a;
 	const char *base;

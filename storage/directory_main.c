@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "base/admin.h"
+#include "base/clock.h"
+#include "base/envelope.h"
 #include "base/log.h"
 #include "base/pool.h"
 #include "base/role.h"
@@ -195,6 +197,27 @@ on_admin(struct frame *f)
 	admin_serve(f, directory_admin_verbs, directory);
 }
 
+/* -- mail that goes on to another server */
+
+static void
+on_forward(struct frame *f)
+{
+	char sender[ADDRESS_MAX + 1], alias[ADDRESS_MAX + 1], out[DIRECTORY_FORWARD_SIZE];
+	struct err err;
+	struct buf *b;
+	int rc;
+
+	wire_text_to(&f->in, sender, sizeof(sender));
+	wire_text_to(&f->in, alias, sizeof(alias));
+	rc = directory_forward(directory, clock_now(), slice_of(sender), slice_of(alias), out, &err);
+	if (rc == -1)
+		log_error("under which sender mail goes on cannot be told: %s", err.text);
+	b = reply_begin(reply_later(f), MSG_DIR_FORWARD_IS);
+	wire_put_u64(b, rc == -1 ? 2 : (uint64_t)rc);
+	wire_put_text(b, rc == 1 ? out : sender);
+	reply_send(reply_later(f), -1);
+}
+
 /* -- life */
 
 static struct directory_settings
@@ -238,6 +261,7 @@ stop(void)
 static const struct msg_handler handlers[] = {
 	{ MSG_DIR_RCPT, on_rcpt },
 	{ MSG_DIR_SENDER, on_sender },
+	{ MSG_DIR_FORWARD, on_forward },
 	{ MSG_ADMIN, on_admin },
 	{ MSG_NONE, NULL },
 };

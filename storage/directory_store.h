@@ -6,7 +6,7 @@
 #include "storage/address.h"
 #include "storage/directory.h"
 
-enum directory_query { Q_DOMAIN_ID, Q_DOMAIN_FIRST, Q_USER, Q_USER_FIRST, Q_ALIAS, Q_QUERIES };
+enum directory_query { Q_DOMAIN_ID, Q_DOMAIN_FIRST, Q_USER, Q_USER_FIRST, Q_ALIAS, Q_KEYS, Q_QUERIES };
 
 struct directory {
 	sqlite3 *db;

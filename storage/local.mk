@@ -14,9 +14,10 @@ ADDRESS_LIBS = storage/libaddress.a $(IDN2_LIBS)
 # Domains, users, aliases, credentials.
 noinst_LIBRARIES += storage/libstorage.a
 storage_libstorage_a_SOURCES = storage/directory.h storage/directory_store.h storage/directory.c storage/directory_alias.c storage/directory_lookup.c \
-	storage/directory_admin.h storage/directory_admin.c storage/directory_check.h storage/directory_check.c
-storage_libstorage_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
-STORAGE_LIBS = storage/libstorage.a $(DB_LIBS) $(ADDRESS_LIBS)
+	storage/directory_admin.h storage/directory_admin.c storage/directory_check.h storage/directory_check.c \
+	storage/directory_forward.c storage/srs.h storage/srs.c
+storage_libstorage_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS) $(OPENSSL_CFLAGS)
+STORAGE_LIBS = storage/libstorage.a $(DB_LIBS) $(ADDRESS_LIBS) -lcrypto
 
 # Who may log in with what.
 noinst_LIBRARIES += storage/libcredentials.a
@@ -126,3 +127,7 @@ tests_unit_storage_test_maildir_SOURCES = tests/unit/storage/test_maildir.c
 tests_unit_storage_test_maildir_LDADD = $(MAILDIR_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_storage_test_quota_SOURCES = tests/unit/storage/test_quota.c
 tests_unit_storage_test_quota_LDADD = $(MAILDIR_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/storage/test_srs
+tests_unit_storage_test_srs_SOURCES = tests/unit/storage/test_srs.c
+tests_unit_storage_test_srs_LDADD = $(STORAGE_LIBS) $(BASE_LIBS) $(UNIT_LIBS)

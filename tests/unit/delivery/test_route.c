@@ -9,13 +9,14 @@
 
 #include "base/envelope.h"
 #include "delivery/route.h"
+#include "delivery/route_match.h"
 
 static struct conf_route sections[] = {
-	{ (char *)"peer.test", (char *)"127.0.0.1:2626", TLS_NONE },
-	{ (char *)"name.test", (char *)"Relay.Example", TLS_REQUIRED },
-	{ (char *)"six.test", (char *)"[2001:db8::1]:26", TLS_NONE },
-	{ (char *)"bad.test", (char *)"host:port", TLS_NONE },
-	{ (char *)"*", (char *)"out.example:587", TLS_REQUIRED },
+	{ .name = (char *)"peer.test", .host = (char *)"127.0.0.1:2626", .tls = TLS_NONE },
+	{ .name = (char *)"name.test", .host = (char *)"Relay.Example", .tls = TLS_REQUIRED },
+	{ .name = (char *)"six.test", .host = (char *)"[2001:db8::1]:26", .tls = TLS_NONE },
+	{ .name = (char *)"bad.test", .host = (char *)"host:port", .tls = TLS_NONE },
+	{ .name = (char *)"*", .host = (char *)"out.example:587", .tls = TLS_REQUIRED },
 };
 
 static const struct row {
@@ -55,7 +56,7 @@ choice(void **state)
 		conf.relay.port = 25;
 		conf.relay.tls = TLS_OPPORTUNISTIC;
 		conf.relay.smarthost = (char *)(uintptr_t)w->smarthost;
-		if ((route_choose(&conf, w->domain, &r, &err) == 0) != (w->host != NULL))
+		if ((route_choose(&conf, w->domain, NULL, &r, &err) == 0) != (w->host != NULL))
 			fail_msg("%s: %s", w->name, err.text);
 		if (w->host == NULL)
 			continue;
@@ -94,7 +95,7 @@ for_messages(void **state)
 
 		conf.relay.port = 25;
 		conf.relay.tls = (int)table[i].before;
-		assert_int_equal(route_choose(&conf, "x.test", &r, &err), 0);
+		assert_int_equal(route_choose(&conf, "x.test", NULL, &r, &err), 0);
 		memcpy(key, r.key, sizeof(key));
 		route_for_message(&r, table[i].flags);
 		assert_int_equal(r.tls, table[i].after);
@@ -103,10 +104,60 @@ for_messages(void **state)
 	}
 }
 
+/* Which of several sections holds: by the recipient's domain first, then by the sender. */
+static void
+match(void **state)
+{
+	static char *part[] = { (char *)"*.corp.test" }, *two[] = { (char *)"a.test", (char *)"B.test" },
+		    *bulk[] = { (char *)"news.test" }, *carol[] = { (char *)"carol@news.test" }, *null[] = { (char *)"<>" },
+		    *a[] = { (char *)"a.test" };
+	static struct conf_route list[] = {
+		{ .name = (char *)"*" },
+		{ .name = (char *)"below", .domain = { part, 1 } },
+		{ .name = (char *)"two", .domain = { two, 2 } },
+		{ .name = (char *)"bulk", .sender = { bulk, 1 } },
+		{ .name = (char *)"carol", .sender = { carol, 1 } },
+		{ .name = (char *)"reports", .sender = { null, 1 } },
+		{ .name = (char *)"both", .domain = { a, 1 }, .sender = { bulk, 1 } },
+		{ .name = (char *)"c.test" },
+		{ .name = (char *)"carol again", .sender = { carol, 1 } },
+	};
+	static const struct {
+		const char *domain, *sender, *is;
+	} table[] = {
+		{ "x.test", "u@y.test", "*" },
+		{ "corp.test", "u@y.test", "*" },
+		{ "x.CORP.test", "u@y.test", "below" },
+		{ "b.test", "u@y.test", "two" },
+		{ "x.test", "u@NEWS.test", "bulk" },
+		{ "x.test", "u@sub.news.test", "*" },
+		{ "x.test", "Carol@news.test", "carol" },
+		{ "x.test", "", "reports" },
+		{ "a.test", "u@news.test", "both" },
+		{ "a.test", "u@y.test", "two" },
+		{ "b.test", "carol@news.test", "two" },
+		{ "c.test", "carol@news.test", "c.test" },
+		{ "x.test", NULL, "*" },
+		{ "a.test", NULL, "two" },
+	};
+	struct conf conf = { .route = list, .n_route = COUNT(list) };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(table); i++) {
+		const struct conf_route *r = route_match(&conf, table[i].domain, table[i].sender);
+
+		if (r == NULL || strcmp(r->name, table[i].is) != 0)
+			fail_msg("%s from %s: %s, not %s", table[i].domain, table[i].sender, r != NULL ? r->name : "none",
+			    table[i].is);
+	}
+	conf.n_route = 0;
+	assert_null(route_match(&conf, "x.test", "u@y.test"));
+}
+
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(choice), cmocka_unit_test(for_messages) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(choice), cmocka_unit_test(for_messages), cmocka_unit_test(match) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
