@@ -112,6 +112,7 @@ say_route(struct cli *cli, const struct row *r)
 	cli_say(cli, "  TLS:   %s%s", tls,
 	    strcmp(tls, "opportunistic") == 0 ? " (used where the host offers it)"
 	    : strcmp(tls, "required") == 0    ? " (a host without it gets nothing)"
+	    : strcmp(tls, "verified") == 0    ? " (a host that cannot prove its name gets nothing)"
 					      : "");
 }
 

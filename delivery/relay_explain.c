@@ -30,7 +30,8 @@ tls_name(const struct route *r)
 {
 	static const char *const names[] = { [TLS_NONE] = "none",
 		[TLS_OPPORTUNISTIC] = "opportunistic",
-		[TLS_REQUIRED] = "required" };
+		[TLS_REQUIRED] = "required",
+		[TLS_VERIFIED] = "verified" };
 
 	return names[r->tls];
 }
