@@ -102,7 +102,7 @@ say_one(struct cli *cli, const struct row *r, int64_t now)
 
 	text_show_when(row_number(r, suspended ? "since" : "until"), now, when);
 	if (suspended)
-		cli_say(cli, "Mail to %s is suspended (%s)%s%s. `tegami queue resume %s` lets it go.",
+		cli_say(cli, "Mail to %s was suspended %s%s%s. `tegami queue resume %s` lets it go.",
 		    row_text(r, "domain"), when, *why != '\0' ? ": " : "", why, row_text(r, "domain"));
 	else
 		cli_say(cli, "The mail host of %s is out of reach; tried again %s.", row_text(r, "domain"), when);

@@ -154,7 +154,7 @@ say_state(struct cli *cli, const struct place *p)
 static void
 say_place(struct cli *cli, const struct place *p)
 {
-	cli_say(cli, "\n%s goes to another server", p->address);
+	cli_say(cli, "%s%s goes to another server", cli->out.len > 0 ? "\n" : "", p->address);
 	say_route(cli, row_of(&p->hosts, "route", 0));
 	say_hosts(cli, p);
 	say_state(cli, p);

@@ -32,6 +32,7 @@
 #define WALKS_MAX 16
 #define PATTERN_MAX 200
 #define PAUSE_US 20000
+#define REASON_SHOWN 600
 #define REPORTS_MAX 200 /* under way, before a walk goes on */
 
 enum action { ACT_LIST, ACT_SHOW, ACT_RETRY, ACT_HOLD, ACT_RELEASE, ACT_BOUNCE, ACT_DELETE };
@@ -194,9 +195,10 @@ row_out(struct walk *w, const struct row *r, const struct entry *e, const char *
 
 /* What was done, or NULL with w->why_not. */
 static const char *
-act(struct walk *w, struct entry *e, struct report **failed)
+act(struct walk *w, struct entry *e, const char *reason, struct report **failed)
 {
-	struct outcome returned = { "", 0, "5.7.0", "returned by the administrator" };
+	char text[REASON_SHOWN + 80];
+	struct outcome returned = { "", 0, "5.0.0", text };
 
 	if ((w->action == ACT_RELEASE) != (e->state == ENTRY_HELD) && w->action <= ACT_RELEASE) {
 		w->why_not = e->state == ENTRY_HELD ? "it is held; release it first" : "it is not held";
@@ -225,6 +227,8 @@ act(struct walk *w, struct entry *e, struct report **failed)
 		flow_hold(e, "held by the administrator");
 		return "held";
 	case ACT_BOUNCE:
+		snprintf(text, sizeof(text), "returned by the administrator%s%.*s",
+		    reason[0] != '\0' ? "; the last attempt: " : "", REASON_SHOWN, reason);
 		flow_fail(e, &returned, failed);
 		return "bounced";
 	default:
@@ -250,7 +254,7 @@ page_rows(struct walk *w)
 			continue;
 		w->matched++;
 		before = *e;
-		if (w->action != ACT_LIST && w->action != ACT_SHOW && (result = act(w, e, &failed)) == NULL)
+		if (w->action != ACT_LIST && w->action != ACT_SHOW && (result = act(w, e, r->reason, &failed)) == NULL)
 			continue;
 		w->changed++;
 		row_out(w, r, &before, result);
