@@ -88,7 +88,8 @@ folder_make(struct err *err)
 	folder_remove(AT_FDCWD, tmp);
 	if (stat(originals[0], &st) == -1)
 		return errno == ENOENT
-			   ? err_set(err, ERR_NOT_FOUND, "there is no queue.db in this state_dir: nothing to rescue")
+			   ? err_set(err, ERR_NOT_FOUND,
+				 "there is no queue.db in this state_dir: nothing to rescue")
 			   : err_sys(err, "queue.db");
 	if (mkdir(tmp, 0700) == -1 || (geteuid() == 0 && chown(tmp, st.st_uid, st.st_gid) == -1))
 		return err_sys(err, "cannot make the folder %s", tmp);
@@ -134,7 +135,8 @@ on_lost(void *arg, const struct rescue_lost *l)
 
 	qid_text(l->qid, id);
 	body_keep(r, id, l);
-	struct admin_word words[] = { { "id", id }, { "from", l->from }, { "to", l->to }, { "reason", l->why } };
+	struct admin_word words[] = { { "id", id }, { "from", l->from }, { "to", l->to },
+		{ "reason", l->why } };
 
 	rows_add(&r->lost, words, COUNT(words));
 	buf_init(&line, 8192);
@@ -156,7 +158,8 @@ open_in(int dir, const char *name)
 static FILE *
 report_open(int folder)
 {
-	int fd = openat(folder, "report.txt", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int fd = openat(
+	    folder, "report.txt", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	return fd == -1 ? NULL : fdopen(fd, "w");
 }
@@ -191,7 +194,8 @@ read_it(struct rescue *r, struct err *err)
 }
 
 static int
-keep_files(struct rescue *r, const char *from, const char *name, bool stage, int *kept, struct err *err)
+keep_files(
+    struct rescue *r, const char *from, const char *name, bool stage, int *kept, struct err *err)
 {
 	int dir = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC), to = -1, rc = 0;
 
@@ -225,7 +229,8 @@ new_durable(struct rescue *r, struct err *err)
 		close(fd);
 	unlinkat(r->folder, "new.db-wal", 0);
 	unlinkat(r->folder, "new.db-shm", 0);
-	return rc == -1 ? err_sys(err, "cannot make the new queue.db durable") : folder_durable(FOLDER, err);
+	return rc == -1 ? err_sys(err, "cannot make the new queue.db durable")
+			: folder_durable(FOLDER, err);
 }
 
 static int
@@ -324,7 +329,8 @@ print_lost(struct rescue *r)
 
 		cli_say(cli, "  %s  from %s to %s: %s", row_text(row, "id"),
 		    *row_text(row, "from") != '\0' ? row_text(row, "from") : "?",
-		    *row_text(row, "to") != '\0' ? row_text(row, "to") : "?", row_text(row, "reason"));
+		    *row_text(row, "to") != '\0' ? row_text(row, "to") : "?",
+		    row_text(row, "reason"));
 	}
 	if (r->result.lost > SHOWN_MOST)
 		cli_say(cli, "  and so on: report.txt in that folder names all.");
@@ -337,28 +343,38 @@ print_text(struct rescue *r, const char *state_dir)
 	struct cli *cli = r->cli;
 
 	if (res->whole) {
-		cli_say(cli, "queue.db is whole: %" PRIu64 " messages. Nothing was changed.", res->messages);
+		cli_say(cli, "queue.db is whole: %" PRIu64 " messages. Nothing was changed.",
+		    res->messages);
 		return;
 	}
-	cli_say(cli, "%s %" PRIu64 " messages for %" PRIu64 " recipients.", r->dry_run ? "Would save" : "Saved",
-	    res->messages, res->recipients);
+	cli_say(cli, "%s %" PRIu64 " messages for %" PRIu64 " recipients.",
+	    r->dry_run ? "Would save" : "Saved", res->messages, res->recipients);
 	if (res->held > 0)
 		cli_say(cli,
-		    "%" PRIu64 " of them are held, because they may have been delivered already. Look at them with `tegami queue list`, then\n"
-		    "`tegami queue release --error \"may have been delivered\"` sends them, `tegami queue delete ID` throws one away.",
+		    "%" PRIu64 " of them are held, because they may have been delivered already. "
+			       "Look at them with `tegami queue list`, then\n"
+		    "`tegami queue release --error \"may have been delivered\"` sends them, "
+		    "`tegami queue delete ID` throws one away.",
 		    res->held);
 	print_lost(r);
 	if (res->found.bad_pages > 0)
-		cli_say(cli, "%u pages of queue.db are damaged: a saved message may lack a recipient that stood there.",
+		cli_say(cli,
+		    "%u pages of queue.db are damaged: a saved message may lack a recipient that "
+		    "stood there.",
 		    res->found.bad_pages);
 	if (res->health.no_journal)
-		cli_say(cli, "queue.db-wal was missing: what was accepted last before the damage may be lost with it.");
+		cli_say(cli, "queue.db-wal was missing: what was accepted last before the damage "
+			     "may be lost with it.");
 	if (r->kept[0] == '\0')
 		return;
-	cli_say(cli, "The damaged files and what is left of such mail are kept in %s/%s;\n"
-		     "remove that folder when nobody misses anything.", state_dir, r->kept);
+	cli_say(cli,
+	    "The damaged files and what is left of such mail are kept in %s/%s;\n"
+	    "remove that folder when nobody misses anything.",
+	    state_dir, r->kept);
 	if (r->bodies + r->stage > 0)
-		cli_say(cli, "%d files of mail that the queue no longer names are there too, in spool and stage.",
+		cli_say(cli,
+		    "%d files of mail that the queue no longer names are there too, in spool and "
+		    "stage.",
 		    r->bodies + r->stage);
 	cli_say(cli, "Now start the server again.");
 }
@@ -374,14 +390,17 @@ lock_take(struct err *err)
 		return fd;
 	close(fd);
 	return err_set(err, ERR_TEMPORARY,
-	    "the server is running, and it alone may touch its queue; stop it first (`systemctl stop tegami`), "
+	    "the server is running, and it alone may touch its queue; stop it first (`systemctl "
+	    "stop tegami`), "
 	    "then run `tegami queue rescue` again");
 }
 
 int
 cli_queue_rescue(struct cli *cli, const struct cli_args *args)
 {
-	struct rescue r = { .cli = cli, .dry_run = cli_option(args, "dry-run") != NULL, .folder = -1 };
+	struct rescue r = {
+		.cli = cli, .dry_run = cli_option(args, "dry-run") != NULL, .folder = -1
+	};
 	const struct conf *conf = cli_conf(cli);
 	struct err err = { .kind = ERR_NONE };
 	int lock = -1, rc = -1;

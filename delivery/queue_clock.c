@@ -30,8 +30,8 @@ queue_clock_jump(int64_t now, int64_t mono)
 		state.begun = true;
 		return 0;
 	}
-	log_warning("the clock was set %s by %lld s: what waits in the queue keeps its turn", by > 0 ? "forward" : "back",
-	    (long long)(llabs(by) / CLOCK_SECOND));
+	log_warning("the clock was set %s by %lld s: what waits in the queue keeps its turn",
+	    by > 0 ? "forward" : "back", (long long)(llabs(by) / CLOCK_SECOND));
 	if (by > 0 && state.n < JUMPS_MAX) {
 		state.forward[state.n].before = now - by;
 		state.forward[state.n++].by = by;

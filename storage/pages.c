@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAGIC "SQLite format 3"	/* with its NUL: 16 bytes */
-#define WAL_MAGIC 0x377f0682u	/* | 1: checksums over big-endian words */
+#define MAGIC "SQLite format 3" /* with its NUL: 16 bytes */
+#define WAL_MAGIC 0x377f0682u   /* | 1: checksums over big-endian words */
 #define WAL_HEADER 32
 #define FRAME_HEADER 24
 #define PAGES_MOST (1u << 28)
@@ -21,7 +21,7 @@ struct frame {
 struct pages {
 	int db, wal;
 	uint32_t size, count;
-	uint32_t *newest;	/* by page: its frame, from 1; 0: the file's */
+	uint32_t *newest; /* by page: its frame, from 1; 0: the file's */
 	bool *outdated;
 	struct pages_health health;
 };
@@ -66,11 +66,11 @@ size_ok(uint32_t size)
 
 struct log {
 	int fd;
-	uint32_t size;		/* of a page */
-	bool big;		/* words of the checksum */
+	uint32_t size; /* of a page */
+	bool big;      /* words of the checksum */
 	unsigned char salt[8];
 	uint32_t stored[2], own[2]; /* sum of the frame before: as it says, and as it is */
-	unsigned char *buf;	/* a frame */
+	unsigned char *buf;         /* a frame */
 	struct frame *frames;
 	uint32_t n;
 };
@@ -263,7 +263,9 @@ journal_read(struct pages *p, struct err *err)
 		log_apply(p, &l);
 	free(l.buf);
 	free(l.frames);
-	return p->newest != NULL && p->outdated != NULL ? 0 : err_set(err, ERR_TEMPORARY, "out of memory");
+	return p->newest != NULL && p->outdated != NULL
+		   ? 0
+		   : err_set(err, ERR_TEMPORARY, "out of memory");
 }
 
 struct pages *
@@ -326,7 +328,8 @@ pages_read(const struct pages *p, uint32_t n, unsigned char *buf)
 		return -1;
 	if (p->newest[n] > 0)
 		return read_at(p->wal, buf, p->size,
-		    WAL_HEADER + (off_t)(p->newest[n] - 1) * (FRAME_HEADER + p->size) + FRAME_HEADER);
+		    WAL_HEADER + (off_t)(p->newest[n] - 1) * (FRAME_HEADER + p->size) +
+			FRAME_HEADER);
 	return read_at(p->db, buf, p->size, (off_t)(n - 1) * p->size);
 }
 

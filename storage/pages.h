@@ -16,10 +16,12 @@
 struct pages;
 
 struct pages_health {
-	bool no_header;		/* page 1 is not that of a database */
-	bool no_journal;	/* there is no -wal file: what was in it is unknown (an empty one is fine) */
-	uint32_t bad_frames;	/* of the journal, before its last whole transactions */
-	uint32_t torn_frames;	/* of a last transaction that never became whole: nobody was told it did */
+	bool no_header; /* page 1 is not that of a database */
+	bool
+	    no_journal; /* there is no -wal file: what was in it is unknown (an empty one is fine) */
+	uint32_t bad_frames; /* of the journal, before its last whole transactions */
+	uint32_t
+	    torn_frames; /* of a last transaction that never became whole: nobody was told it did */
 };
 
 /* `db` and `wal` stay the caller's; wal is -1 when there is none. `size` is the page size to believe in when the header is gone. NULL

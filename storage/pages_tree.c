@@ -17,13 +17,13 @@ struct reading {
 	void (*fn)(void *arg, const struct tree_row *row);
 	void *arg;
 	struct tree_found *found;
-	uint8_t *mark;		/* by page */
+	uint8_t *mark; /* by page */
 	unsigned char *record, *overflow;
-	uint32_t usable;	/* bytes of a page */
-	int64_t last;		/* row id, in the tree that is read */
+	uint32_t usable; /* bytes of a page */
+	int64_t last;    /* row id, in the tree that is read */
 };
 
-struct page {			/* a page of a tree, looked at */
+struct page { /* a page of a tree, looked at */
 	unsigned char *at;
 	uint32_t number, header, cells, first_pointer;
 	enum page_type type;
@@ -139,7 +139,8 @@ overflow_read(struct reading *r, uint32_t next, size_t have, size_t want)
 		size_t n = want - have < r->usable - 4 ? want - have : r->usable - 4;
 
 		if (next == 0 || next > pages_count(r->pages) || r->mark[next] != MARK_NEW ||
-		    pages_outdated(r->pages, next) || pages_read(r->pages, next, r->overflow) == -1) {
+		    pages_outdated(r->pages, next) ||
+		    pages_read(r->pages, next, r->overflow) == -1) {
 			r->found->bad_pages++;
 			break;
 		}
@@ -152,9 +153,10 @@ overflow_read(struct reading *r, uint32_t next, size_t have, size_t want)
 }
 
 struct cell {
-	uint32_t child;		/* of a node */
+	uint32_t child; /* of a node */
 	uint64_t payload, rowid;
-	uint32_t at, local, size;	/* the payload's place on the page; bytes that the cell takes there */
+	uint32_t at, local,
+	    size; /* the payload's place on the page; bytes that the cell takes there */
 	uint32_t overflow;
 	bool has_row;
 };
@@ -199,7 +201,9 @@ cell_parse(const struct reading *r, const struct page *pg, uint32_t offset, stru
 static void
 row_give(struct reading *r, const struct page *pg, const struct cell *c)
 {
-	struct tree_row row = { .table = pg->table, .rowid = (int64_t)c->rowid, .whole = c->payload };
+	struct tree_row row = {
+		.table = pg->table, .rowid = (int64_t)c->rowid, .whole = c->payload
+	};
 	size_t want = c->payload < r->most ? (size_t)c->payload : r->most;
 	size_t have = c->local < want ? c->local : want;
 
@@ -302,8 +306,8 @@ tree_page(struct reading *r, size_t table, uint32_t n, unsigned depth)
 		return;
 	}
 	pg.at = malloc(pages_size(r->pages));
-	if (pg.at != NULL && pages_read(r->pages, n, pg.at) == 0 && page_look(r, &pg) && is_of(r, &pg) &&
-	    page_adds_up(r, &pg) && !pages_outdated(r->pages, n)) {
+	if (pg.at != NULL && pages_read(r->pages, n, pg.at) == 0 && page_look(r, &pg) &&
+	    is_of(r, &pg) && page_adds_up(r, &pg) && !pages_outdated(r->pages, n)) {
 		r->mark[n] = MARK_SEEN;
 		page_cells(r, &pg, depth, true);
 	} else {
@@ -319,7 +323,8 @@ tree_page(struct reading *r, size_t table, uint32_t n, unsigned depth)
 static void
 free_list(struct reading *r, const unsigned char *first)
 {
-	uint32_t trunk = pages_u32(first + 32), left = pages_u32(first + 36), most = pages_count(r->pages);
+	uint32_t trunk = pages_u32(first + 32), left = pages_u32(first + 36),
+		 most = pages_count(r->pages);
 	unsigned char *at = r->overflow;
 
 	r->found->no_free_list = pages_health(r->pages)->no_header || pages_outdated(r->pages, 1);
@@ -368,8 +373,8 @@ strays(struct reading *r, unsigned char *at, bool doubtful)
 		struct page pg = { .number = n, .at = at, .doubtful = doubtful };
 
 		if ((r->mark[n] != MARK_NEW && r->mark[n] != MARK_LATER) ||
-		    pages_read(r->pages, n, at) == -1 || !page_look(r, &pg) || pg.type == TABLE_NODE ||
-		    pg.cells == 0)
+		    pages_read(r->pages, n, at) == -1 || !page_look(r, &pg) ||
+		    pg.type == TABLE_NODE || pg.cells == 0)
 			continue;
 		if (!doubtful && (r->mark[n] == MARK_LATER || pages_outdated(r->pages, n) ||
 				     !page_adds_up(r, &pg)))
@@ -432,10 +437,11 @@ read_all(struct reading *r, uint32_t *roots, unsigned char *first)
 
 int
 tree_read(const struct pages *p, const struct tree_table *tables, size_t n_tables, size_t most,
-    void (*fn)(void *arg, const struct tree_row *row), void *arg, struct tree_found *found, struct err *err)
+    void (*fn)(void *arg, const struct tree_row *row), void *arg, struct tree_found *found,
+    struct err *err)
 {
-	struct reading r = { p, tables, n_tables, most, fn, arg, found, NULL, NULL, NULL, pages_size(p),
-		INT64_MIN };
+	struct reading r = { p, tables, n_tables, most, fn, arg, found, NULL, NULL, NULL,
+		pages_size(p), INT64_MIN };
 	unsigned char *first = malloc(pages_size(p));
 	uint32_t *roots = calloc(n_tables, sizeof(*roots));
 	int rc = 0;
@@ -444,7 +450,8 @@ tree_read(const struct pages *p, const struct tree_table *tables, size_t n_table
 	r.mark = calloc((size_t)pages_count(p) + 1, 1);
 	r.record = malloc(most);
 	r.overflow = malloc(pages_size(p));
-	if (first == NULL || roots == NULL || r.mark == NULL || r.record == NULL || r.overflow == NULL)
+	if (first == NULL || roots == NULL || r.mark == NULL || r.record == NULL ||
+	    r.overflow == NULL)
 		rc = err_set(err, ERR_TEMPORARY, "out of memory");
 	else
 		read_all(&r, roots, first);

@@ -18,30 +18,49 @@
 #include "storage/queue_store.h"
 #include "storage/spool.h"
 
-#define PAGE_SIZE 4096		/* of queue.db, when its header does not say */
+#define PAGE_SIZE 4096 /* of queue.db, when its header does not say */
 #define RECORD_MAX (20u << 20)
 #define COLUMNS_MAX 40
 
 enum { MESSAGE, RCPT, SUSPENDED, TABLES };
 enum { M_QID, M_SENDER, M_MSGID, M_IP, M_PREFIX, M_CUTS, M_BODY, M_LEAST };
-enum { R_QID, R_N, R_FLAGS, R_SIZE, R_KIND, R_STATE, R_ATTEMPTS, R_WARNED, R_NEXT, R_ADDRESS, R_HOME, R_FOLDER, R_ORIGINAL,
-	R_REASON, R_FILE, R_LEAST };
+enum {
+	R_QID,
+	R_N,
+	R_FLAGS,
+	R_SIZE,
+	R_KIND,
+	R_STATE,
+	R_ATTEMPTS,
+	R_WARNED,
+	R_NEXT,
+	R_ADDRESS,
+	R_HOME,
+	R_FOLDER,
+	R_ORIGINAL,
+	R_REASON,
+	R_FILE,
+	R_LEAST
+};
 
-static const struct tree_table tables[] = { { "message", 2, true }, { "rcpt", 3, false }, { "suspended", 0, false } };
+static const struct tree_table tables[] = { { "message", 2, true }, { "rcpt", 3, false },
+	{ "suspended", 0, false } };
 
-static const char may_be_delivered[] = "queue.db was damaged where this stood: it may have been delivered already";
-static const char no_journal[] = "the journal of queue.db was missing: it may have been delivered already";
+static const char may_be_delivered[] =
+    "queue.db was damaged where this stood: it may have been delivered already";
+static const char no_journal[] =
+    "the journal of queue.db was missing: it may have been delivered already";
 
 struct job {
 	sqlite3 *db;
-	sqlite3_stmt *insert[TABLES][2];	/* by table, doubtful */
-	size_t columns[TABLES];		/* that they have */
+	sqlite3_stmt *insert[TABLES][2]; /* by table, doubtful */
+	size_t columns[TABLES];          /* that they have */
 	sqlite3_stmt *doubt, *certain;
 	int spool_dir;
 	void (*tell)(void *arg, const struct rescue_lost *l);
 	void *arg;
 	struct rescue_result *out;
-	int64_t last_qid, last_n;	/* of the recipients in order */
+	int64_t last_qid, last_n; /* of the recipients in order */
 	struct err *err;
 	int rc;
 };
@@ -127,7 +146,8 @@ tell(struct job *j, struct rescue_lost *l)
 }
 
 static void
-row_lost(struct job *j, const struct tree_row *row, const struct tree_value *v, size_t n, const char *why)
+row_lost(struct job *j, const struct tree_row *row, const struct tree_value *v, size_t n,
+    const char *why)
 {
 	struct rescue_lost l = { .why = why };
 	char from[ADDRESS_MAX + 1] = "", to[ADDRESS_MAX + 1] = "";
@@ -172,13 +192,14 @@ insert_for(struct job *j, size_t table, size_t columns, bool doubtful)
 		db_done(&all);
 		return NULL;
 	}
-	at = (size_t)snprintf(sql, sizeof(sql), "INSERT OR %s INTO %s (", doubtful ? "IGNORE" : "REPLACE",
-	    tables[table].name);
+	at = (size_t)snprintf(sql, sizeof(sql), "INSERT OR %s INTO %s (",
+	    doubtful ? "IGNORE" : "REPLACE", tables[table].name);
 	for (size_t i = 0; i < columns && at < sizeof(sql); i++)
 		at += (size_t)snprintf(sql + at, sizeof(sql) - at, "%s%s", i > 0 ? "," : "",
 		    sqlite3_column_name(all, (int)i));
 	for (size_t i = 0; i < columns && at < sizeof(sql); i++)
-		at += (size_t)snprintf(sql + at, sizeof(sql) - at, "%s?%zu", i > 0 ? "," : ") VALUES (", i + 1);
+		at += (size_t)snprintf(
+		    sql + at, sizeof(sql) - at, "%s?%zu", i > 0 ? "," : ") VALUES (", i + 1);
 	snprintf(sql + at, sizeof(sql) - at, ")");
 	db_done(&all);
 	return *st = db_prepare(j->db, sql, j->err);
@@ -229,7 +250,8 @@ row_put(struct job *j, const struct tree_row *row, const struct tree_value *v, s
 		else
 			fail(j, "the new queue.db");
 	} else if (sqlite3_changes(j->db) > 0 &&
-		   note_doubt(j, qid, row->table == MESSAGE ? -1 : v[R_N].number, row->doubtful) == -1) {
+		   note_doubt(j, qid, row->table == MESSAGE ? -1 : v[R_N].number, row->doubtful) ==
+		       -1) {
 		fail(j, "the new queue.db");
 	}
 	sqlite3_clear_bindings(st);
@@ -239,7 +261,8 @@ row_put(struct job *j, const struct tree_row *row, const struct tree_value *v, s
 static void
 look_at_order(struct job *j, const struct tree_value *v)
 {
-	if (v[R_QID].number < j->last_qid || (v[R_QID].number == j->last_qid && v[R_N].number <= j->last_n))
+	if (v[R_QID].number < j->last_qid ||
+	    (v[R_QID].number == j->last_qid && v[R_N].number <= j->last_n))
 		j->out->found.bad_pages++;
 	j->last_qid = v[R_QID].number;
 	j->last_n = v[R_N].number;
@@ -251,8 +274,8 @@ suspension_put(struct job *j, const struct tree_row *row, const struct tree_valu
 {
 	sqlite3_stmt *st;
 
-	if (row->doubtful || n != 3 || !text_ok(&v[0]) || v[1].kind != TREE_NUMBER || !text_ok(&v[2]) ||
-	    (st = insert_for(j, SUSPENDED, n, false)) == NULL)
+	if (row->doubtful || n != 3 || !text_ok(&v[0]) || v[1].kind != TREE_NUMBER ||
+	    !text_ok(&v[2]) || (st = insert_for(j, SUSPENDED, n, false)) == NULL)
 		return;
 	for (size_t i = 0; i < n; i++)
 		bind_value(st, (int)i + 1, &v[i]);
@@ -291,12 +314,18 @@ on_row(void *arg, const struct tree_row *row)
 /* -- what does not fit together */
 
 static const char *const misfits[][2] = {
-	{ "SELECT r.qid, '', r.address, x'', x'' FROM rcpt r WHERE r.qid NOT IN (SELECT qid FROM message)"
-	  " AND (r.qid, r.n) NOT IN doubt", "its sender and body cannot be read" },
-	{ "SELECT m.qid, m.sender, '', m.prefix, m.body FROM message m WHERE m.qid NOT IN (SELECT qid FROM rcpt)"
-	  " AND (m.qid, -1) NOT IN doubt", "its recipients cannot be read" },
-	{ "SELECT m.qid, m.sender, r.address, m.prefix, m.body FROM rcpt r JOIN message m USING (qid)"
-	  " WHERE (r.flags & 2) = 0 AND length(m.body) <> r.size", "its body has not the size that its record says" },
+	{ "SELECT r.qid, '', r.address, x'', x'' FROM rcpt r WHERE r.qid NOT IN (SELECT qid FROM "
+	  "message)"
+	  " AND (r.qid, r.n) NOT IN doubt",
+	    "its sender and body cannot be read" },
+	{ "SELECT m.qid, m.sender, '', m.prefix, m.body FROM message m WHERE m.qid NOT IN (SELECT "
+	  "qid FROM rcpt)"
+	  " AND (m.qid, -1) NOT IN doubt",
+	    "its recipients cannot be read" },
+	{ "SELECT m.qid, m.sender, r.address, m.prefix, m.body FROM rcpt r JOIN message m USING "
+	  "(qid)"
+	  " WHERE (r.flags & 2) = 0 AND length(m.body) <> r.size",
+	    "its body has not the size that its record says" },
 };
 _Static_assert(ENVELOPE_SPOOLED == 2, "the statements above say so");
 
@@ -305,17 +334,19 @@ static void
 sql_spooled(sqlite3_context *context, int n, sqlite3_value **v)
 {
 	struct job *j = sqlite3_user_data(context);
-	int fd = n == 2 && j->spool_dir != -1 ? spool_read(j->spool_dir, (uint64_t)sqlite3_value_int64(v[0]),
-						    (uint64_t)sqlite3_value_int64(v[1]), NULL)
-					      : -1;
+	int fd = n == 2 && j->spool_dir != -1
+		     ? spool_read(j->spool_dir, (uint64_t)sqlite3_value_int64(v[0]),
+			   (uint64_t)sqlite3_value_int64(v[1]), NULL)
+		     : -1;
 
 	sqlite3_result_int(context, fd != -1);
 	if (fd != -1)
 		close(fd);
 }
 
-static const char spooled[] = "SELECT m.qid, m.sender, r.address, m.prefix, x'' FROM rcpt r JOIN message m USING (qid)"
-			      " WHERE (r.flags & 2) <> 0 AND NOT spooled(r.qid, r.size)";
+static const char spooled[] =
+    "SELECT m.qid, m.sender, r.address, m.prefix, x'' FROM rcpt r JOIN message m USING (qid)"
+    " WHERE (r.flags & 2) <> 0 AND NOT spooled(r.qid, r.size)";
 
 static int
 tell_misfits(struct job *j, const char *sql, const char *why)
@@ -324,8 +355,8 @@ tell_misfits(struct job *j, const char *sql, const char *why)
 	int got = -1;
 
 	while (st != NULL && (got = db_step(j->db, st, j->err)) == 1) {
-		struct rescue_lost l = { (uint64_t)db_i64(st, 0), db_text(st, 1), db_text(st, 2), why, db_blob(st, 3),
-			db_blob(st, 4) };
+		struct rescue_lost l = { (uint64_t)db_i64(st, 0), db_text(st, 1), db_text(st, 2),
+			why, db_blob(st, 3), db_blob(st, 4) };
 
 		tell(j, &l);
 	}
@@ -349,7 +380,8 @@ fit_together(struct job *j)
 {
 	static const char keep_whole[] =
 	    "DELETE FROM rcpt WHERE qid NOT IN (SELECT qid FROM message);"
-	    "DELETE FROM rcpt WHERE (flags & 2) = 0 AND size <> (SELECT length(body) FROM message m WHERE m.qid = rcpt.qid);"
+	    "DELETE FROM rcpt WHERE (flags & 2) = 0 AND size <> (SELECT length(body) FROM message "
+	    "m WHERE m.qid = rcpt.qid);"
 	    "DELETE FROM rcpt WHERE (flags & 2) <> 0 AND NOT spooled(qid, size);"
 	    "DELETE FROM message WHERE qid NOT IN (SELECT qid FROM rcpt);"
 	    "UPDATE rcpt SET state = 2 WHERE state NOT IN (0, 1, 2, 3)";
@@ -362,11 +394,13 @@ fit_together(struct job *j)
 	for (size_t i = 0; i < COUNT(misfits) && rc == 0; i++)
 		rc = tell_misfits(j, misfits[i][0], misfits[i][1]);
 	if (rc == 0)
-		rc = tell_misfits(j, spooled, "the file of its body in the spool is missing or has another size");
+		rc = tell_misfits(
+		    j, spooled, "the file of its body in the spool is missing or has another size");
 	before = count(j, "SELECT count(*) FROM doubt");
 	if (rc == 0)
 		rc = db_exec(j->db, keep_whole, j->err);
-	after = count(j, "SELECT (SELECT count(*) FROM rcpt WHERE (qid, n) IN doubt) + (SELECT count(*) FROM message WHERE (qid, -1) IN doubt)");
+	after = count(j, "SELECT (SELECT count(*) FROM rcpt WHERE (qid, n) IN doubt) + (SELECT "
+			 "count(*) FROM message WHERE (qid, -1) IN doubt)");
 	if (before > after)
 		j->out->remains += (uint64_t)(before - after);
 	if (rc == 0)
@@ -374,7 +408,8 @@ fit_together(struct job *j)
 	sqlite3_free(hold);
 	j->out->messages = (uint64_t)count(j, "SELECT count(*) FROM message");
 	j->out->recipients = (uint64_t)count(j, "SELECT count(*) FROM rcpt");
-	j->out->held = (uint64_t)count(j, "SELECT count(DISTINCT qid) FROM rcpt WHERE state = 2 AND reason LIKE '%it may have been delivered already'");
+	j->out->held = (uint64_t)count(j, "SELECT count(DISTINCT qid) FROM rcpt WHERE state = 2 "
+					  "AND reason LIKE '%it may have been delivered already'");
 	return rc;
 }
 
@@ -388,15 +423,17 @@ open_new(struct job *j, const char *to)
 	schema.file = to;
 	j->db = db_open(&schema, DB_CREATE, j->err);
 	if (j->db == NULL || db_exec(j->db,
-		"PRAGMA synchronous = OFF; CREATE TEMP TABLE doubt (qid INTEGER, n INTEGER, PRIMARY KEY (qid, n)) WITHOUT ROWID;"
-		"BEGIN", j->err) == -1)
+				 "PRAGMA synchronous = OFF; CREATE TEMP TABLE doubt (qid INTEGER, "
+				 "n INTEGER, PRIMARY KEY (qid, n)) WITHOUT ROWID;"
+				 "BEGIN",
+				 j->err) == -1)
 		return -1;
 	j->doubt = db_prepare(j->db, "INSERT OR IGNORE INTO doubt VALUES (?1, ?2)", j->err);
 	j->certain = db_prepare(j->db, "DELETE FROM doubt WHERE qid = ?1 AND n = ?2", j->err);
 	if (j->doubt == NULL || j->certain == NULL)
 		return -1;
-	if (sqlite3_create_function(j->db, "spooled", 2, SQLITE_UTF8 | SQLITE_DIRECTONLY, j, sql_spooled, NULL, NULL) !=
-	    SQLITE_OK)
+	if (sqlite3_create_function(j->db, "spooled", 2, SQLITE_UTF8 | SQLITE_DIRECTONLY, j,
+		sql_spooled, NULL, NULL) != SQLITE_OK)
 		return db_error(j->db, j->err, to);
 	return 0;
 }
@@ -420,10 +457,16 @@ is_whole(const struct rescue_result *r)
 }
 
 int
-rescue(int db, int wal, int spool_dir, const char *to, void (*lost)(void *arg, const struct rescue_lost *l),
-    void *arg, struct rescue_result *out, struct err *err)
+rescue(int db, int wal, int spool_dir, const char *to,
+    void (*lost)(void *arg, const struct rescue_lost *l), void *arg, struct rescue_result *out,
+    struct err *err)
 {
-	struct job j = { .spool_dir = spool_dir, .tell = lost, .arg = arg, .out = out, .err = err, .last_qid = INT64_MIN };
+	struct job j = { .spool_dir = spool_dir,
+		.tell = lost,
+		.arg = arg,
+		.out = out,
+		.err = err,
+		.last_qid = INT64_MIN };
 	struct pages *p = pages_open(db, wal, PAGE_SIZE, err);
 	int rc;
 
@@ -452,7 +495,9 @@ static int
 copy_file(int from, const char *name, int to)
 {
 	int in = openat(from, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), rc = -1;
-	int out = in == -1 ? -1 : openat(to, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int out = in == -1 ? -1
+			   : openat(to, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+				 0600);
 	char buf[65536];
 	ssize_t n = -1;
 
@@ -519,8 +564,10 @@ rescue_keep_files(const char *file, int dir, bool stage, int to, struct err *err
 	schema.file = file;
 	db = db_open(&schema, DB_READ, err);
 	if (db != NULL)
-		st = db_prepare(db, stage ? "SELECT 1 FROM rcpt WHERE file LIKE '%/' || ?1 LIMIT 1"
-					  : "SELECT 1 FROM message WHERE qid = ?1", err);
+		st = db_prepare(db,
+		    stage ? "SELECT 1 FROM rcpt WHERE file LIKE '%/' || ?1 LIMIT 1"
+			  : "SELECT 1 FROM message WHERE qid = ?1",
+		    err);
 	if (st != NULL)
 		kept = keep_unnamed(db, st, d, stage, to, err);
 	db_done(&st);
