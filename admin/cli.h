@@ -40,6 +40,7 @@ struct cli {
 	struct cli_server *server; /* see cli_ask.c; NULL: not connected */
 	bool server_tried;
 	const char *counting;      /* rows of a long answer are counted on the terminal, as this ("recipients"); NULL: not */
+	unsigned patience; /* seconds without a word from the server; 0: as long as work may take */
 	struct buf out; /* what goes to stdout at the end */
 };
 

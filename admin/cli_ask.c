@@ -246,15 +246,18 @@ progress_end(struct cli_server *s)
 }
 
 static int
-server_ask(struct cli_server *s, const struct admin_request *rq, struct rows *rows, struct err *err)
+server_ask(struct cli_server *s, unsigned most, const struct admin_request *rq, struct rows *rows,
+    struct err *err)
 {
-	static const struct timeval patience = { SILENCE_S, 0 };
+	const struct timeval patience = { most, 0 };
+	uint64_t token;
 
 	s->rows = rows;
 	s->err = err;
 	s->ended = false;
 	admin_put(request_begin(MSG_ADMIN), rq);
-	if (link_request(s->link, rq->fd, on_answer, s) == 0)
+	token = link_request(s->link, rq->fd, on_answer, s);
+	if (token == 0)
 		return err_set(err, ERR_TEMPORARY,
 		    "the request could not be sent to the server; is it too long?");
 	while (!s->ended) {
@@ -263,9 +266,11 @@ server_ask(struct cli_server *s, const struct admin_request *rq, struct rows *ro
 		while (!s->ended && !event_base_got_exit(s->base) &&
 		       event_base_loop(s->base, EVLOOP_ONCE) == 0)
 			;
-		if (!s->ended && !s->heard)
+		if (!s->ended && !s->heard) {
+			link_forget(token); /* a late answer must not be taken for the next one's */
 			return err_set(
-			    err, ERR_TEMPORARY, "the server did not answer within %d s", SILENCE_S);
+			    err, ERR_TEMPORARY, "the server did not answer within %u s", most);
+		}
 	}
 	return s->rc;
 }
@@ -326,7 +331,8 @@ cli_ask(struct cli *cli, const struct admin_request *rq, struct rows *rows, stru
 		return -1;
 	if (up) {
 		progress_begin(cli->server, cli->counting);
-		rc = server_ask(cli->server, rq, rows, err);
+		rc = server_ask(cli->server, cli->patience > 0 ? cli->patience : SILENCE_S,
+		    rq, rows, err);
 		progress_end(cli->server);
 	} else {
 		rc = files_ask(cli, rq, rows, err);

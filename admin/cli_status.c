@@ -19,8 +19,15 @@ static const struct column role_columns[] = {
 	{ NULL, NULL, COLUMN_TEXT, false },
 };
 
+#define PATIENCE_S 3 /* for each part: who looks wants to see what is wrong, not wait for it */
+
+struct part { /* what one role says; `err` when it does not */
+	struct rows rows;
+	struct err err;
+};
 struct answers {
-	struct rows roles, queue, clients, control, destinations;
+	struct rows roles, destinations;
+	struct part queue, clients, control;
 	uint64_t space;
 };
 
@@ -32,7 +39,6 @@ is_number(const char *text)
 	return slice_to_u64(slice_of(text), &n);
 }
 
-/* {roles: [...], queue: {...}, clients: {...}, control: {...}, space: N} */
 static void
 json_since(struct json *j, const char *value)
 {
@@ -48,8 +54,10 @@ json_since(struct json *j, const char *value)
 }
 
 static void
-json_numbers(struct json *j, const char *key, const struct rows *rows)
+json_part(struct json *j, const char *key, const struct part *part)
 {
+	const struct rows *rows = &part->rows;
+
 	json_key(j, key);
 	json_open(j, '{');
 	for (size_t i = 0; rows->n > 0 && i < rows->at[0].n; i++) {
@@ -63,9 +71,15 @@ json_numbers(struct json *j, const char *key, const struct rows *rows)
 		else
 			json_text(j, w->value);
 	}
+	if (part->err.kind != ERR_NONE) {
+		json_key(j, "error");
+		json_text(j, part->err.text);
+	}
 	json_close(j, '}');
 }
 
+/* {roles: [...], queue: {...}, clients: {...}, control: {...}, space: N}; of a part that is not
+ * known, `error` says why */
 static void
 status_json(struct cli *cli, const struct answers *a)
 {
@@ -75,9 +89,9 @@ status_json(struct cli *cli, const struct answers *a)
 	json_open(&j, '{');
 	json_key(&j, "roles");
 	table_json(&j, &a->roles, role_columns);
-	json_numbers(&j, "queue", &a->queue);
-	json_numbers(&j, "clients", &a->clients);
-	json_numbers(&j, "control", &a->control);
+	json_part(&j, "queue", &a->queue);
+	json_part(&j, "clients", &a->clients);
+	json_part(&j, "control", &a->control);
 	json_key(&j, "destinations");
 	table_json(&j, &a->destinations, cli_destination_columns);
 	json_key(&j, "space");
@@ -107,6 +121,14 @@ clients_text(struct cli *cli, const struct row *c)
 }
 
 static void
+unknown_text(struct cli *cli, const char *what, enum role role, const struct part *part)
+{
+	if (part->err.kind != ERR_NONE)
+		cli_say(cli, "%s not known: %s (it is asked of %s)", what, part->err.text,
+		    role_name(role));
+}
+
+static void
 status_text(struct cli *cli, const struct answers *a)
 {
 	struct table_style style = cli_style(cli);
@@ -114,8 +136,8 @@ status_text(struct cli *cli, const struct answers *a)
 
 	table_text(&cli->out, &a->roles, role_columns, &style);
 	buf_char(&cli->out, '\n');
-	if (a->queue.n > 0) {
-		const struct row *q = &a->queue.at[0];
+	if (a->queue.rows.n > 0) {
+		const struct row *q = &a->queue.rows.at[0];
 		int64_t messages = row_number(q, "messages");
 		const char *intake = row_text(q, "intake");
 
@@ -134,16 +156,18 @@ status_text(struct cli *cli, const struct answers *a)
 		if (*intake != '\0' && strcmp(intake, "open") != 0)
 			cli_say(cli, "Intake   STOPPED: %s", intake);
 	}
-	if (a->clients.n > 0)
-		clients_text(cli, &a->clients.at[0]);
+	unknown_text(cli, "Queue   ", ROLE_QUEUE, &a->queue);
+	if (a->clients.rows.n > 0)
+		clients_text(cli, &a->clients.rows.at[0]);
+	unknown_text(cli, "Clients ", ROLE_SMTPD, &a->clients);
 	text_show_size(a->space, space);
 	cli_say(cli, "Disk     %s free", space);
-	if (a->control.n > 0 && row_number(&a->control.at[0], "lines_dropped") > 0)
+	if (a->control.rows.n > 0 && row_number(&a->control.rows.at[0], "lines_dropped") > 0)
 		cli_say(cli, "Log      %s lines were lost: nobody read the log fast enough",
-		    row_text(&a->control.at[0], "lines_dropped"));
-	if (a->control.n > 0 && row_number(&a->control.at[0], "events_dropped") > 0)
+		    row_text(&a->control.rows.at[0], "lines_dropped"));
+	if (a->control.rows.n > 0 && row_number(&a->control.rows.at[0], "events_dropped") > 0)
 		cli_say(cli, "History  %s events were lost under load",
-		    row_text(&a->control.at[0], "events_dropped"));
+		    row_text(&a->control.rows.at[0], "events_dropped"));
 }
 
 static int
@@ -153,6 +177,14 @@ ask(struct cli *cli, const char *verb, struct rows *rows, struct err *err)
 
 	cli_rq(&rq, verb);
 	return cli_ask(cli, &rq, rows, err);
+}
+
+/* One role that does not answer must not hide the others. */
+static void
+ask_part(struct cli *cli, const char *verb, struct part *part)
+{
+	part->err = (struct err){ .kind = ERR_NONE };
+	ask(cli, verb, &part->rows, &part->err);
 }
 
 static int
@@ -167,20 +199,21 @@ status(struct cli *cli, const struct cli_args *args)
 	if (cli_conf(cli) == NULL)
 		return CLI_FAILED;
 	rows_init(&a.roles);
-	rows_init(&a.queue);
-	rows_init(&a.clients);
-	rows_init(&a.control);
 	rows_init(&a.destinations);
+	rows_init(&a.queue.rows);
+	rows_init(&a.clients.rows);
+	rows_init(&a.control.rows);
+	cli->patience = PATIENCE_S;
 	rc = ask(cli, "role.list", &a.roles, &err);
-	/* One role that does not answer must not hide the others. */
 	if (rc == 0) {
-		struct err ignored = { .kind = ERR_NONE };
+		ask_part(cli, "queue.stats", &a.queue);
+		ask_part(cli, "clients.stats", &a.clients);
+		ask_part(cli, "status", &a.control);
+		if (cli->json) {
+			struct err ignored = { .kind = ERR_NONE };
 
-		ask(cli, "queue.stats", &a.queue, &ignored);
-		ask(cli, "clients.stats", &a.clients, &ignored);
-		ask(cli, "status", &a.control, &ignored);
-		if (cli->json)
 			cli_notable_destinations(cli, &a.destinations, &ignored);
+		}
 		if (statvfs(cli_conf(cli)->state_dir, &fs) == 0)
 			a.space = (uint64_t)fs.f_bavail * fs.f_frsize;
 		if (cli->json)
@@ -189,10 +222,10 @@ status(struct cli *cli, const struct cli_args *args)
 			status_text(cli, &a);
 	}
 	rows_free(&a.roles);
-	rows_free(&a.queue);
-	rows_free(&a.clients);
-	rows_free(&a.control);
 	rows_free(&a.destinations);
+	rows_free(&a.queue.rows);
+	rows_free(&a.clients.rows);
+	rows_free(&a.control.rows);
 	return rc == 0 ? CLI_DONE : cli_error(cli, &err);
 }
 

@@ -1,6 +1,8 @@
 """The command line: queue, trace, status, sendmail."""
 import json
 import os
+import re
+import signal
 import subprocess
 
 import pytest
@@ -173,3 +175,20 @@ def test_sendmail_unknown_user(server):
 def test_hostile_arguments(server):
     p = sendmail(server, "-i", "--", "-oQ/tmp", text="x\n")
     assert p.returncode != 0
+
+
+def test_status_while_a_role_hangs(server):
+    """The others are shown, and what is not known with the reason, in words and as JSON."""
+    for role, part in (("smtpd", "clients"), ("queue", "queue")):
+        pids = server.pids(role)
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            text, told = server.cli("status"), server.status()
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+        assert re.search(rf"(?m)^{part.capitalize()} +not known: the server did not answer within 3 s \(it is asked of {role}\)", text)
+        assert list(told[part]) == ["error"] and "did not answer" in told[part]["error"]
+        assert "Disk " in text and len(told["roles"]) > 5
+    wait_until("all to answer again", lambda: not any("error" in server.status()[p] for p in ("clients", "queue")))

@@ -1,4 +1,4 @@
-"""smtpd's memory is flat: what the main classes of abuse, one after the other and some together, leave behind at one server.
+"""smtpd's memory is flat: what the main classes of abuse, all together (with --long also one after the other), leave behind at one server.
 
 Before and after, the same small things are done (a message, a login), so that what is made once is there already. One number is
 printed and judged: how much more the processes of smtpd hold, resident and proportional."""
@@ -7,6 +7,8 @@ import smtplib
 import socket
 import ssl
 import threading
+
+import pytest
 
 from lines import Lines
 from server import Server, client_tls, message, wait_until
@@ -157,14 +159,15 @@ def ordinary(server):
         s.sendmail("bob@example.test", ["alice@example.test"], message(sender="bob@example.test").as_bytes())
 
 
-def test_flat(capsys):
+@pytest.mark.parametrize("first", [[], pytest.param(CLASSES, marks=pytest.mark.long)], ids=["together", "one by one and together"])
+def test_flat(capsys, first):
     with Server({"limits.message_size": "2M", "limits.idle_timeout": "30s", "limits.data_timeout": "30s", "limits.output_timeout": "5s",
                  "limits.connections": "600", "limits.connections_per_client": "200", "limits.reserved_connections": "100",
                  "limits.auth_failures": "10", "limits.tarpit": "0s"}) as server:
         server.add_domain("example.test", alice="alice-secret", bob="bob-secret")
         ordinary(server)
         before = held(server)
-        for abuse in CLASSES:
+        for abuse in first:
             abuse(server)
         together = [threading.Thread(target=abuse, args=(server,)) for abuse in CLASSES]
         for t in together:
