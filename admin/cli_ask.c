@@ -30,7 +30,7 @@ struct cli_server {
 	struct rows *rows;
 	struct err *err;
 	int rc;
-	bool ended, heard;
+	bool ended, heard, silent;
 	/* what it counts on the terminal meanwhile */
 	const char *counting;
 	struct event *progress;
@@ -245,11 +245,41 @@ progress_end(struct cli_server *s)
 	fflush(stderr);
 }
 
+static void
+on_silence(evutil_socket_t fd, short what, void *arg)
+{
+	struct cli_server *s = arg;
+
+	(void)fd;
+	(void)what;
+	s->silent = true;
+}
+
+/* 0: it ended; -1: nothing was heard for so long. */
+static int
+server_wait(struct cli_server *s, unsigned most)
+{
+	const struct timeval patience = { most, 0 };
+	struct event *timer = evtimer_new(s->base, on_silence, s);
+
+	s->heard = true;
+	s->silent = timer == NULL;
+	while (!s->ended && !s->silent) {
+		if (s->heard)
+			event_add(timer, &patience);
+		s->heard = false;
+		if (event_base_loop(s->base, EVLOOP_ONCE) != 0)
+			break;
+	}
+	if (timer != NULL)
+		event_free(timer);
+	return s->ended ? 0 : -1;
+}
+
 static int
 server_ask(struct cli_server *s, unsigned most, const struct admin_request *rq, struct rows *rows,
     struct err *err)
 {
-	const struct timeval patience = { most, 0 };
 	uint64_t token;
 
 	s->rows = rows;
@@ -260,19 +290,10 @@ server_ask(struct cli_server *s, unsigned most, const struct admin_request *rq, 
 	if (token == 0)
 		return err_set(err, ERR_TEMPORARY,
 		    "the request could not be sent to the server; is it too long?");
-	while (!s->ended) {
-		s->heard = false;
-		event_base_loopexit(s->base, &patience);
-		while (!s->ended && !event_base_got_exit(s->base) &&
-		       event_base_loop(s->base, EVLOOP_ONCE) == 0)
-			;
-		if (!s->ended && !s->heard) {
-			link_forget(token); /* a late answer must not be taken for the next one's */
-			return err_set(
-			    err, ERR_TEMPORARY, "the server did not answer within %u s", most);
-		}
-	}
-	return s->rc;
+	if (server_wait(s, most) == 0)
+		return s->rc;
+	link_forget(token); /* a late answer must not be taken for the next one's */
+	return err_set(err, ERR_TEMPORARY, "the server did not answer within %u s", most);
 }
 
 /* -- doing it on the files */

@@ -190,5 +190,6 @@ def test_status_while_a_role_hangs(server):
                 os.kill(pid, signal.SIGCONT)
         assert re.search(rf"(?m)^{part.capitalize()} +not known: the server did not answer within 3 s \(it is asked of {role}\)", text)
         assert list(told[part]) == ["error"] and "did not answer" in told[part]["error"]
+        assert text.count("not known") == 1 and sum("error" in told[p] for p in ("queue", "clients", "control")) == 1
         assert "Disk " in text and len(told["roles"]) > 5
     wait_until("all to answer again", lambda: not any("error" in server.status()[p] for p in ("clients", "queue")))
