@@ -63,6 +63,18 @@ put_field(struct buf *out, const char *name, const char *value, bool utf8)
 	buf_text(out, "\r\n");
 }
 
+static bool
+comes_whole(const struct bounce *b)
+{
+	return b->full_follows || b->full.len > 0;
+}
+
+static bool
+full_is_8bit(const struct bounce *b)
+{
+	return b->full_8bit || !slice_is_ascii(b->full);
+}
+
 static void
 put_head(struct buf *out, const struct bounce *b)
 {
@@ -80,7 +92,7 @@ put_head(struct buf *out, const struct bounce *b)
 	    "Content-Type: multipart/report; "
 	    "report-type=delivery-status;\r\n\tboundary=\"%s/%s\"\r\n",
 	    b->report_id, b->hostname);
-	if (b->utf8 || !slice_is_ascii(b->full))
+	if (b->utf8 || full_is_8bit(b))
 		buf_text(out, "Content-Transfer-Encoding: 8bit\r\n");
 	buf_text(out, "\r\nThis is a report in MIME format.\r\n");
 }
@@ -204,12 +216,14 @@ put_words(struct buf *out, const struct bounce *b)
 		put_words_rcpt(out, b, &b->rcpts[i]);
 	if (b->n_rcpts > RCPTS_SHOWN)
 		buf_printf(out, "  and %zu more\r\n", b->n_rcpts - RCPTS_SHOWN);
+	if (b->why_cut != NULL && !b->to_postmaster && !comes_whole(b))
+		buf_printf(out, "You asked for your mail to come back whole. It does not: %s.\r\n\r\n", b->why_cut);
 	if (b->to_postmaster)
 		buf_printf(out, "Its headers are attached. `tegami trace %s` tells its whole story.\r\n", b->id);
 	else
 		buf_printf(out,
 		    "%s attached. If you ask your administrator for help, name this\r\nid: %s\r\n",
-		    b->full.len > 0 ? "Your mail is" : "The headers of your mail are", b->id);
+		    comes_whole(b) ? "Your mail is" : "The headers of your mail are", b->id);
 }
 
 /* "5.1.1": three numbers of the right class, as RFC 3463 has them; else what fits the kind of
@@ -341,7 +355,7 @@ put_full(struct buf *out, const struct bounce *b)
 {
 	put_boundary(out, b, "");
 	buf_printf(out, "Content-Type: message/%s\r\n%s\r\n", b->utf8 ? "global" : "rfc822",
-	    slice_is_ascii(b->full) ? "" : "Content-Transfer-Encoding: 8bit\r\n");
+	    !full_is_8bit(b) ? "" : "Content-Transfer-Encoding: 8bit\r\n");
 	buf_slice(out, b->full);
 }
 
@@ -351,9 +365,16 @@ bounce_write(struct buf *out, const struct bounce *b)
 	put_head(out, b);
 	put_words(out, b);
 	put_status(out, b);
-	if (b->full.len > 0)
+	if (comes_whole(b))
 		put_full(out, b);
 	else
 		put_headers(out, b);
+	if (!b->full_follows)
+		bounce_end(out, b);
+}
+
+void
+bounce_end(struct buf *out, const struct bounce *b)
+{
 	put_boundary(out, b, "--");
 }

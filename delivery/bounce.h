@@ -36,6 +36,9 @@ struct bounce {
 	struct slice headers; /* of the mail, with what we added; CRLF. What follows an empty line
 				 is left out */
 	struct slice full;    /* the whole mail instead, CRLF, lines of at most 998 bytes; or empty */
+	bool full_follows; /* it is written by the caller after bounce_write, then bounce_end */
+	bool full_8bit;    /* and is not ASCII */
+	const char *why_cut; /* why only the headers come back although all was asked for (after ": "), or NULL */
 	const struct bounce_rcpt *rcpts;
 	size_t n_rcpts;
 };
@@ -43,5 +46,7 @@ struct bounce {
 /* Write the whole message, CRLF line ends, no line longer than 998 bytes. Texts from outside are
  * stripped of control characters. At most 50 recipients and 16 KiB of headers are shown. */
 void bounce_write(struct buf *out, const struct bounce *b);
+/* What stands behind a mail that follows (`full_follows`). */
+void bounce_end(struct buf *out, const struct bounce *b);
 
 #endif

@@ -12,10 +12,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/qid.h"
 #include "delivery/queue_report_state.h"
+#include "storage/spool.h"
 
 #define RCPTS_MAX 2000
 
@@ -307,21 +309,26 @@ make_message(struct report *r, struct pool *pool, struct rcpt *rcpts, size_t n)
 	struct envelope *e = &qc.e;
 	char id[QID_TEXT];
 
-	r->id = qid_new();
+	if (r->file_size == 0)
+		r->id = qid_new();
 	qid_text(r->id, id);
 	e->qid = r->id;
 	e->from = e->ip = e->envid = "";
 	e->msgid = pool_printf(pool, "<%s@%s>", id, role_conf()->hostname);
 	e->rcpts = rcpts;
 	e->n_rcpts = n;
-	e->body = report_body(r, pool);
-	e->size = e->body.len;
-	e->flags = r->flags;
+	if (r->file_size == 0)
+		e->body = report_body(r, pool);
+	else
+		e->body = SLICE("");
+	e->size = r->file_size > 0 ? r->file_size : e->body.len;
+	e->flags = r->flags | (r->file_size > 0 ? ENVELOPE_SPOOLED : 0);
 	if (e->body.at == NULL || e->msgid == NULL) {
 		pool_free(&qc.pool);
 		return -1;
 	}
-	r->content = content_new(&qc, -1);
+	r->content = content_new(&qc, r->file_size > 0 ? r->file : -1);
+	r->file = -1;
 	if (r->content == NULL)
 		return -1;
 	r->message = index_add(queue.index, e->qid, (uint16_t)e->flags, e->size, (uint32_t)n);
@@ -337,10 +344,30 @@ make_message(struct report *r, struct pool *pool, struct rcpt *rcpts, size_t n)
 	return 0;
 }
 
+/* Once it is in the message, or for nothing. */
 static void
+file_over(struct report *r, bool remove)
+{
+	if (r->file_size == 0)
+		return;
+	if (r->file != -1)
+		close(r->file);
+	if (remove)
+		spool_remove(queue.spool_dir, r->id);
+	r->file_size = 0;
+	r->full_tried = false;
+}
+
+void
 report_write(struct report *r, struct pool *pool, struct rcpt *rcpts, size_t n)
 {
+	if (!r->full_tried) {
+		r->full_tried = true;
+		if (report_needs_file(r) && report_full_begin(r, pool, rcpts, n))
+			return;
+	}
 	if (make_message(r, pool, rcpts, n) == -1) {
+		file_over(r, true);
 		report_wait(r);
 		return;
 	}
@@ -351,7 +378,8 @@ report_write(struct report *r, struct pool *pool, struct rcpt *rcpts, size_t n)
 		r->item->entries[i].warned = true; /* what is written after this says so too */
 	r->op.kind = OP_WORK;
 	r->op.qid = r->item->qid;
-	r->op.bytes = r->content->c.e.size;
+	file_over(r, false);
+	r->op.bytes = r->content->c.e.body.len;
 	r->op.run = report_run;
 	r->op.done = report_done;
 	r->op.unlink = (r->item->flags & ENVELOPE_SPOOLED) != 0 && r->item->left == 0 &&

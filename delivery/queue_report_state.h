@@ -29,12 +29,29 @@ struct report {
 	char *sender;
 	struct told_rcpt *rcpts;
 	size_t n, size;
+	bool full_tried;     /* whether the whole mail comes back is decided */
+	const char *why_cut; /* it was asked to, and does not; NULL: it does, or need not */
+	int file;            /* with file_size > 0: the report itself, a spool file, open for reading */
+	uint64_t file_size;
 	struct content *content; /* the report as a message */
 	struct item *message;
 };
 
 /* Its text, in the pool of the new message; r->flags say what it holds. Empty: no memory. */
 struct slice report_body(struct report *r, struct pool *pool);
+
+/* Is its text, with the whole mail, a file's matter (then report_full_begin)? Sets why_cut. */
+bool report_needs_file(struct report *r);
+/* What stands before and behind the mail in such a file; r->flags are set. */
+void report_around(struct report *r, bool eight, struct buf *head, struct buf *tail);
+/* Make it a message for these recipients, in this pool, and commit it. */
+void report_write(struct report *r, struct pool *pool, struct rcpt *rcpts, size_t n);
+
+#define REPORT_ODD_LINES "some of its bytes or lines may\r\nnot be sent that way"
+#define REPORT_NO_COPY "there is no room for a copy now"
+
+/* -- queue_report_full: threads write the file; report_write is called again with file_size or why_cut. false: it could not begin. */
+bool report_full_begin(struct report *r, struct pool *pool, struct rcpt *rcpts, size_t n);
 
 /* Ask the directory where its sender is, and go on. */
 void report_ask(struct report *r);

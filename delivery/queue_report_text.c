@@ -1,7 +1,8 @@
 /* queue_report_text - a report as a message: what of the mail is given back, and in which characters
  *
- * It must fit into a frame, so that it is one row of the queue: what does not fit is left out of the
- * mail that comes back, never of what is said about it. */
+ * It fits into a frame, so that it is one row of the queue: what does not fit is left out of the
+ * mail that comes back, never of what is said about it. Only a longer mail that comes back whole is a
+ * file (queue_report_full.c), up to WHOLE_MAX. */
 #include <stdio.h>
 #include <string.h>
 
@@ -10,7 +11,10 @@
 
 #define REPORT_MAX (BODY_IN_FRAME_MAX)
 #define HEAD_MAX (16 * 1024)
-#define FULL_MAX (16 * 1024) /* a longer mail does not come back whole */
+#define FULL_MAX (16 * 1024) /* a longer mail comes back by a file */
+#define FULL_RCPTS 5         /* and one with more to be said */
+#define WHOLE_MAX (16 * 1024 * 1024) /* a longer one does not come back whole */
+#define TOO_LONG "it is longer than 16 MiB"
 #define LINE_LONGEST 998     /* RFC 5322 2.1.1 */
 #define SHOWN 50
 
@@ -45,6 +49,7 @@ fill_bounce(
 		.until = r->until,
 		.envid = e->envid,
 		.to_postmaster = r->to_postmaster,
+		.why_cut = r->why_cut,
 		.rcpts = rcpts,
 		.n_rcpts = r->n };
 	for (size_t i = 0; i < r->n && i < SHOWN; i++)
@@ -69,13 +74,36 @@ needs_utf8(const struct report *r, const struct bounce *b)
 /* -- the whole mail (RET=FULL) */
 
 static bool
-may_come_back(const struct report *r)
+is_asked_for(const struct report *r)
+{
+	return r->kind == BOUNCE_FAILED && !r->to_postmaster &&
+	       (r->item->content->c.e.flags & ENVELOPE_RET_FULL) != 0;
+}
+
+static bool
+fits_row(const struct report *r)
 {
 	const struct envelope *e = &r->item->content->c.e;
 
-	return r->kind == BOUNCE_FAILED && (e->flags & ENVELOPE_RET_FULL) != 0 &&
-	       (e->flags & (ENVELOPE_SPOOLED | ENVELOPE_BINARY | ENVELOPE_REQUIRETLS)) == 0 &&
-	       e->prefix.len + e->body.len <= FULL_MAX;
+	return (e->flags & ENVELOPE_SPOOLED) == 0 && e->prefix.len + e->size <= FULL_MAX &&
+	       r->n <= FULL_RCPTS;
+}
+
+bool
+report_needs_file(struct report *r)
+{
+	const struct envelope *e = &r->item->content->c.e;
+
+	r->why_cut = NULL;
+	if (!is_asked_for(r))
+		return false;
+	if ((e->flags & ENVELOPE_REQUIRETLS) != 0)
+		r->why_cut = "it was sent with REQUIRETLS";
+	else if ((e->flags & ENVELOPE_BINARY) != 0)
+		r->why_cut = REPORT_ODD_LINES;
+	else if (e->prefix.len + e->size > WHOLE_MAX)
+		r->why_cut = TOO_LONG;
+	return r->why_cut == NULL && !fits_row(r);
 }
 
 /* May it stand in a message as it is? */
@@ -100,7 +128,7 @@ full_text(const struct report *r, struct buf *out)
 	struct slice piece;
 	uint64_t pos = 0;
 
-	if (!may_come_back(r))
+	if (!is_asked_for(r) || r->why_cut != NULL || !fits_row(r))
 		return (struct slice){ NULL, 0 };
 	buf_slice(out, prefix_shown(e->prefix));
 	while ((piece = cuts_next(e->body, e->cuts, e->n_cuts, &pos)).len > 0)
@@ -126,11 +154,13 @@ try_write(const struct bounce *b, struct pool *pool)
 
 /* With as much of the mail's headers as fits. */
 static struct slice
-write_headers(struct bounce *b, struct slice headers, struct pool *pool)
+write_headers(struct bounce *b, struct slice headers, bool asked, struct pool *pool)
 {
 	struct slice body = { NULL, 0 };
 
 	b->full = body;
+	if (b->why_cut == NULL && asked)
+		b->why_cut = REPORT_ODD_LINES;
 	for (size_t most = HEAD_MAX; body.at == NULL; most /= 4) {
 		b->headers = slice_first(headers, most);
 		body = try_write(b, pool);
@@ -140,6 +170,14 @@ write_headers(struct bounce *b, struct slice headers, struct pool *pool)
 			b->n_rcpts = 5;
 	}
 	return body;
+}
+
+static void
+set_flags(struct report *r, bool utf8, bool eight)
+{
+	r->flags = ENVELOPE_REPORT | (r->to_postmaster ? ENVELOPE_DOUBLE : 0) |
+		   (utf8 ? ENVELOPE_UTF8 : 0) | (eight ? ENVELOPE_8BIT : 0) |
+		   (r->item->flags & ENVELOPE_REQUIRETLS);
 }
 
 struct slice
@@ -163,11 +201,32 @@ report_body(struct report *r, struct pool *pool)
 	if (b.full.len > 0)
 		body = try_write(&b, pool);
 	if (body.at == NULL)
-		body = write_headers(&b, buf_all(&headers), pool);
-	r->flags = ENVELOPE_REPORT | (r->to_postmaster ? ENVELOPE_DOUBLE : 0) | (b.utf8 ? ENVELOPE_UTF8 : 0) |
-		   (slice_is_ascii(body) ? 0 : ENVELOPE_8BIT) |
-		   (r->item->flags & ENVELOPE_REQUIRETLS);
+		body = write_headers(&b, buf_all(&headers), is_asked_for(r), pool);
+	set_flags(r, b.utf8, !slice_is_ascii(body));
 	buf_free(&headers);
 	buf_free(&full);
 	return body;
+}
+
+void
+report_around(struct report *r, bool eight, struct buf *head, struct buf *tail)
+{
+	struct bounce_rcpt rcpts[SHOWN];
+	char id[QID_TEXT], report_id[QID_TEXT];
+	struct bounce b;
+	struct buf headers;
+
+	fill_bounce(r, &b, rcpts, id, report_id);
+	b.why_cut = NULL;
+	buf_init(&headers, ENVELOPE_PREFIX_MAX + HEAD_MAX);
+	buf_slice(&headers, r->item->content->c.e.prefix);
+	buf_slice(&headers, content_head(r->item->content, HEAD_MAX));
+	b.headers = buf_all(&headers);
+	b.utf8 = needs_utf8(r, &b);
+	b.full_follows = true;
+	b.full_8bit = eight;
+	bounce_write(head, &b);
+	bounce_end(tail, &b);
+	set_flags(r, b.utf8, eight || !slice_is_ascii(buf_all(head)));
+	buf_free(&headers);
 }

@@ -1,6 +1,7 @@
 """Who is told what became of a mail (RFC 3461 5), and that a parser of somebody else reads it (RFC 3464, 6533)."""
 import email
 import email.policy
+import os
 import time
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from queue_role import LOCAL, REMOTE, STEP_OK, STEP_PERMANENT, STEP_TEMPORARY, SUBMITTED, UTF8, qid_at
 from test_queue_role import relay_all, state  # noqa: F401  (a fixture)
 
-JUNK, BINARY, REQUIRETLS, FULL, HDRS, REPORT = 1, 64, 128, 512, 1024, 32
+JUNK, BINARY, REQUIRETLS, FULL, HDRS, REPORT, SPOOLED = 1, 64, 128, 512, 1024, 32, 2
 NEVER, SUCCESS, FAILURE, DELAY = 1, 2, 4, 8
 SENDER = "alice@example.test"
 
@@ -37,11 +38,16 @@ def report(q, ask=True):
         ask = q.directory.want("DIR_RCPT", 20)
         assert ask.f == [SENDER]
         q.directory.send("DIR_RCPT_IS", 0, "", LOCAL, SENDER, "example.test/alice", "", SENDER, 0, id=ask.id)
-    f = q.mda.want("MDA_STAGE")
+    f = q.mda.want("MDA_STAGE", 30)
     assert q.rows("SELECT flags & 32, notify FROM rcpt WHERE qid = %d" % f.f[0]) == [(REPORT, NEVER)]
+    raw = f.f[4]
+    if f.fd >= 0:  # too long for a row
+        assert raw == b""
+        with os.fdopen(f.fd, "rb") as file:
+            raw = file.read()
     q.staged(f)
     q.published(q.mda.want("MDA_PUBLISH"))
-    return f.f[4]
+    return raw
 
 
 def silent(q):
@@ -296,7 +302,7 @@ def test_stop_waits_for_the_report(state):
 
 # -- what comes back
 
-@pytest.mark.parametrize("flags,size,whole", [(FULL, 10, True), (HDRS, 10, False), (0, 10, False), (FULL, 2000, False),
+@pytest.mark.parametrize("flags,size,whole", [(FULL, 10, True), (HDRS, 10, False), (0, 10, False), (FULL, 2000, True),
                                               (FULL | BINARY, 10, False), (FULL | REQUIRETLS, 10, False)])
 def test_ret(state, flags, size, whole):
     q = state()
@@ -308,6 +314,63 @@ def test_ret(state, flags, size, whole):
     assert back.get_content_type() == ("message/rfc822" if whole else "text/rfc822-headers")
     assert (b"Received: by us\r\n" + body in back.as_bytes(policy=email.policy.SMTP)) == whole
     assert ("Your mail is attached" in text) == whole
+    assert ("You asked for your mail to come back whole" in text) == (bool(flags & FULL) and not whole)
+    q.gone()
+
+
+def put_spooled(q, qid, body, flags):
+    for at in range(0, len(body), 32000):
+        q.smtpd.send("SPOOL_DATA", qid, body[at:at + 32000])
+        if at // 32000 % 4 == 3:
+            credit = 0
+            while credit < 100000:
+                credit += q.smtpd.want("SPOOL_CREDIT").f[1]
+    q.smtpd.send("SPOOL_END", qid, len(body), id=5)
+    q.smtpd.want("SPOOL_IS", 20)
+    assert q.put(qid, [(REMOTE, "x@far.example")], sender=SENDER, flags=SUBMITTED | SPOOLED | flags, body=body) == [0, ""]
+
+
+def spooled_report(q):
+    """As report(): and the report is a file of the spool, gone in the end."""
+    raw = report(q)
+    q.gone()
+    end = time.time() + 5
+    while os.listdir(os.path.join(q.state, "spool")) and time.time() < end:
+        time.sleep(0.02)
+    assert os.listdir(os.path.join(q.state, "spool")) == []
+    return raw
+
+
+@pytest.mark.parametrize("size,eight", [(100, False), (100, True), (10000, False)])
+def test_ret_full_of_a_long_mail(state, size, eight):
+    q = state()
+    q.clean()
+    line = ("Grüße " if eight else "Gruss ").encode() + b"x" * 1015
+    body = b"Subject: x\r\n\r\n" + b"".join(b"%06d " % n + line[:980] + b"\r\n" for n in range(size * 1024 // 989))
+    put_spooled(q, qid_at(), body, FULL | (4 if eight else 0))
+    f = q.relay.want("RELAY_SEND")
+    os.close(f.fd)
+    relay_all(q, f, STEP_PERMANENT, 550, "5.1.1", "no")
+    raw = spooled_report(q)
+    m, text, _, back = read_report(raw)
+    assert back.get_content_type() == "message/rfc822" and "Your mail is attached" in text
+    assert (m["Content-Transfer-Encoding"] == "8bit") == eight
+    assert raw.count(b"Received: by us\r\n" + body + b"\r\n--" + m.get_boundary().encode() + b"--\r\n") == 1
+
+
+@pytest.mark.parametrize("why", ["it is longer than 16 MiB", "some of its bytes or lines may\r\nnot be sent"])
+def test_ret_full_that_cannot_be(state, why):
+    q = state()
+    q.clean()
+    n = 17 * 1024 if "16 MiB" in why else 100
+    put_spooled(q, qid_at(), b"Subject: x\r\n\r\n" + (b"x" * (998 if n > 1000 else 999) + b"\r\n") * (n + 512), FULL)
+    f = q.relay.want("RELAY_SEND")
+    os.close(f.fd)
+    relay_all(q, f, STEP_PERMANENT, 550, "5.1.1", "no")
+    raw = report(q)
+    _, text, _, back = read_report(raw)
+    assert back.get_content_type() == "text/rfc822-headers" and len(raw) < 10000
+    assert b"You asked for your mail to come back whole. It does not: " + why.encode() in raw
     q.gone()
 
 
