@@ -244,14 +244,19 @@ leaf_ends(struct seven *s, size_t end)
 		relabel(s);
 }
 
-/* Text around the parts, which nobody is shown. */
+/* Text around the parts, which nobody is shown. Without a part behind it (`part_follows`) what
+ * stands first in a multipart is all there is: readers show it, so it must not be left out. */
 static void
-junk_ends(struct seven *s, size_t end)
+junk_ends(struct seven *s, size_t end, bool part_follows)
 {
+	const struct entity *in = s->n_open > 0 ? &s->open[s->n_open - 1] : NULL;
+
 	if (end == s->junk_at || !(is_bad(s) || s->seen.tall))
 		return;
-	if (s->sealed_from == 0) {
-		const struct entity *in = s->n_open > 0 ? &s->open[s->n_open - 1] : NULL;
+	if (s->sealed_from == 0 && in != NULL && in->body_at == s->junk_at && !part_follows) {
+		if (is_bad(s))
+			cannot(s, "5.6.3", "its multipart has no part that its boundary begins");
+	} else if (s->sealed_from == 0) {
 		bool glued = in != NULL && in->no_blank && in->body_at == s->junk_at;
 
 		edit(s, (struct edit){ .of = { s->junk_at, end - s->junk_at },
@@ -325,14 +330,15 @@ body_starts(struct seven *s, size_t header_end, size_t body_at)
 		header_starts(s);
 }
 
-/* What was being read ends at `end`, the start of a boundary line or the end of the message. */
+/* What was being read ends at `end`, the start of a boundary line or the end of the message;
+ * `part_follows`: the line begins a part of the innermost multipart. */
 static void
-part_ends(struct seven *s, size_t end)
+part_ends(struct seven *s, size_t end, bool part_follows)
 {
 	while (s->where == IN_HEADER)
 		body_starts(s, end, end); /* its header only, or not even that */
 	if (s->where == IN_JUNK) {
-		junk_ends(s, end);
+		junk_ends(s, end, part_follows);
 		return;
 	}
 	/* the line end before a boundary belongs to that */
@@ -420,7 +426,7 @@ take_line(struct seven *s, struct slice line)
 			look_at(s, line);
 		return;
 	}
-	part_ends(s, s->at);
+	part_ends(s, s->at, b == BOUNDARY_NEXT && of + 1 == s->n_open);
 	close_to(s, b == BOUNDARY_NEXT ? of + 1 : of);
 	if (b == BOUNDARY_NEXT)
 		header_starts(s);
@@ -431,7 +437,7 @@ take_line(struct seven *s, struct slice line)
 static enum seven_status
 looked(struct seven *s)
 {
-	part_ends(s, s->message.len);
+	part_ends(s, s->message.len, false);
 	if (s->status == SEVEN_CANNOT)
 		return s->status;
 	if (!s->changed)

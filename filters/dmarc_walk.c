@@ -133,7 +133,11 @@ dmarc_walk(struct judge *j, const char *domain, struct dmarc_walk *out)
 	top = last_found(steps, n);
 	if (top == NULL)
 		return WALK_DONE;
-	if (top != steps && top->record.psd == DMARC_PSD_YES)
+	/* a top-level domain's record without a word on it counts as that of a public suffix: whole
+	 * countries are no organization */
+	if (top != steps &&
+	    (top->record.psd == DMARC_PSD_YES ||
+		(top->record.psd == DMARC_PSD_UNKNOWN && strchr(top->name, '.') == NULL)))
 		out->organization = one_below(domain, top->name);
 	else
 		out->organization = top->name;

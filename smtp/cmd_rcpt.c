@@ -219,6 +219,8 @@ cmd_rcpt(struct session *s, struct slice args)
 	if (!read_args(s, args, &to, &params))
 		return;
 	if (t->accepted >= session_rcpts_max(s)) {
+		/* those taken before it must not be lost by the ceiling of idle commands */
+		s->idle--;
 		session_reply(s, 452, "4.5.3",
 		    "Too many recipients for one message; send the rest in another");
 		return;

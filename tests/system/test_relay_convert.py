@@ -101,6 +101,9 @@ def test_not_for_a_host_that_takes_it(relays):  # noqa: F811
 @pytest.mark.parametrize("body,status,words", [
     ("Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\nGrüße\r\n--b--\r\n", "5.6.2", "signed"),
     ("Content-Type: multipart/encrypted; boundary=b\r\n\r\n--b\r\n\r\nGrüße\r\n--b--\r\n", "5.6.2", "encrypted"),
+    ("Content-Type: multipart/mixed; boundary=never\r\n\r\nGrüße\r\n", "5.6.3", "has no part"),
+    ("Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\nContent-Type: multipart/mixed; boundary=never\r\n\r\nGrüße\r\n--a--\r\n",
+     "5.6.3", "has no part"),
     ("Content-Type: message/partial; id=x; number=1\r\n\r\nGrüße\r\n", "5.6.3", "by its sender only"),
 ])
 def test_must_not_be_converted(relays, body, status, words):  # noqa: F811

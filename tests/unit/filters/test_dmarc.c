@@ -98,6 +98,9 @@ static const struct dns_row zone[] = {
 	/* names in the middle of a long one are passed over */
 	{ "_dmarc.d.e.f.g.h.i.long", RR_TXT, DNS_OK, "v=DMARC1; p=none" },
 	{ "_dmarc.g.h.i.long", RR_TXT, DNS_OK, "v=DMARC1; p=reject" },
+	/* a country that publishes a record, and a company's own top-level domain */
+	{ "_dmarc.land", RR_TXT, DNS_OK, "v=DMARC1; p=reject" },
+	{ "_dmarc.brand", RR_TXT, DNS_OK, "v=DMARC1; p=reject; psd=n" },
 	{ "_dmarc.xn--mller-kva.example", RR_TXT, DNS_OK, "v=DMARC1; p=reject" },
 	{ 0 },
 };
@@ -147,6 +150,9 @@ static const struct {
 	{ "a@plain.example", NULL, "alone.plain.example", "fail", VERDICT_REFUSE },
 	{ "a@alone.plain.example", NULL, "plain.example", "fail", VERDICT_REFUSE },
 	{ "a@x.alone.plain.example", NULL, "alone.plain.example", "pass", VERDICT_ACCEPT },
+	{ "a@one.land", NULL, "two.land", "fail", VERDICT_REFUSE },
+	{ "a@one.land", NULL, "x.one.land", "pass", VERDICT_ACCEPT },
+	{ "a@one.brand", NULL, "two.brand", "pass", VERDICT_ACCEPT },
 	/* the middle of a long name is never asked */
 	{ "a@a.b.c.d.e.f.g.h.i.long", NULL, NULL, "fail", VERDICT_REFUSE },
 	{ "a@a.b.c.d.e.f.g.h.i.long", "g.h.i.long", NULL, "pass", VERDICT_ACCEPT },
