@@ -20,17 +20,19 @@
 #include "base/role.h"
 #include "base/sandbox.h"
 
-#define LIVE_MAX 1024 /* questions somebody waits for */
-#define OPEN_MAX 8192 /* with those given up but still under way */
+#define RCODE_NXDOMAIN 3 /* RFC 1035 4.1.1 */
+#define LIVE_MAX 1024    /* questions somebody waits for */
+#define OPEN_MAX 8192    /* with those given up but still under way */
 
 struct question {
 	struct question *next, **at; /* list of all */
 	struct reply_to to;
 	struct event *timer;
 	unsigned type;
-	bool live;   /* not answered yet */
-	bool asking; /* ub_resolve_event is still on the stack */
-	bool done;   /* libunbound is through with it */
+	char name[DNS_NAME_TEXT + 1]; /* as it was asked */
+	bool live;                    /* not answered yet */
+	bool asking;                  /* ub_resolve_event is still on the stack */
+	bool done;                    /* libunbound is through with it */
 };
 
 static struct ub_ctx *ctx;
@@ -69,7 +71,7 @@ answer_reply(struct reply_to to, bool secure, const struct dns_reply *reply)
 /* -- the life of a question */
 
 static struct question *
-question_new(struct reply_to to, unsigned type)
+question_new(struct reply_to to, const char *name, unsigned type)
 {
 	struct question *q = calloc(1, sizeof(*q));
 
@@ -77,6 +79,7 @@ question_new(struct reply_to to, unsigned type)
 		return NULL;
 	q->to = to;
 	q->type = type;
+	snprintf(q->name, sizeof(q->name), "%s", name);
 	q->live = true;
 	q->next = questions;
 	q->at = &questions;
@@ -121,6 +124,25 @@ timed_out(evutil_socket_t fd, short what, void *arg)
 	question_settled(q);
 }
 
+/* Is the packet about this question? When a question fails, libunbound calls back with a buffer that
+ * still holds its answer to another one. */
+static bool
+is_about(struct slice packet, const struct question *q)
+{
+	struct dns_name name;
+	char text[DNS_NAME_TEXT];
+	struct slice asked = slice_of(q->name);
+	ptrdiff_t at = dns_name_read(packet, 12, &name);
+
+	if (at < 0 || (size_t)at + 4 > packet.len || !dns_name_text(&name, text))
+		return false;
+	if (asked.len > 1 && asked.at[asked.len - 1] == '.')
+		asked.len--;
+	return slice_eq_nocase(asked, slice_of(text)) &&
+	       ((unsigned char)packet.at[at] << 8 | (unsigned char)packet.at[at + 1]) ==
+		   (int)q->type;
+}
+
 static void
 answer_packet(struct question *q, int rcode, struct slice packet, int sec, const char *why)
 {
@@ -131,7 +153,7 @@ answer_packet(struct question *q, int rcode, struct slice packet, int sec, const
 		    q->to, DNS_BOGUS, why != NULL ? why : "the answer's signature is wrong");
 		return;
 	}
-	if (rcode != 0 && packet.len == 0) {
+	if ((rcode != 0 && rcode != RCODE_NXDOMAIN) || !is_about(packet, q)) {
 		answer_failure(q->to, DNS_TEMPORARY, "no server gave a usable answer (SERVFAIL)");
 		return;
 	}
@@ -198,7 +220,8 @@ handle_ask(struct frame *f)
 		answer_failure(to, DNS_TEMPORARY, "this type cannot be asked for");
 		return;
 	}
-	if (n_live >= LIVE_MAX || n_open >= OPEN_MAX || (q = question_new(to, type)) == NULL) {
+	if (n_live >= LIVE_MAX || n_open >= OPEN_MAX ||
+	    (q = question_new(to, name, type)) == NULL) {
 		answer_failure(to, DNS_TEMPORARY, "too many DNS questions are under way");
 		return;
 	}

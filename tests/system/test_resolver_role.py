@@ -113,6 +113,23 @@ def test_questions_in_flight_are_bounded():
     a.role.stop()
 
 
+def test_a_failed_question_never_gets_the_answer_to_another():
+    """When libunbound gives a question up by itself, the buffer it calls back with still holds what it answered last."""
+    a = Asker({("good.test", "TXT"): ["v=here"]}, conf=[("resolver.timeout", "30000")])
+    zone = a.dns.zone
+    a.dns.zone = type("Some", (dict,), {"get": lambda self, k, d=None: zone.get(k, d) if k[0] == "good.test"
+                                        else "DROP" if k[1] != "CNAME" else None})()
+    assert a.ask("good.test", TXT)[0] == DNS_OK
+    for i in range(60):
+        a.start("s%d.test" % i, TXT)
+        good = a.start("good.test", TXT)
+        assert a.take()[:2] == (good, DNS_OK)
+    for _ in range(60):
+        _, status, text, rdata = a.take(40)
+        assert (status, rdata) == (DNS_TEMPORARY, []), text
+    a.role.stop()
+
+
 def test_equal_questions_are_asked_once():
     a = Asker({("a.test", "A"): ["192.0.2.1"]})
     for _ in range(50):
