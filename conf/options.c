@@ -138,7 +138,7 @@ const struct conf_row conf_rows[] = {
 	    "Verify DKIM signatures of incoming mail. Outgoing mail is signed whenever its domain has a key." },
 	{ "dmarc.enabled", 0, CONF_BOOL, false, ONE(dmarc.enabled), "true", 0, 0, ANY, FILTERS,
 	    "Follow the policy that the domain in From publishes: mail that fails it goes to Junk or is refused, as the domain "
-	    "wants. A message must then have exactly one From field with one address." },
+	    "wants. A message with several From fields, or with one that does not hold exactly one address, is refused then." },
 	{ "dmarc.allow_networks", 0, CONF_NETWORK, true, TEXTS(dmarc.allow_networks), none, 0, 0, ANY, R(FILTER),
 	    "Forwarders whose mail is taken although it fails its domain's policy: mailing lists, and mailboxes elsewhere that "
 	    "send on to here." },

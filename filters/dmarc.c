@@ -44,7 +44,7 @@ refuse_from(struct judge *j, const char *has)
 	return CHECK_DONE;
 }
 
-/* The domain, in the pool; NULL: there is none, and *trouble says why. */
+/* The domain, in the pool; NULL: there is none, and *trouble says why (NULL: no From at all). */
 static const char *
 author_domain(struct judge *j, const char **trouble)
 {
@@ -53,10 +53,9 @@ author_domain(struct judge *j, const char **trouble)
 	char domain[FROM_DOMAIN_SIZE];
 	enum from_status status;
 
-	if (n != 1) {
-		*trouble = n == 0 ? "none" : "several From fields";
+	*trouble = n == 0 ? NULL : "several From fields";
+	if (n != 1)
 		return NULL;
-	}
 	status = from_domain(f->value, domain);
 	if (status != FROM_OK) {
 		*trouble = from_trouble[status];
@@ -299,6 +298,15 @@ tell_none(struct judge *j, const struct author *author)
 	return CHECK_DONE;
 }
 
+/* Nobody is named, so nobody is forged; the score says what it thinks of that. */
+static enum check_status
+tell_nobody(struct judge *j)
+{
+	judge_hit(j, "dmarc", "none", NULL, 0, "The message names no author (From)");
+	judge_method(j, "dmarc=none");
+	return CHECK_DONE;
+}
+
 enum check_status
 check_dmarc(struct judge *j)
 {
@@ -310,7 +318,7 @@ check_dmarc(struct judge *j)
 
 	author.domain = author_domain(j, &trouble);
 	if (author.domain == NULL)
-		return refuse_from(j, trouble);
+		return trouble == NULL ? tell_nobody(j) : refuse_from(j, trouble);
 	switch (dmarc_walk(j, author.domain, &author.walk)) {
 	case WALK_WAITS:
 		return CHECK_WAIT;

@@ -16,6 +16,8 @@
 #include "smtp/proto/path.h"
 #include "smtp/rates.h"
 
+#define SURPLUS 10 /* times the limit of recipients that a client may go on to name */
+
 static void
 refuse(struct session *s, int code, const char *enhanced, const char *to, const char *why)
 {
@@ -219,8 +221,9 @@ cmd_rcpt(struct session *s, struct slice args)
 	if (!read_args(s, args, &to, &params))
 		return;
 	if (t->accepted >= session_rcpts_max(s)) {
-		/* those taken before it must not be lost by the ceiling of idle commands */
-		s->idle--;
+		/* those taken before it must not be lost by the ceiling of idle commands, at once */
+		if (t->surplus++ < SURPLUS * session_rcpts_max(s))
+			s->idle--;
 		session_reply(s, 452, "4.5.3",
 		    "Too many recipients for one message; send the rest in another");
 		return;

@@ -50,6 +50,7 @@ struct transaction { /* MAIL .. the reply to the end of data */
 	uint32_t *hashes;   /* of their addresses */
 	size_t n_rcpts, rcpts_size;
 	size_t accepted;   /* RCPT commands answered with 250 */
+	size_t surplus;    /* those past the limit */
 	const char *first; /* the first of them, as the client wrote it */
 	/* of the RCPT under way; all that the address leads to get them */
 	unsigned notify;   /* enum notify; 0: not given */

@@ -191,6 +191,8 @@ def test_queue_list(control, state):
     f = q.want("ADMIN")
     assert words(f) == ("queue.list", {"older": "600", "error": "*later*"})
     answer(q, f, row, {**row, "to": "y@peer.test"})
+    f = q.want("ADMIN")  # which destinations rest
+    answer(q, f)
     out = result().stdout
     print(out)
     assert "\x1b" not in out and "tried 3 times" in out and "1 message, 2 recipients" in out

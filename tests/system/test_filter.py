@@ -139,7 +139,7 @@ def test_dmarc_policies(filtering):
     assert "temperror" in [results(m)["dmarc"] for m in server.mails("alice@example.test")]
 
 
-@pytest.mark.parametrize("field", ["From: a@peer.test\r\nFrom: b@peer.test", "From: a@peer.test, b@peer.test", "X: y",
+@pytest.mark.parametrize("field", ["From: a@peer.test\r\nFrom: b@peer.test", "From: a@peer.test, b@peer.test", "From: nobody",
                                    "From: a@peer.test <b@evil.test>"])
 def test_from_must_be_one_address(filtering, field):
     server = filtering()

@@ -36,6 +36,7 @@ class Player:
         self.before = {}
 
     def play(self):
+        self.server.wait_queue_empty()  # mail of the conversation before this one
         for _, line in self.steps:
             if m := re.match(r"! (mails|holds) (\S+)", line):
                 self.before[m.group(2)] = {m.path.name for m in self.server.mails(m.group(2))}
