@@ -2,6 +2,7 @@
 noinst_LIBRARIES += base/libbase.a
 base_libbase_a_SOURCES = \
 	base/admin.h base/admin.c \
+	base/base64.h base/base64.c \
 	base/buf.h base/buf.c \
 	base/clock.h base/clock.c \
 	base/envelope.h base/envelope.c \
@@ -36,6 +37,9 @@ tests_unit_base_test_envelope_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/base/test_seven
 tests_unit_base_test_seven_SOURCES = tests/unit/base/test_seven.c
 tests_unit_base_test_seven_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
+check_PROGRAMS += tests/unit/base/test_base64
+tests_unit_base_test_base64_SOURCES = tests/unit/base/test_base64.c
+tests_unit_base_test_base64_LDADD = base/libbase.a $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/base/test_tickets
 tests_unit_base_test_tickets_SOURCES = tests/unit/base/test_tickets.c
 tests_unit_base_test_tickets_LDADD = $(BASE_LIBS) $(UNIT_LIBS)

@@ -5,6 +5,7 @@
  * that line is ended in a way that decodes to nothing. */
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/seven_inner.h"
 
 #define QUOTED_MAX 76u /* characters of a line, a soft line break included */
@@ -139,28 +140,6 @@ quoted(struct coder *c, struct buf *out)
 	return false;
 }
 
-static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-static void
-base64_row(struct slice row, struct buf *out)
-{
-	for (size_t i = 0; i < row.len; i += 3) {
-		size_t n = row.len - i;
-		unsigned bits = (unsigned)(unsigned char)row.at[i] << 16;
-		char four[4];
-
-		if (n > 1)
-			bits |= (unsigned)(unsigned char)row.at[i + 1] << 8;
-		if (n > 2)
-			bits |= (unsigned char)row.at[i + 2];
-		four[0] = digits[bits >> 18];
-		four[1] = digits[bits >> 12 & 63];
-		four[2] = n > 1 ? digits[bits >> 6 & 63] : '=';
-		four[3] = n > 2 ? digits[bits & 63] : '=';
-		buf_append(out, four, 4);
-	}
-}
-
 static bool
 base64(struct coder *c, struct buf *out)
 {
@@ -170,7 +149,7 @@ base64(struct coder *c, struct buf *out)
 		if (c->begun)
 			buf_text(out, "\r\n");
 		c->begun = true;
-		base64_row(row, out);
+		base64_encode(out, row);
 		c->rest = slice_skip(c->rest, row.len);
 	}
 	if (c->rest.len > 0)
@@ -188,7 +167,7 @@ base64_mend(struct coder *c, struct buf *out)
 		char b = c->rest.at[0];
 
 		c->rest = slice_skip(c->rest, 1);
-		if (b == '\0' || (b != '=' && strchr(digits, b) == NULL))
+		if (b != '=' && !base64_is_digit(b))
 			continue;
 		if (c->column == QUOTED_MAX) {
 			buf_text(out, "\r\n");

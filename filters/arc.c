@@ -14,8 +14,9 @@
 #include "filters/check.h"
 #include "filters/pubkey.h"
 
-#define SIGNATURE_MAX 1024 /* bytes: RSA of 8192 bits */
-#define KEYS_MAX 12        /* of different keys asked for one message */
+#define SIGNATURE_MAX 1024        /* bytes: RSA of 8192 bits */
+#define NAMES_MAX MIME_FIELDS_MAX /* in h= */
+#define KEYS_MAX 12               /* of different keys asked for one message */
 
 struct keys { /* one for each seal, and that of the last message signature */
 	EVP_PKEY *at[ARC_SETS_MAX + 1];
@@ -128,15 +129,18 @@ body_fits(struct judge *j, EVP_MD_CTX *hash, const struct tags *tags, enum canon
 	       memcmp(digest, said, sizeof(digest)) == 0;
 }
 
-/* The fields that h= names, each from the bottom up; a name once too often is nothing. */
-static void
+/* The fields that h= names, each from the bottom up; a name once too often is nothing. false: it names
+ * more than a header may have, which is no list but work for us. */
+static bool
 hash_fields(struct judge *j, EVP_MD_CTX *hash, struct slice h, enum canon canon)
 {
 	bool used[MIME_FIELDS_MAX] = { false };
 
-	while (h.at != NULL) {
+	for (size_t named = 0; h.at != NULL; named++) {
 		struct slice name = slice_trim(slice_cut(&h, ':'));
 
+		if (named == NAMES_MAX)
+			return false;
 		for (size_t i = j->n_fields; name.len > 0 && i-- > 0;) {
 			if (used[i] || !slice_eq_nocase(slice_trim(j->fields[i].name), name))
 				continue;
@@ -145,6 +149,7 @@ hash_fields(struct judge *j, EVP_MD_CTX *hash, struct slice h, enum canon canon)
 			break;
 		}
 	}
+	return true;
 }
 
 static bool
@@ -154,9 +159,9 @@ signature_fits(struct judge *j, EVP_MD_CTX *hash, const struct arc_set *set, EVP
 	enum canon header, body;
 
 	if (!read_canon(tags, &header, &body) || !body_fits(j, hash, tags, body) ||
-	    EVP_DigestInit_ex(hash, EVP_sha256(), NULL) != 1)
+	    EVP_DigestInit_ex(hash, EVP_sha256(), NULL) != 1 ||
+	    !hash_fields(j, hash, tags_get(tags, "h"), header))
 		return false;
-	hash_fields(j, hash, tags_get(tags, "h"), header);
 	canon_signature(hash, set->signature->whole, header);
 	return verify(key, hash, tags);
 }

@@ -7,6 +7,9 @@
 
 #include <stdio.h>
 
+#include "base/base64.h"
+
+#define ROW 54 /* bytes of a line of base64 */
 #define DISGUISE 0x5a
 
 static const unsigned char pattern[] = {
@@ -303,20 +306,15 @@ canary_signature(struct buf *out)
 static void
 put_base64(struct buf *out, const unsigned char *at, size_t n)
 {
-	static const char digits[] =
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	for (size_t i = 0; i < n; i += ROW) {
+		char row[ROW];
+		size_t k;
 
-	for (size_t i = 0; i < n; i += 3) {
-		unsigned left = n - i < 3 ? (unsigned)(n - i) : 3, bits = 0;
-
-		for (unsigned k = 0; k < 3; k++)
-			bits = bits << 8 | (k < left ? at[i + k] ^ DISGUISE : 0u);
-		for (unsigned k = 0; k < 4; k++)
-			buf_char(out, k <= left ? digits[bits >> (18 - 6 * k) & 63] : '=');
-		if (i % 54 == 51)
-			buf_text(out, "\r\n");
+		for (k = 0; k < ROW && i + k < n; k++)
+			row[k] = (char)(at[i + k] ^ DISGUISE);
+		base64_encode(out, (struct slice){ row, k });
+		buf_text(out, "\r\n");
 	}
-	buf_text(out, "\r\n");
 }
 
 void

@@ -4,6 +4,9 @@
 #include "filters/tags.h"
 
 #include <ctype.h>
+#include <string.h>
+
+#include "base/base64.h"
 
 static bool
 is_name(struct slice name)
@@ -72,44 +75,25 @@ tags_read(struct slice text, struct tags *out)
 	return out->n > 0;
 }
 
-static int
-digit_of(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 ptrdiff_t
 tags_base64(struct slice text, unsigned char *out, size_t size)
 {
-	unsigned bits = 0, have = 0, digits = 0, pads = 0;
-	size_t n = 0;
+	struct buf digits, bytes;
+	ptrdiff_t n = -1;
 
-	for (size_t i = 0; i < text.len; i++) {
-		int d = digit_of(text.at[i]);
-
-		if (isspace((unsigned char)text.at[i]))
-			continue;
-		if (text.at[i] == '=' && ++pads <= 2)
-			continue;
-		if (d == -1 || pads > 0)
-			return -1;
-		digits++;
-		bits = (bits << 6 | (unsigned)d) & 0xffffu;
-		have += 6;
-		if (have < 8)
-			continue;
-		have -= 8;
-		if (n == size)
-			return -1;
-		out[n++] = (unsigned char)(bits >> have);
+	/* without the blanks, and with the padding that some leave out */
+	buf_init(&digits, size / 3 * 4 + 8);
+	buf_init(&bytes, size);
+	for (size_t i = 0; i < text.len && !digits.failed; i++)
+		if (!isspace((unsigned char)text.at[i]))
+			buf_char(&digits, text.at[i]);
+	while (digits.len % 4 != 0 && !digits.failed)
+		buf_char(&digits, '=');
+	if (!digits.failed && digits.len > 0 && base64_decode(&bytes, buf_all(&digits)) == 0) {
+		memcpy(out, bytes.at, bytes.len);
+		n = (ptrdiff_t)bytes.len;
 	}
-	if (n == 0 || digits % 4 == 1 || (pads > 0 && (digits + pads) % 4 != 0))
-		return -1;
-	return (ptrdiff_t)n;
+	buf_free(&digits);
+	buf_free(&bytes);
+	return n;
 }

@@ -9,7 +9,7 @@
 #include "base/role.h"
 #include "base/tls_binding.h"
 #include "smtp/command.h"
-#include "smtp/proto/base64.h"
+#include "base/base64.h"
 #include "smtp/proto/line.h"
 
 #define MECHANISMS "SCRAM-SHA-256-PLUS, SCRAM-SHA-256, PLAIN and LOGIN"

@@ -1,7 +1,6 @@
 # smtp: the grammar of SMTP and the channel (shared with relay), TLS, and smtpd
 noinst_LIBRARIES += smtp/proto/libproto.a
 smtp_proto_libproto_a_SOURCES = \
-	smtp/proto/base64.h smtp/proto/base64.c \
 	smtp/proto/bdat.h smtp/proto/bdat.c \
 	smtp/proto/channel.h smtp/proto/channel_inner.h smtp/proto/channel.c smtp/proto/channel_in.c \
 	smtp/proto/channel_io.c smtp/proto/channel_out.c smtp/proto/channel_tls.c \
@@ -59,7 +58,7 @@ smtp_smtpd_LDADD = smtp/proto/libproto.a base/libtls.a $(ROLE_LIBS) $(OPENSSL_LI
 
 # unit tests
 check_PROGRAMS += tests/unit/smtp/test_path tests/unit/smtp/test_line tests/unit/smtp/test_params tests/unit/smtp/test_dot \
-	tests/unit/smtp/test_reply tests/unit/smtp/test_base64 tests/unit/smtp/test_head tests/unit/smtp/test_clients \
+	tests/unit/smtp/test_reply tests/unit/smtp/test_head tests/unit/smtp/test_clients \
 	tests/unit/smtp/test_bdat tests/unit/smtp/test_xtext tests/unit/smtp/test_command tests/unit/smtp/test_channel tests/unit/smtp/test_known
 PROTO_TEST_LIBS = smtp/proto/libproto.a base/libbase.a $(UNIT_LIBS)
 tests_unit_smtp_test_path_SOURCES = tests/unit/smtp/test_path.c
@@ -79,8 +78,6 @@ tests_unit_smtp_test_dot_SOURCES = tests/unit/smtp/test_dot.c
 tests_unit_smtp_test_dot_LDADD = $(PROTO_TEST_LIBS)
 tests_unit_smtp_test_reply_SOURCES = tests/unit/smtp/test_reply.c
 tests_unit_smtp_test_reply_LDADD = $(PROTO_TEST_LIBS)
-tests_unit_smtp_test_base64_SOURCES = tests/unit/smtp/test_base64.c
-tests_unit_smtp_test_base64_LDADD = $(PROTO_TEST_LIBS)
 tests_unit_smtp_test_head_SOURCES = tests/unit/smtp/test_head.c smtp/head.c
 tests_unit_smtp_test_head_LDADD = $(PROTO_TEST_LIBS)
 tests_unit_smtp_test_clients_SOURCES = tests/unit/smtp/test_clients.c smtp/clients.c
@@ -104,7 +101,7 @@ SMTP_FUZZERS = tests/fuzz/smtp_author tests/fuzz/smtp_proxy tests/fuzz/smtp_path
 	tests/fuzz/smtp_params tests/fuzz/smtp_bdat tests/fuzz/smtp_xtext
 
 EXTRA_PROGRAMS += $(SMTP_FUZZERS)
-SMTP_FUZZ_SOURCES = smtp/proto/base64.c smtp/proto/bdat.c smtp/proto/xtext.c base/utf8.c smtp/proto/dot.c smtp/proto/line.c smtp/proto/params.c smtp/proto/path.c \
+SMTP_FUZZ_SOURCES = base/base64.c smtp/proto/bdat.c smtp/proto/xtext.c base/utf8.c smtp/proto/dot.c smtp/proto/line.c smtp/proto/params.c smtp/proto/path.c \
 	smtp/proto/reply.c base/slice.c base/buf.c
 SMTP_FUZZ_FLAGS = $(AM_CFLAGS) -fsanitize=fuzzer,address,undefined
 tests_fuzz_smtp_author_SOURCES = tests/fuzz/smtp_author.c smtp/author.c smtp/submit_head.c base/pool.c $(SMTP_FUZZ_SOURCES)

@@ -2,7 +2,7 @@
  * back the same */
 #include <stdlib.h>
 
-#include "smtp/proto/base64.h"
+#include "base/base64.h"
 #include "smtp/proto/line.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

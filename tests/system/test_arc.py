@@ -41,10 +41,10 @@ def chain(v):
     return re.search(r"\barc=(\w+)", v.results).group(1)
 
 
-def sealed(mail, domain, key, saw="dmarc=pass header.from=strict.test"):
+def sealed(mail, domain, key, saw="dmarc=pass header.from=strict.test", header=HEADER):
     """One more set on top, by another implementation."""
     mail = f"Authentication-Results: {domain}; arc={'pass' if b'ARC-Seal' in mail else 'none'}; {saw}\r\n".encode() + mail
-    return b"".join(dkim.arc_sign(mail, b"s", domain.encode(), key[0], domain.encode(), include_headers=HEADER)) + mail
+    return b"".join(dkim.arc_sign(mail, b"s", domain.encode(), key[0], domain.encode(), include_headers=header)) + mail
 
 
 def zone_for(key, *domains):
@@ -101,6 +101,13 @@ def test_a_long_chain_does_not_hide_the_policy(filtering, key):
     v = f.judge(seals + MAIL)
     assert (v.verdict, chain(v)) == (REFUSE, "fail")
     assert len(f.zone.asked) <= 50
+
+
+def test_a_list_of_fields_has_an_end(filtering, key):
+    f = filtering(zone_for(key, "one.test"))
+    mail = MAIL.replace(b"strict", b"other")
+    assert chain(f.judge(sealed(mail, "one.test", key, header=HEADER + [b"x"] * 900))) == "pass"
+    assert chain(f.judge(sealed(mail, "one.test", key, header=HEADER + [b"x"] * 1100))) == "fail"
 
 
 def suite():

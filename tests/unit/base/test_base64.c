@@ -6,7 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "smtp/proto/base64.h"
+#include "base/base64.h"
 
 static const struct {
 	const char *bytes, *text;

@@ -1,5 +1,5 @@
-/* base64 - as SASL exchanges use it */
-#include "smtp/proto/base64.h"
+/* base64 - by fours and threes */
+#include "base/base64.h"
 
 static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -13,6 +13,12 @@ value_of(char c)
 	if (c >= '0' && c <= '9')
 		return c - '0' + 52;
 	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+bool
+base64_is_digit(char c)
+{
+	return value_of(c) >= 0;
 }
 
 /* Four letters to one, two or three bytes; -1 when bits that must be zero are not. */
