@@ -55,7 +55,7 @@ struct writer {
 	pthread_mutex_t mutex;
 	pthread_cond_t cond;
 	struct batch batch, finished;
-	bool healthy, stop, wal_alarm, tidy_now;
+	bool healthy, stop, wal_alarm;
 	struct err unhealthy; /* why; valid while not healthy */
 
 	/* the loop's own */

@@ -57,7 +57,8 @@ HISTORY_LIBS = storage/libhistory.a
 
 # Accepted mail: queue owns it.
 noinst_LIBRARIES += storage/libqueuestore.a
-storage_libqueuestore_a_SOURCES = storage/queue_store.h storage/queue_store.c storage/spool.h storage/spool.c
+storage_libqueuestore_a_SOURCES = storage/queue_store.h storage/queue_store_state.h storage/queue_store.c storage/queue_store_read.c \
+	storage/spool.h storage/spool.c
 storage_libqueuestore_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 
 role_PROGRAMS += storage/auth
