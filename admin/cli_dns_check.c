@@ -12,6 +12,7 @@
 
 #define ADDRESSES_MAX 8
 #define ADDRESS_SIZE 46
+#define SILENT_MAX 2 /* questions without any answer, after which no more are asked */
 
 struct look {
 	struct cli *cli;
@@ -19,7 +20,9 @@ struct look {
 	const char *domain, *hostname;
 	char address[ADDRESSES_MAX][ADDRESS_SIZE]; /* of the host name */
 	size_t n_addresses;
-	bool broken; /* the server went away: told once */
+	bool heard;	 /* DNS answered something */
+	unsigned silent; /* questions that DNS did not answer */
+	bool broken;	 /* no use to go on: told once */
 };
 
 struct answer { /* to one question */
@@ -30,12 +33,30 @@ struct answer { /* to one question */
 
 /* -- asking */
 
+/* Each silent question costs the whole time-out of the resolver: when nothing at all answers, the
+ * administrator wants to know that, not to wait for thirty of them. */
+static bool
+dns_is_dead(struct look *l)
+{
+	if (l->heard || l->silent < SILENT_MAX)
+		return false;
+	if (!l->broken)
+		finding(l->found, "dns", FINDING_ERROR,
+		    "see whether this machine reaches its name servers (resolver.servers, or the "
+		    "root servers without it), then try again",
+		    "DNS answers nothing here, so the rest was not asked");
+	l->broken = true;
+	return true;
+}
+
 static bool
 ask(struct look *l, const char *name, const char *type, const char *zone, struct answer *a)
 {
 	struct err err = { .kind = ERR_NONE };
 	struct admin_request rq;
 
+	if (dns_is_dead(l))
+		return false;
 	rows_init(&a->rows);
 	cli_rq(&rq, "dns.ask");
 	cli_rq_word(&rq, "name", name);
@@ -52,6 +73,8 @@ ask(struct look *l, const char *name, const char *type, const char *zone, struct
 	a->status = row_text(&a->rows.at[0], "status");
 	a->answered = strcmp(row_text(&a->rows.at[0], "answered"), "no") != 0;
 	a->secure = strcmp(row_text(&a->rows.at[0], "secure"), "yes") == 0;
+	l->heard = l->heard || a->answered;
+	l->silent += !a->answered;
 	return true;
 }
 
@@ -123,17 +146,21 @@ check_mx(struct look *l)
 	rows_free(&a.rows);
 }
 
-static void
+/* false: nobody knows whether there are any, which was told. */
+static bool
 take_addresses(struct look *l, const char *type)
 {
 	struct answer a;
+	bool known;
 
 	if (!ask(l, l->hostname, type, NULL, &a))
-		return;
-	if (!unanswered(l, "address", l->hostname, &a))
+		return false;
+	known = !unanswered(l, "address", l->hostname, &a);
+	if (known)
 		for (size_t i = 0; i < count(&a) && l->n_addresses < ADDRESSES_MAX; i++)
 			snprintf(l->address[l->n_addresses++], ADDRESS_SIZE, "%s", value(&a, i));
 	rows_free(&a.rows);
+	return known;
 }
 
 static void
@@ -190,11 +217,11 @@ static void
 check_addresses(struct look *l)
 {
 	char advice[400];
+	bool known = take_addresses(l, "A");
 
-	take_addresses(l, "A");
-	take_addresses(l, "AAAA");
+	known = take_addresses(l, "AAAA") && known;
 	snprintf(advice, sizeof(advice), "publish an A record (and AAAA) for %s", l->hostname);
-	if (l->n_addresses == 0)
+	if (l->n_addresses == 0 && known)
 		finding(
 		    l->found, "address", FINDING_ERROR, advice, "%s has no address", l->hostname);
 	for (size_t i = 0; i < l->n_addresses; i++) {

@@ -66,3 +66,14 @@ def test_show_pins_the_certificate_and_names_services(server):
     text = server.cli("dns", "show", "example.test")
     assert re.search(r"^_25\._tcp\.mx\.example\.test\.\s+3600\s+IN\s+TLSA\s+3 1 1 [0-9a-f]{64}$", text, re.M), text
     assert re.search(r"^_submissions\._tcp\.example\.test\.\s+3600\s+IN\s+SRV\s+0 1 465 mx\.example\.test\.$", text, re.M)
+
+
+def test_dead_dns_is_said_at_once(server):
+    """Nothing answers: one row says so, instead of one time-out for each record."""
+    server.dns.zones = {name: SERVFAIL for name in ("example.test", "mx.example.test", "_dmarc.example.test")}
+    server.dns.zones.update({n: SERVFAIL for n in published(server)})
+    _, rows = found(server)
+    dns = [r for r in rows if r["name"] == "dns"]
+    assert len(dns) == 1 and dns[0]["state"] == "error" and "answers nothing" in dns[0]["text"], rows
+    assert len(rows) <= 4, rows
+    assert not [r for r in rows if r["name"] == "address" and r["state"] == "error"], rows
