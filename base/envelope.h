@@ -64,6 +64,7 @@ struct envelope {
 	const char *ip;		/* the client */
 	const char *envid;	/* ENVID as it was sent, xtext, checked by smtpd; "": not given */
 	struct slice ticket;	/* auth's session ticket (16 bytes), or empty */
+	/* what stands in front; behind a NUL the signatures it has for a host of seven bits */
 	struct slice prefix;
 	struct cut cuts[ENVELOPE_CUTS_MAX];
 	size_t n_cuts;

@@ -71,8 +71,9 @@ static int
 each_piece(struct full *f, full_fn *fn)
 {
 	const struct envelope *e = &f->mail->c.e;
+	struct slice prefix = prefix_shown(e->prefix);
 	uint64_t at = 0;
-	int rc = e->prefix.len > 0 ? fn(f, e->prefix) : 0;
+	int rc = prefix.len > 0 ? fn(f, prefix) : 0;
 
 	for (size_t i = 0; rc == 0 && i < e->n_cuts; i++) {
 		rc = each_kept(f, at, e->cuts[i].at < e->size ? e->cuts[i].at : e->size, fn);

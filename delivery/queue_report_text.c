@@ -219,7 +219,7 @@ report_around(struct report *r, bool eight, struct buf *head, struct buf *tail)
 	fill_bounce(r, &b, rcpts, id, report_id);
 	b.why_cut = NULL;
 	buf_init(&headers, ENVELOPE_PREFIX_MAX + HEAD_MAX);
-	buf_slice(&headers, r->item->content->c.e.prefix);
+	buf_slice(&headers, prefix_shown(r->item->content->c.e.prefix));
 	buf_slice(&headers, content_head(r->item->content, HEAD_MAX));
 	b.headers = buf_all(&headers);
 	b.utf8 = needs_utf8(r, &b);
