@@ -204,7 +204,7 @@ keep_files(
 		return errno == ENOENT ? 0 : err_sys(err, "%s", from);
 	if ((mkdirat(r->folder, name, 0700) == 0 || errno == EEXIST) &&
 	    (to = openat(r->folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) != -1)
-		*kept = rescue_keep_files(FOLDER "/new.db", dir, stage, to, err);
+		*kept = rescue_files_keep(FOLDER "/new.db", dir, stage, to, err);
 	else
 		*kept = err_sys(err, "cannot make the folder %s in " FOLDER, name);
 	if (*kept == -1 || fsync(to) == -1)

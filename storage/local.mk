@@ -28,8 +28,8 @@ CREDENTIALS_LIBS = storage/libcredentials.a $(STORAGE_LIBS) $(CRYPT_LIBS) -lcryp
 
 # What a damaged queue.db still holds.
 noinst_LIBRARIES += storage/librescue.a
-storage_librescue_a_SOURCES = storage/pages.h storage/pages.c storage/pages_tree.h storage/pages_tree.c storage/rescue.h \
-	storage/rescue.c
+storage_librescue_a_SOURCES = storage/pages.h storage/pages.c storage/pages_tree.h storage/pages_tree.c storage/rescue.h storage/rescue.c \
+	storage/rescue_rows.h storage/rescue_rows.c storage/rescue_files.c
 storage_librescue_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 RESCUE_LIBS = storage/librescue.a storage/libqueuestore.a storage/libmaildir.a
 

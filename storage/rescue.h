@@ -33,7 +33,7 @@ int rescue(int db, int wal, int spool_dir, const char *to,
     struct err *err);
 /* Files that the new queue.db does not name: each gets a second name in the folder `to`, or a copy where that cannot be. `stage`: the
  * names are those of staged files ("ID/NAME" in the rows), else bodies in the spool. Returns how many, -1 + err. */
-int rescue_keep_files(const char *db, int dir, bool stage, int to, struct err *err);
+int rescue_files_keep(const char *db, int dir, bool stage, int to, struct err *err);
 /* Would SQLite leave out committed transactions because a frame before them is damaged? It does not say so itself. */
 bool rescue_journal_damaged(int db, int wal);
 
