@@ -160,6 +160,8 @@ static const struct {
 	{ ROLE_DIRECTORY, "", "directory.db", directory_do },
 	{ ROLE_AUTH, "", "credentials.db", auth_do },
 	{ ROLE_CONTROL, "trace", "history.db", history_do },
+	{ ROLE_CONTROL, "dmarc.", "history.db", history_do },
+	{ ROLE_CONTROL, "tlsrpt.", "history.db", history_do },
 	{ ROLE_CONTROL, "spam.learn", "score.db", learn_do },
 	{ ROLE_CONTROL, "spam.", "score.db", score_do },
 };

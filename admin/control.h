@@ -8,6 +8,7 @@
  *   control_learn.c    spam.learn
  *   control_log.c      log lines of all roles, written to stderr
  *   control_tls.c      TLS with other servers: sessions counted, policies kept
+ *   control_reports.c  reports that other servers sent
  *   control_events.c   events of all roles, kept in history.db
  * One thread (the keeper) touches history.db and score.db, in the order in which jobs are given to
  * it. */
@@ -86,6 +87,10 @@ void logger_event(const struct history_event *e, unsigned number);
 void tls_take_counts(struct frame *f);
 void tls_take_policy(struct frame *f);
 void tls_tell_policy(struct frame *f);
+
+/* -- reports of other servers */
+void reports_take(struct frame *f);
+void reports_take_bad(struct frame *f);
 
 /* -- events */
 int events_start(struct err *err);

@@ -142,6 +142,8 @@ static const struct msg_handler handlers[] = {
 	{ MSG_TLS_COUNT, tls_take_counts },
 	{ MSG_STS_PUT, tls_take_policy },
 	{ MSG_STS_GET, tls_tell_policy },
+	{ MSG_REPORT_PUT, reports_take },
+	{ MSG_REPORT_BAD, reports_take_bad },
 	{ MSG_NONE, NULL },
 };
 

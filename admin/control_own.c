@@ -103,6 +103,8 @@ static const struct {
 	void (*start)(struct request *r);
 } verbs[] = {
 	{ "trace", own_trace },
+	{ "dmarc.show", own_trace },
+	{ "tlsrpt.show", own_trace },
 	{ "spam.stats", own_stats },
 	{ "spam.learn", learn_start },
 	{ "status", own_status },

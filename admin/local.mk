@@ -17,7 +17,7 @@ admin_libadmin_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS) $(OPENSSL_CFLAGS)
 role_PROGRAMS += admin/control
 admin_control_SOURCES = admin/control.h admin/control_main.c admin/control_clients.c admin/control_request.c \
 	admin/control_own.c admin/control_learn.c admin/control_check.h admin/control_check.c admin/control_dns.c \
-	admin/control_log.c admin/control_events.c admin/control_tls.c
+	admin/control_log.c admin/control_events.c admin/control_tls.c admin/control_reports.c
 admin_control_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 admin_control_LDADD = admin/libadmin.a $(SCORE_LIBS) $(HISTORY_LIBS) $(DB_LIBS) $(DNS_LIBS) $(ROLE_LIBS)
 

@@ -46,6 +46,8 @@ static const struct {
 	{ "role.", ROLE_TEGAMID },
 	{ "server.", ROLE_TEGAMID },
 	{ "trace", ROLE_CONTROL },
+	{ "dmarc.", ROLE_CONTROL },
+	{ "tlsrpt.", ROLE_CONTROL },
 	{ "spam.", ROLE_CONTROL },
 	{ "status", ROLE_CONTROL },
 };

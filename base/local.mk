@@ -14,6 +14,7 @@ base_libbase_a_SOURCES = \
 	base/process.h base/process.c \
 	base/qid.h base/qid.c \
 	base/refusal.h base/refusal.c \
+	base/report.h base/report.c \
 	base/sandbox.h base/sandbox.c \
 	base/seven.h base/seven_inner.h base/seven.c base/seven_code.c base/seven_head.c base/seven_out.c \
 	base/slice.h base/slice.c \

@@ -77,6 +77,13 @@ enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 		/* domain */                                                              \
 	X(STS_IS,         R(CONTROL),     R(RELAY),        "utuut",  FD_NO)               \
 		/* 1 kept, id, fetched us, expires us, policy */                          \
+	X(REPORT_PUT,     R(FILTER),      R(CONTROL),      "uututtttuuttuu(uttttttttt)", FD_NO)   \
+		/* a report that we got, or a part of it: see base/report.h */                    \
+	X(REPORT_BAD,     R(FILTER),      R(CONTROL),      "uutttt",  FD_NO)                      \
+		/* one that could not be read: enum report_kind, qid, domain of its sender,       \
+		 * domain that it is about ("": not known), file name, why */                     \
+	X(REPORT_IS,      R(CONTROL),     R(FILTER),       "ut",     FD_NO)                       \
+		/* 1 kept, why not */                                                             \
 	/* -- directory */                                                                        \
 	X(DIR_RCPT,       R(SMTPD)|R(CONTROL)|R(QUEUE), R(DIRECTORY), "t", FD_NO)                 \
 		/* address (queue: of a sender who gets a report) */                              \

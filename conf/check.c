@@ -256,6 +256,18 @@ names(struct reading *r)
 }
 
 static void
+report_addresses(struct reading *r)
+{
+	for (size_t i = 0; i < r->conf->reports.address.n; i++) {
+		const char *text = r->conf->reports.address.at[i], *at = strrchr(text, '@');
+
+		if (at == NULL || at == text || strpbrk(text, " ,;!\"<>") != NULL || !domain_ok(at + 1))
+			problem(r, place_line(r, "reports.address"),
+			    "reports.address: \"%s\" is no address; give one of yours, as dmarc@example.org", text);
+	}
+}
+
+static void
 mail_dir(struct reading *r)
 {
 	struct conf *c = r->conf;
@@ -282,4 +294,5 @@ conf_check(struct reading *r)
 	resolver(r);
 	orders(r);
 	names(r);
+	report_addresses(r);
 }

@@ -53,5 +53,5 @@ bool
 conf_filters_on(const struct conf *c)
 {
 	return c->spf.enabled || c->dkim.enabled || c->dmarc.enabled || c->arc.enabled || c->antivirus.enabled ||
-	    c->spam.enabled;
+	    c->spam.enabled || c->reports.address.n > 0;
 }

@@ -150,6 +150,11 @@ const struct conf_row conf_rows[] = {
 	    "Sealers whose word is taken: mail that fails its domain's DMARC policy here is let through when the chain of seals is "
 	    "whole, the last of them are of these domains, and one of these saw DMARC pass." },
 
+	{ "reports.address", 0, CONF_TEXT, true, TEXTS(reports.address), none, 3, 254, ANY, FILTERS,
+	    "Addresses of ours (users or aliases) that DMARC and TLS reports of other servers are sent to: `tegami dns show` "
+	    "publishes them, mail to them is delivered as any other, and the reports in it are read for `tegami dmarc show` and "
+	    "`tegami tlsrpt show`." },
+
 	{ "antivirus.enabled", 0, CONF_BOOL, false, ONE(antivirus.enabled), "false", 0, 0, ANY,
 	    FILTERS | R(SCAN),
 	    "Scan every message. Needs signatures in antivirus.database (freshclam keeps them current) and about 1 GB "

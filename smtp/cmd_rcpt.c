@@ -28,13 +28,25 @@ refuse(struct session *s, int code, const char *enhanced, const char *to, const 
 	session_refused(s, to, text);
 }
 
+/* The filter is told one recipient: of several the one for whom it has more to do. */
+static bool
+takes_reports(const char *to)
+{
+	const struct conf_strings *a = &role_conf()->reports.address;
+
+	for (size_t i = 0; i < a->n; i++)
+		if (strcasecmp(a->at[i], to) == 0)
+			return true;
+	return false;
+}
+
 /* It is in the envelope: say so. */
 static void
 accepted(struct session *s, const char *to)
 {
 	s->tx->accepted++;
 	s->idle--; /* it brought a message on */
-	if (s->tx->first == NULL)
+	if (s->tx->first == NULL || takes_reports(to))
 		s->tx->first = to;
 	session_reply(s, 250, "2.1.5", "Recipient ok");
 	session_enter(s, SESSION_RCPT);

@@ -51,7 +51,7 @@ struct transaction { /* MAIL .. the reply to the end of data */
 	size_t n_rcpts, rcpts_size;
 	size_t accepted;   /* RCPT commands answered with 250 */
 	size_t surplus;    /* those past the limit */
-	const char *first; /* the first of them, as the client wrote it */
+	const char *first; /* the first of them, or one that takes reports; as the client wrote it */
 	/* of the RCPT under way; all that the address leads to get them */
 	unsigned notify;   /* enum notify; 0: not given */
 	const char *orcpt; /* NULL: not given */

@@ -1,11 +1,11 @@
-/* history_admin - the verb `trace`, as `control` and the CLI answer it */
+/* history_admin - `trace` and the reports of others, as `control` and the CLI answer it */
 #include "storage/history_admin.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "base/qid.h"
-#include "storage/history.h"
+#include "storage/history_received.h"
 
 static void
 event_row(void *arg, const struct history_event *e)
@@ -38,4 +38,5 @@ trace(void *owner, const struct admin_request *rq, struct admin_out *out, struct
 	return history_find(owner, &q, event_row, out, err) == -1 ? -1 : 0;
 }
 
-const struct admin_verb history_admin_verbs[] = { { "trace", trace }, { NULL, NULL } };
+const struct admin_verb history_admin_verbs[] = { { "trace", trace },
+	{ "dmarc.show", received_show }, { "tlsrpt.show", received_show }, { NULL, NULL } };

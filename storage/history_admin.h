@@ -1,4 +1,4 @@
-/* history_admin - the verb `trace`, as `control` and the CLI answer it */
+/* history_admin - `trace` and the reports of others, as `control` and the CLI answer it */
 #ifndef STORAGE_HISTORY_ADMIN_H
 #define STORAGE_HISTORY_ADMIN_H
 
@@ -6,7 +6,8 @@
 
 /* Owner: a struct history.
  *   trace {what, since (us), after (seq)} -> {time (us), id, event, text, from, to, ip, msgid,
- * user, role, seq}* */
+ * user, role, seq}*
+ *   dmarc.show, tlsrpt.show: history_received.h */
 extern const struct admin_verb history_admin_verbs[];
 
 #endif

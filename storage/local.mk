@@ -51,7 +51,8 @@ SCORE_LIBS = storage/libscore.a
 # What happened to every message: control writes it. Link it before STORAGE_LIBS.
 noinst_LIBRARIES += storage/libhistory.a
 storage_libhistory_a_SOURCES = storage/history.c storage/history.h storage/history_admin.c storage/history_admin.h \
-	storage/history_tls.c storage/history_tls.h
+	storage/history_tls.c storage/history_tls.h \
+	storage/history_received.c storage/history_received.h
 storage_libhistory_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 HISTORY_LIBS = storage/libhistory.a
 
@@ -132,3 +133,8 @@ tests_unit_storage_test_quota_LDADD = $(MAILDIR_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/storage/test_srs
 tests_unit_storage_test_srs_SOURCES = tests/unit/storage/test_srs.c
 tests_unit_storage_test_srs_LDADD = $(STORAGE_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/storage/test_history_received
+tests_unit_storage_test_history_received_SOURCES = tests/unit/storage/test_history_received.c
+tests_unit_storage_test_history_received_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
+tests_unit_storage_test_history_received_LDADD = $(HISTORY_LIBS) $(DB_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
