@@ -34,7 +34,8 @@ static const char *const misfits[][2] = {
 	  " WHERE (r.flags & 2) = 0 AND length(m.body) <> r.size",
 	    "its body has not the size that its record says" },
 };
-_Static_assert(ENVELOPE_SPOOLED == 2, "the statements above say so");
+_Static_assert(ENVELOPE_SPOOLED == 2 && QUEUE_HELD == 2 && QUEUE_OWED == 3,
+    "the statements of this file say so");
 
 /* A body that is a file must be there. */
 static void
@@ -92,7 +93,10 @@ fit_together(struct rescue_job *j)
 	    "DELETE FROM rcpt WHERE (flags & 2) <> 0 AND NOT spooled(qid, size);"
 	    "DELETE FROM message WHERE qid NOT IN (SELECT qid FROM rcpt);"
 	    "UPDATE rcpt SET state = 2 WHERE state NOT IN (0, 1, 2, 3)";
-	char *hold = sqlite3_mprintf("UPDATE rcpt SET state = 2, reason = %Q WHERE %s",
+	/* released, such a one would go to the other server a second time: say that it is there */
+	char *hold = sqlite3_mprintf(
+	    "UPDATE rcpt SET state = 2, reason = CASE state WHEN 3 THEN 'another server has taken it, "
+	    "only the report of that may be missing (' || reason || '); ' ELSE '' END || %Q WHERE %s",
 	    j->out->health.no_journal ? no_journal : may_be_delivered,
 	    j->out->health.no_journal ? "1" : "(qid, n) IN doubt OR (qid, -1) IN doubt");
 	int64_t before, after;
