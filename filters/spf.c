@@ -7,8 +7,10 @@
  * first thing that decides the result outside libspf2 (waiting, an error) is kept, and every
  * look-up behind it answers "try again", which ends libspf2's run soon.
  *
- * Never hands libspf2 a NULL answer or an empty request: it would abort the process. Explanations
- * (exp=) are not shown. */
+ * Only the domain's own record and those that redirect= leads to can explain a fail, so we follow which
+ * of them libspf2 is at.
+ *
+ * Never hands libspf2 a NULL answer or an empty request: it would abort the process. */
 #include <sys/types.h>
 
 #include <netinet/in.h>
@@ -21,6 +23,8 @@
 
 #include "base/log.h"
 #include "filters/check.h"
+#include "filters/spf_explain.h"
+#include "filters/spf_macro.h"
 #include "filters/spf_record.h"
 
 #define TERMS_MAX 10 /* RFC 7208 4.6.4 */
@@ -37,6 +41,9 @@ struct run {
 	struct spf_terms terms;
 	unsigned looked_up, voids;
 	bool first_seen;
+	unsigned main;	   /* the number of the record that decides; 0: the next one */
+	char domain[256];  /* its name */
+	struct slice explain; /* its exp= */
 	enum outcome outcome;
 	const char *why;
 };
@@ -163,7 +170,7 @@ is_below(const char *name, const char *domain)
 static bool
 does_ptr(struct run *r, const char *name, const struct spf_term *t)
 {
-	static const struct spf_term exact = { SPF_TERM_A, 32, 128 };
+	static const struct spf_term exact = { SPF_TERM_A, 32, 128, 0 };
 	char reverse[100], host[256];
 	const struct answer *ptr, *a;
 	bool waits = false;
@@ -191,6 +198,15 @@ does_ptr(struct run *r, const char *name, const struct spf_term *t)
 	return false;
 }
 
+/* libspf2 is about to follow redirect=. */
+static bool
+does_leave(struct run *r, const struct spf_term *t)
+{
+	if (t->record == r->main)
+		r->main = 0;
+	return false;
+}
+
 static bool
 does_term(struct run *r, size_t number, const char *name)
 {
@@ -202,10 +218,9 @@ does_term(struct run *r, size_t number, const char *name)
 	};
 	const struct spf_term *t = &r->terms.at[number];
 
-	/* RFC 7208 7.3: names that are too long lose labels on the left */
-	while (strlen(name) > 253 && strchr(name, '.') != NULL)
-		name = strchr(name, '.') + 1;
-	return count_term(r) && does[t->kind](r, name, t);
+	if (t->kind == SPF_TERM_LEAVE)
+		return does_leave(r, t);
+	return count_term(r) && does[t->kind](r, spf_macro_fit(name), t);
 }
 
 /* -- what libspf2 sees of DNS */
@@ -267,6 +282,17 @@ record_at(struct run *r, const char *domain, struct slice *record)
 	return n == 1;
 }
 
+/* The record that was just translated: does it decide from now on? */
+static void
+note_main(struct run *r, const char *domain)
+{
+	if (r->main != 0)
+		return;
+	r->main = r->terms.records;
+	r->explain = r->terms.explain;
+	slice_copy(slice_of(domain), r->domain, sizeof(r->domain));
+}
+
 static SPF_dns_rr_t *
 answer_record(SPF_dns_server_t *dns, struct run *r, const char *domain)
 {
@@ -283,6 +309,7 @@ answer_record(SPF_dns_server_t *dns, struct run *r, const char *domain)
 			    record.len > RECORD_MAX / 4 ? "the SPF record is too long" : why);
 		else if (buf_char(&text, '\0') == 0)
 			rr = one_answer(dns, domain, ns_t_txt, text.at, text.len);
+		note_main(r, domain);
 	}
 	buf_free(&text);
 	return rr != NULL ? rr : no_answer(dns, domain, ns_t_txt, TRY_AGAIN);
@@ -499,6 +526,9 @@ spf_evaluate(struct judge *j, const struct ip *client, const char *helo, const c
 	r->why = "";
 	result = run_library(r, helo, sender);
 	*why = r->why;
+	if (result == SPF_IS_FAIL && r->explain.at != NULL &&
+	    spf_explain(j, client, helo, sender, r->domain, r->explain, why) == CHECK_WAIT)
+		result = SPF_IS_WAITING;
 	free(r);
 	return result;
 }
@@ -547,7 +577,7 @@ enum check_status
 check_spf(struct judge *j)
 {
 	const char *who = identity(j), *why, *method;
-	bool by_helo = j->facts.from[0] == '\0';
+	bool by_helo = j->facts.from[0] == '\0', says;
 	enum spf_result r;
 	struct ip client;
 
@@ -559,9 +589,13 @@ check_spf(struct judge *j)
 	r = spf_evaluate(j, &client, j->facts.helo, who, &why);
 	if (r == SPF_IS_WAITING)
 		return CHECK_WAIT;
-	judge_hit(j, "spf", results[r].name, results[r].rule, results[r].score, "%s %s%s%s%s",
-	    address_domain(who), results[r].text, why[0] != '\0' ? " (" : "", why,
-	    why[0] != '\0' ? ")" : "");
+	says = r == SPF_IS_FAIL && why[0] != '\0';
+	judge_hit(j, "spf", results[r].name, results[r].rule, results[r].score, "%s %s%s%.200s%s",
+	    address_domain(who), results[r].text,
+	    says             ? ", and says: "
+	    : why[0] != '\0' ? " ("
+			     : "",
+	    why, why[0] != '\0' && !says ? ")" : "");
 	method = pool_printf(j->pool, "spf=%s smtp.%s=%s", results[r].name,
 	    by_helo ? "helo" : "mailfrom", judge_quote(j, by_helo ? j->facts.helo : j->facts.from));
 	if (method != NULL)

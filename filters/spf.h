@@ -16,7 +16,8 @@ enum spf_result {
 };
 const char *spf_result_name(enum spf_result r);
 
-/* `sender` is "local@domain". *why is a reason in words or "". */
+/* `sender` is "local@domain". *why is a reason in words or ""; for a fail it is what the
+ * domain itself says to it. */
 enum spf_result spf_evaluate(struct judge *j, const struct ip *client, const char *helo,
     const char *sender, const char **why);
 

@@ -8,6 +8,8 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "filters/spf_macro.h"
+
 struct writing {
 	const struct ip *client;
 	struct spf_terms *terms;
@@ -32,31 +34,6 @@ spf_record_is(struct slice text)
 
 /* -- macros and names (section 7.1) */
 
-/* "%{...}", "%%", "%_", "%-" at the front: its length, or 0. */
-static size_t
-macro_len(struct slice s, bool in_text)
-{
-	size_t i = 2, digits = 0;
-	bool zero = true;
-
-	if (s.len < 2)
-		return 0;
-	if (s.at[1] == '%' || s.at[1] == '_' || s.at[1] == '-')
-		return 2;
-	if (s.at[1] != '{' || s.len < 4 || s.at[i] == '\0' || s.at[i] == 'R' ||
-	    strchr(in_text ? "slodiphcrtv" : "slodiphv", tolower((unsigned char)s.at[i])) == NULL)
-		return 0;
-	for (i++; i < s.len && isdigit((unsigned char)s.at[i]); i++, digits++)
-		zero = zero && s.at[i] == '0';
-	if (digits > 3 || (digits > 0 && zero))
-		return 0;
-	if (i < s.len && tolower((unsigned char)s.at[i]) == 'r')
-		i++;
-	while (i < s.len && s.at[i] != '\0' && strchr(".-+,/_=", s.at[i]) != NULL)
-		i++;
-	return i < s.len && s.at[i] == '}' ? i + 1 : 0;
-}
-
 /* macro-string; *macro_end says whether its last piece is a macro. */
 static bool
 is_macro_string(struct slice s, bool in_text, bool *macro_end)
@@ -67,7 +44,7 @@ is_macro_string(struct slice s, bool in_text, bool *macro_end)
 
 		*macro_end = s.at[0] == '%';
 		if (*macro_end)
-			n = macro_len(s, in_text);
+			n = spf_macro_length(s, in_text);
 		else if (s.at[0] <= ' ' || s.at[0] >= 127)
 			return false;
 		if (n == 0)
@@ -151,7 +128,7 @@ write_term(struct writing *w, char qualifier, enum spf_term_kind kind, struct sl
 		spec = SLICE("%{d}");
 	if (spec.at[spec.len - 1] == '.')
 		spec.len--;
-	w->terms->at[w->terms->n] = (struct spf_term){ kind, bits4, bits6 };
+	w->terms->at[w->terms->n] = (struct spf_term){ kind, bits4, bits6, w->terms->records };
 	buf_printf(
 	    w->out, " %cexists:%.*s.%zu" SPF_TERM_ZONE, qualifier, SLICE_ARG(spec), w->terms->n++);
 	return 0;
@@ -256,6 +233,8 @@ modifier(struct writing *w, struct slice name, struct slice value)
 		return wrong(w, "a domain name in it is malformed");
 	if (redirect)
 		w->redirect = value;
+	else
+		w->terms->explain = value;
 	return 0;
 }
 
@@ -289,6 +268,8 @@ spf_record_translate(struct slice record, const struct ip *client, struct spf_te
 	struct writing w = { .client = client, .terms = terms, .out = out };
 	struct slice rest = slice_skip(record, 6), one;
 
+	terms->records++;
+	terms->explain = (struct slice){ NULL, 0 };
 	*why = "it is malformed";
 	buf_text(out, "v=spf1");
 	for (size_t i = 0; i < record.len; i++)
@@ -301,7 +282,13 @@ spf_record_translate(struct slice record, const struct ip *client, struct spf_te
 			return -1;
 		}
 	}
-	if (w.redirected && !w.ended)
+	if (w.redirected && !w.ended) {
+		/* never matches; that it is asked for says what the next record is */
+		if (write_term(&w, '?', SPF_TERM_LEAVE, SLICE("x"), 0, 0) == -1) {
+			*why = w.why;
+			return -1;
+		}
 		buf_printf(out, " redirect=%.*s", SLICE_ARG(w.redirect));
+	}
 	return out->failed ? -1 : 0;
 }

@@ -108,9 +108,25 @@ dns_name_ok(struct slice text)
 			if (label == 0)
 				return false;
 			label = 0;
-		} else if (!plain((unsigned char)text.at[i]) || ++label > 63) {
+		} else if ((!plain((unsigned char)text.at[i]) && text.at[i] != ' ') ||
+			   ++label > 63) {
 			return false;
 		}
 	}
 	return label > 0;
+}
+
+bool
+dns_name_is(const struct dns_name *name, struct slice text)
+{
+	if (text.len > 0 && text.at[text.len - 1] == '.')
+		text.len--;
+	for (size_t at = 0; at < name->len && name->wire[at] != 0;) {
+		struct slice label = { (const char *)name->wire + at + 1, name->wire[at] };
+
+		if (text.at == NULL || !slice_eq_nocase(slice_cut(&text, '.'), label))
+			return false;
+		at += label.len + 1;
+	}
+	return text.len == 0;
 }

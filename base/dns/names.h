@@ -23,8 +23,10 @@ bool dns_name_same(const struct dns_name *a, const struct dns_name *b);
  * ASCII, dots within a label, backslashes. Nothing that leaves here can break a line or a
  * command. */
 bool dns_name_text(const struct dns_name *name, char out[static DNS_NAME_TEXT]);
-/* Could `text` stand in a question? 1-63 bytes of graphic ASCII a label, 253 in all, a dot at the
- * end allowed. */
+/* Could `text` stand in a question? 1-63 bytes of graphic ASCII or blanks (macros of SPF make some) a
+ * label, 253 in all, a dot at the end allowed. */
 bool dns_name_ok(struct slice text);
+/* Is it the name that was asked for as `text`? */
+bool dns_name_is(const struct dns_name *name, struct slice text);
 
 #endif

@@ -130,15 +130,9 @@ static bool
 is_about(struct slice packet, const struct question *q)
 {
 	struct dns_name name;
-	char text[DNS_NAME_TEXT];
-	struct slice asked = slice_of(q->name);
 	ptrdiff_t at = dns_name_read(packet, 12, &name);
 
-	if (at < 0 || (size_t)at + 4 > packet.len || !dns_name_text(&name, text))
-		return false;
-	if (asked.len > 1 && asked.at[asked.len - 1] == '.')
-		asked.len--;
-	return slice_eq_nocase(asked, slice_of(text)) &&
+	return at >= 0 && (size_t)at + 4 <= packet.len && dns_name_is(&name, slice_of(q->name)) &&
 	       ((unsigned char)packet.at[at] << 8 | (unsigned char)packet.at[at + 1]) ==
 		   (int)q->type;
 }

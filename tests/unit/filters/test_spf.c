@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "filters/spf.h"
@@ -23,7 +24,8 @@ test_grammar(void **state)
 		{ "v=spf1 -all", "v=spf1 -all" },
 		{ "v=spf1  ~all  ", "v=spf1 ~all" },
 		{ "v=spf1 a/24 -all", "v=spf1 +exists:%{d}.0._term -all" },
-		{ "v=spf1 redirect=b.example a", "v=spf1 +exists:%{d}.0._term redirect=b.example" },
+		{ "v=spf1 redirect=b.example a", 
+		    "v=spf1 +exists:%{d}.0._term ?exists:x.1._term redirect=b.example" },
 		{ "v=spf1 -all redirect=b.example mx", "v=spf1 -all" },
 		{ "v=spf1 ip4:192.0.2.0/24 -all", "v=spf1 +all" },
 		{ "v=spf1 ?ip4:0.0.0.0/0 -all", "v=spf1 ?all" },
@@ -110,6 +112,17 @@ static const struct dns_row zone[] = {
 	{ "1.2.0.192.in-addr.arpa", RR_PTR, DNS_OK, "mail.ptr.example" },
 	{ "mail.ptr.example", RR_A, DNS_OK, "192.0.2.1" },
 	{ "local.example", RR_TXT, DNS_OK, "v=spf1 -all" },
+	{ "says.example", RR_TXT, DNS_OK,
+	    "v=spf1 include:quiet.example exp=%{h}.why.%{d2} redirect=more.example" },
+	{ "quiet.example", RR_TXT, DNS_OK, "v=spf1 exp=wrong.example redirect=local.example" },
+	{ "more.example", RR_TXT, DNS_OK, "v=spf1 include:quiet.example exp=why.%{d} -all" },
+	{ "why.more.example", RR_TXT, DNS_OK,
+	    "%{i}%_of %{p} %{C} wrote as %{L} %{l2r-} %{d} to %{r}%%" },
+	{ "far.example", RR_TXT, DNS_OK, "v=spf1 -all exp=%{s}.%{s}.%{s}.%{s}.%{s}.%{s}.end.example" },
+	{ "two-texts.example", RR_TXT, DNS_OK, "v=spf1 -all exp=two.example" },
+	{ "dark.example", RR_TXT, DNS_OK, "v=spf1 -all exp=down.example" },
+	{ "odd.example", RR_TXT, DNS_OK, "v=spf1 -all exp=odd-why.example" },
+	{ "odd-why.example", RR_TXT, DNS_OK, "%{z}" },
 	{ 0 },
 };
 
@@ -172,11 +185,55 @@ test_evaluate(void **state)
 	conf_free(&conf);
 }
 
+/* What a domain says to those whom it refuses: of its own record and those redirected to, no other. */
+static void
+test_explain(void **state)
+{
+	static const struct {
+		const char *sender, *text;
+	} rows[] = {
+		{ "a-b&c@says.example",
+		    "192.0.2.1 of mail.ptr.example 192.0.2.1 wrote as a-b%26c b&c.a more.example to "
+		    "mx.example%" },
+		{ "a@quiet.example", "" },
+		{ "a@far.example", "" },
+		{ "a@two-texts.example", "" },
+		{ "a@dark.example", "" },
+		{ "a@odd.example", "" },
+	};
+	struct conf *conf = conf_defaults();
+
+	(void)state;
+	free(conf->hostname);
+	conf->hostname = strdup("mx.example");
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct facts facts = { .ip = "192.0.2.1",
+			.helo = "h.example",
+			.from = rows[i].sender,
+			.user = "",
+			.rcpt = "",
+			.message = SLICE("\r\n") };
+		struct judge *j = judge_new(&facts, conf, NULL);
+		enum spf_result r;
+		const char *why;
+		struct ip ip;
+
+		assert_true(ip_parse("192.0.2.1", &ip));
+		while (
+		    (r = spf_evaluate(j, &ip, "h.example", rows[i].sender, &why)) == SPF_IS_WAITING)
+			answers_give(j, zone);
+		assert_int_equal(r, SPF_IS_FAIL);
+		assert_string_equal(why, rows[i].text);
+		judge_free(&j);
+	}
+	conf_free(&conf);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_grammar),
-		cmocka_unit_test(test_evaluate) };
+		cmocka_unit_test(test_evaluate), cmocka_unit_test(test_explain) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -109,7 +109,7 @@ questions(void **state)
 		const char *name;
 		bool ok;
 	} rows[] = { { "a.test", true }, { "a.test.", true }, { "_dmarc.a.test", true }, { "", false }, { ".", false },
-		{ "a..test", false }, { ".a", false }, { "a b", false }, { "a\\.b", false }, { "\xc3\xa9.test", false },
+		{ "a..test", false }, { ".a", false }, { "a b", true }, { "a\"b", false }, { "a\tb", false }, { "a\\.b", false }, { "\xc3\xa9.test", false },
 		{ "123456789012345678901234567890123456789012345678901234567890123.x", true },
 		{ "1234567890123456789012345678901234567890123456789012345678901234.x", false } };
 
