@@ -35,14 +35,6 @@ struct walk {
 	void *arg;
 };
 
-/* What one address is, without following it. */
-struct found {
-	const char *alias; /* local part under which the alias is kept, or NULL */
-	const char *user;  /* local part of the mailbox, or NULL */
-	struct directory_user row;
-	int64_t domain;
-};
-
 static int
 stop(struct walk *w, enum rcpt_status status, const char *why)
 {
@@ -59,98 +51,13 @@ stop_err(struct walk *w, const struct err *err)
 	    w, RCPT_TEMPORARY, pool_printf(w->pool, "the directory cannot be read: %s", err->text));
 }
 
-/* -- one address */
-
 static int
-alias_is_there(struct walk *w, int64_t domain, const char *local)
+find(struct walk *w, const char *local, struct directory_found *f)
 {
-	sqlite3_stmt *s = w->d->query[Q_ALIAS];
 	struct err err;
-	int got;
+	int got = directory_find(w->d, local, w->pool, f, &err);
 
-	db_bind_i64(s, 1, domain);
-	db_bind_text(s, 2, local);
-	got = db_step(w->d->db, s, &err);
-	sqlite3_reset(s);
 	return got == -1 ? stop_err(w, &err) : got;
-}
-
-/* Is there an alias or a mailbox of exactly this name? */
-static int
-find_exact(struct walk *w, const char *local, struct found *f)
-{
-	struct err err;
-	int got = alias_is_there(w, f->domain, local);
-
-	if (got == -1)
-		return -1;
-	if (got == 1)
-		f->alias = local;
-	got = directory_user_get(w->d, f->domain, local, &f->row, &err);
-	if (got == 1)
-		f->user = local;
-	if (got == -1)
-		return stop_err(w, &err);
-	return f->alias != NULL || f->user != NULL;
-}
-
-/* "user" of "user+tag", or NULL. */
-static const char *
-without_tag(struct walk *w, const char *local)
-{
-	const char *sep = w->d->separator, *at;
-
-	if (sep[0] == '\0')
-		return NULL;
-	at = strstr(local, sep);
-	if (at == NULL || at == local)
-		return NULL;
-	return pool_text(w->pool, (struct slice){ local, (size_t)(at - local) });
-}
-
-static bool
-is_role_name(const char *local)
-{
-	return strcmp(local, "postmaster") == 0 || strcmp(local, "abuse") == 0;
-}
-
-/* RFC 5321 4.5.1: postmaster is always there; RFC 2142 asks the same for abuse. */
-static int
-find_first_user(struct walk *w, struct found *f)
-{
-	sqlite3_stmt *s = w->d->query[Q_USER_FIRST];
-	struct err err;
-	int got;
-
-	db_bind_i64(s, 1, f->domain);
-	got = db_step(w->d->db, s, &err);
-	if (got == 1)
-		f->user = pool_text(w->pool, slice_of(db_text(s, 0)));
-	sqlite3_reset(s);
-	if (got == -1)
-		return stop_err(w, &err);
-	if (got == 0 || f->user == NULL)
-		return 0;
-	got = directory_user_get(w->d, f->domain, f->user, &f->row, &err);
-	return got == -1 ? stop_err(w, &err) : got;
-}
-
-static int
-find(struct walk *w, const char *local, struct found *f)
-{
-	const char *base = without_tag(w, local);
-	int got = find_exact(w, local, f);
-
-	if (got == 0 && base != NULL)
-		got = find_exact(w, base, f);
-	if (got == 0) {
-		got = alias_is_there(w, f->domain, "");
-		if (got == 1)
-			f->alias = "";
-	}
-	if (got == 0 && is_role_name(base == NULL ? local : base))
-		got = find_first_user(w, f);
-	return got;
 }
 
 /* -- what was found */
@@ -178,7 +85,7 @@ add_target(
 }
 
 static int
-add_user(struct walk *w, const struct found *f, const char *domain)
+add_user(struct walk *w, const struct directory_found *f, const char *domain)
 {
 	const char *address = pool_printf(w->pool, "%s@%s", f->user, domain);
 	const char *home = pool_printf(w->pool, "%s/%s", domain, f->user);
@@ -232,7 +139,7 @@ visited(struct walk *w, const char *key)
 static int visit(struct walk *w, const struct address *a, unsigned depth);
 
 static int
-follow(struct walk *w, const struct found *f, const struct address *a, unsigned depth)
+follow(struct walk *w, const struct directory_found *f, const struct address *a, unsigned depth)
 {
 	const char *targets[DIRECTORY_TARGETS_MAX];
 	struct address next;
@@ -252,7 +159,7 @@ follow(struct walk *w, const struct found *f, const struct address *a, unsigned 
 }
 
 static int
-follow_once(struct walk *w, const struct found *f, const struct address *a, unsigned depth)
+follow_once(struct walk *w, const struct directory_found *f, const struct address *a, unsigned depth)
 {
 	/* a catch-all is followed once for each name, since its targets may keep the name */
 	const char *key =
@@ -307,7 +214,7 @@ tell(struct walk *w, const struct address *a, unsigned depth, const char *is, co
 }
 
 static void
-tell_found(struct walk *w, const struct address *a, unsigned depth, const struct found *f)
+tell_found(struct walk *w, const struct address *a, unsigned depth, const struct directory_found *f)
 {
 	if (f->alias != NULL && f->alias[0] == '\0')
 		tell(w, a, depth, "catch-all", a->local);
@@ -322,7 +229,7 @@ tell_found(struct walk *w, const struct address *a, unsigned depth, const struct
 static int
 visit(struct walk *w, const struct address *a, unsigned depth)
 {
-	struct found f = { NULL, NULL, { 0, 0, false }, 0 };
+	struct directory_found f = { 0 };
 	struct err err;
 	int got;
 
@@ -393,7 +300,7 @@ settle_domain(struct walk *w, struct address *a)
 			return stop(w, RCPT_NOT_OURS,
 			    pool_printf(w->pool, "%s is not a domain of this server", a->domain));
 	}
-	if (got == 0 && !is_role_name(a->local) && strcmp(a->local, "root") != 0)
+	if (got == 0 && !directory_find_is_role(a->local) && strcmp(a->local, "root") != 0)
 		return stop(w, RCPT_UNKNOWN,
 		    a->domain[0] != '\0' ? "there is no mailbox at the host name itself"
 					 : "the address has no domain");
@@ -408,10 +315,10 @@ settle_domain(struct walk *w, struct address *a)
 static void
 root_is_postmaster(struct walk *w, struct address *a)
 {
-	struct found f = { NULL, NULL, { 0, 0, false }, 0 };
+	struct directory_found f = { 0 };
 
 	if (directory_domain_id(w->d, a->domain, &f.domain, NULL) == 1 &&
-	    find_exact(w, a->local, &f) == 0)
+	    directory_find_exact(w->d, a->local, &f, NULL) == 0)
 		strcpy(a->local, "postmaster");
 }
 
@@ -503,78 +410,4 @@ directory_explain(struct directory *d, struct slice address, struct pool *pool,
 	lookup(&w, address);
 	if (alone)
 		sqlite3_exec(d->db, "COMMIT", NULL, NULL, NULL);
-}
-
-/* Is it the user's own address, with or without a tag? Their mail may be forwarded elsewhere and the
- * address is still theirs. 1, 0, -1. */
-static int
-is_own(struct directory *d, const struct address *own, struct slice text, struct pool *pool,
-    struct err *err)
-{
-	struct directory_answer *out = pool_alloc(pool, sizeof(*out));
-	struct walk w = { .d = d, .pool = pool, .out = out };
-	struct found f = { NULL, NULL, { 0, 0, false }, 0 };
-	struct address a;
-	const char *base;
-	int got;
-
-	if (out == NULL)
-		return err_set(err, ERR_TEMPORARY, "out of memory");
-	if (address_read(text, &a, NULL) == -1 || strcmp(a.domain, own->domain) != 0)
-		return 0;
-	if (strcmp(a.local, own->local) == 0)
-		return 1;
-	base = without_tag(&w, a.local);
-	if (base == NULL || strcmp(base, own->local) != 0)
-		return 0;
-	/* the longer name may be somebody else's */
-	got = directory_domain_id(d, a.domain, &f.domain, err);
-	if (got == 1 && (got = find_exact(&w, a.local, &f)) == -1)
-		err_set(err, ERR_TEMPORARY, "%s", out->why);
-	return got == -1 ? -1 : got == 0;
-}
-
-/* Does mail to it reach the user, alone or among others? 1, 0, -1. */
-static int
-leads_to(struct directory *d, struct slice text, const char *own, struct pool *pool, struct err *err)
-{
-	struct directory_answer *out = pool_alloc(pool, sizeof(*out));
-	size_t i;
-
-	if (out == NULL)
-		return err_set(err, ERR_TEMPORARY, "out of memory");
-	directory_lookup(d, text, pool, out);
-	if (out->status == RCPT_TEMPORARY)
-		return err_set(err, ERR_TEMPORARY, "%s", out->why);
-	for (i = 0; i < out->n; i++)
-		if (out->targets[i].kind == RCPT_LOCAL && strcmp(out->targets[i].address, own) == 0)
-			return 1;
-	return 0;
-}
-
-int
-directory_may_send(struct directory *d, struct slice user, struct slice address, struct pool *pool,
-    const char **why, struct err *err)
-{
-	struct address a;
-	char own[ADDRESS_SIZE];
-	int may;
-
-	*why = "";
-	if (address.len == 0)
-		return 1;
-	if (address_read(user, &a, err) == -1)
-		return -1;
-	address_text(&a, own);
-	may = is_own(d, &a, address, pool, err);
-	if (may == 0)
-		may = leads_to(d, address, own, pool, err);
-	if (may != 0)
-		return may;
-	*why = pool_printf(pool,
-	    "%s may not send as %.*s; log in as its owner, or ask the administrator for an alias",
-	    own, SLICE_ARG(address));
-	if (*why == NULL)
-		*why = "not an address of theirs";
-	return 0;
 }

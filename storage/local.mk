@@ -13,7 +13,8 @@ ADDRESS_LIBS = storage/libaddress.a $(IDN2_LIBS)
 
 # Domains, users, aliases, credentials.
 noinst_LIBRARIES += storage/libstorage.a
-storage_libstorage_a_SOURCES = storage/directory.h storage/directory_store.h storage/directory.c storage/directory_alias.c storage/directory_lookup.c \
+storage_libstorage_a_SOURCES = storage/directory.h storage/directory_store.h storage/directory.c storage/directory_alias.c \
+	storage/directory_find.c storage/directory_lookup.c storage/directory_sender.c \
 	storage/directory_admin.h storage/directory_admin.c storage/directory_check.h storage/directory_check.c \
 	storage/directory_forward.c storage/srs.h storage/srs.c
 storage_libstorage_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS) $(OPENSSL_CFLAGS)
