@@ -4,6 +4,7 @@
 noinst_LIBRARIES += delivery/libqueue.a
 delivery_libqueue_a_SOURCES = delivery/schedule.h delivery/schedule.c delivery/bounce.h delivery/bounce.c \
 	delivery/queue_index.h delivery/queue_index.c delivery/queue_writer.h delivery/queue_writer.c \
+	delivery/queue_writer_state.h delivery/queue_writer_thread.c \
 	delivery/route_match.h delivery/route_match.c delivery/xtext.h delivery/xtext.c
 delivery_libqueue_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 QUEUE_LIBS = delivery/libqueue.a storage/libqueuestore.a $(DB_LIBS)

@@ -18,6 +18,8 @@
  *	                     moved by its reader
  *	SENDING              waiting                      sent again: perhaps one extra copy
  *	FAILED               waiting                      tried again, then reported
+ *	FAILED (relayed)     owed, with what was said     the report is made, nothing sent again
+ *	OWED                 owed                         the same
  *	SETTLING (deferred)  waiting                      tried again
  *	HELD                 held (or staged and held)    held
  *	HELD                 as before; why it is held    tried again, and held again
