@@ -1,10 +1,12 @@
 /* header - rules about the header: what is missing, malformed, repeated or shouting */
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "filters/check.h"
 #include "filters/date.h"
+#include "filters/from.h"
 
 #define HOUR INT64_C(3600)
 #define DAY (24 * HOUR)
@@ -113,21 +115,82 @@ from_malformed(const void *what)
 }
 
 static bool
+in_label(char c)
+{
+	return isalnum((unsigned char)c) || c == '-' || (unsigned char)c >= 0x80;
+}
+
+/* The domain of the next user@domain; *text moves behind it. false: there is none. */
+static bool
+next_domain(struct slice *text, struct slice *domain)
+{
+	ptrdiff_t at;
+
+	while ((at = slice_find(*text, '@')) != -1) {
+		bool user = at > 0 && in_label(text->at[at - 1]);
+		size_t n = 0;
+
+		*text = slice_skip(*text, (size_t)at + 1);
+		while (n < text->len && (in_label(text->at[n]) || text->at[n] == '.'))
+			n++;
+		while (n > 0 && text->at[n - 1] == '.') /* the end of a sentence */
+			n--;
+		*domain = slice_first(*text, n);
+		if (user && n > 0 && text->at[0] != '.')
+			return true;
+	}
+	return false;
+}
+
+/* What a reader is shown of it: encoded words decoded, quoted pairs without their backslash. */
+static void
+show(struct slice value, struct buf *out)
+{
+	struct buf words;
+	struct slice all;
+
+	buf_init(&words, MIME_HEADER_MAX);
+	mime_decode_words(value, &words);
+	all = buf_all(&words);
+	for (size_t i = 0; i < all.len; i++)
+		if (all.at[i] != '\\')
+			buf_char(out, all.at[i]);
+	buf_free(&words);
+}
+
+static bool
+same_domain(struct slice a, struct slice b)
+{
+	char user_a[FROM_DOMAIN_SIZE + 2], a_labels[FROM_DOMAIN_SIZE];
+
+	if (slice_eq_nocase(a, b))
+		return true;
+	if (snprintf(user_a, sizeof(user_a), "x@%.*s", SLICE_ARG(a)) >= (int)sizeof(user_a))
+		return false;
+	return from_domain(slice_of(user_a), a_labels) == FROM_OK &&
+	       slice_eq_nocase(slice_of(a_labels), b);
+}
+
+/* Another address than that of the sender, in the name before it or in a comment. */
+static bool
 from_name_address(const void *what)
 {
-	struct slice v = value_of(what, "From"), a = address_in(v), name;
+	struct slice v = value_of(what, "From"), a = address_in(v), text, domain, shown;
 	ptrdiff_t open = slice_find_last(v, '<'), at = slice_find_last(a, '@');
-	struct slice domain = slice_skip(a, (size_t)(at + 1));
+	char own[FROM_DOMAIN_SIZE];
+	bool one = from_domain(v, own) == FROM_OK, other = false;
+	struct buf all;
 
-	if (open < 1 || at == -1)
+	if (!one && (open < 1 || at == -1))
 		return false;
-	name = slice_first(v, (size_t)open);
-	for (ptrdiff_t i = 1; i + 1 < open; i++)
-		if (name.at[i] == '@' && isalnum((unsigned char)name.at[i - 1]) &&
-		    isalnum((unsigned char)name.at[i + 1]) &&
-		    !slice_starts_nocase(slice_skip(name, (size_t)i + 1), domain))
-			return true;
-	return false;
+	domain = one ? slice_of(own) : slice_skip(a, (size_t)at + 1);
+	buf_init(&all, MIME_HEADER_MAX);
+	show(one ? v : slice_first(v, (size_t)open), &all);
+	text = buf_all(&all);
+	while (!other && next_domain(&text, &shown))
+		other = !same_domain(shown, domain);
+	buf_free(&all);
+	return other;
 }
 
 static bool

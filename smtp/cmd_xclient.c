@@ -11,6 +11,7 @@
 #include "conf/conf.h"
 #include "smtp/clients.h"
 #include "smtp/command.h"
+#include "smtp/listener.h"
 #include "smtp/pressure.h"
 #include "smtp/proto/ip.h"
 
@@ -150,8 +151,8 @@ recount(struct session *s)
 			 (uint64_t)role_conf()->limits.connections_per_client) == CLIENTS_FINE;
 	if (s->counted)
 		return true;
-	session_reply(s, 421, "4.7.0",
-	    "You have too many connections to this server; please close some");
+	session_reply(
+	    s, 421, "4.7.0", "You have too many connections to this server; please close some");
 	session_close(s);
 	return false;
 }
@@ -199,6 +200,12 @@ cmd_xclient(struct session *s, struct slice args)
 		}
 	}
 	believe(s, &claim);
+	if (s->kind == LISTEN_LMTP && !listener_may_hand_over(s->ip)) {
+		session_reply(
+		    s, 421, "4.7.0", "LMTP is for this machine and trusted_networks only");
+		session_close(s);
+		return;
+	}
 	if (recount(s))
 		session_greet(s);
 }

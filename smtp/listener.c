@@ -82,6 +82,27 @@ turn_away(int fd, const struct peer *peer, const char *why)
 	clients_count_fate(CLIENTS_TURNED);
 }
 
+/* Who hands mail over by LMTP is a part of this mail system: a program that the socket's mode lets
+ * in, one on this machine, or one of a network that is trusted. */
+bool
+listener_may_hand_over(const char *ip)
+{
+	static char *loopback[] = { (char *)(uintptr_t) "127.0.0.0/8", (char *)(uintptr_t) "::1" };
+	static const struct conf_strings own = { loopback, COUNT(loopback) };
+
+	return ip[0] == '\0' || conf_networks_hold(&own, ip) ||
+	       conf_networks_hold(&role_conf()->trusted_networks, ip);
+}
+
+static bool
+is_unwanted(int fd, const struct peer *peer)
+{
+	if (peer->kind != LISTEN_LMTP || listener_may_hand_over(peer->ip))
+		return false;
+	session_turn_away(fd, peer, "4.7.0", "LMTP is for this machine and trusted_networks only");
+	return true;
+}
+
 /* Count it and begin, or turn it away. */
 static void
 admit(int fd, const struct peer *peer, uint64_t most_per_client, proxied_fn *begin)
@@ -119,6 +140,10 @@ on_proxied(int fd, const struct peer *peer, uint32_t slot)
 {
 	bool named = peer->ip[0] != '\0' && clients_slot(peer->ip) != slot;
 
+	if (is_unwanted(fd, peer)) {
+		clients_leave(slot);
+		return;
+	}
 	if (!named) {
 		session_start(fd, peer, slot);
 		return;
@@ -131,18 +156,6 @@ static void
 on_proxy(int fd, const struct peer *peer, uint32_t slot)
 {
 	proxied_start(fd, peer, slot, on_proxied);
-}
-
-/* Who hands mail over by LMTP is a part of this mail system: a program that the socket's mode lets
- * in, one on this machine, or one of a network that is trusted. */
-static bool
-may_hand_over(const struct peer *peer)
-{
-	static char *loopback[] = { (char *)(uintptr_t) "127.0.0.0/8", (char *)(uintptr_t) "::1" };
-	static const struct conf_strings own = { loopback, COUNT(loopback) };
-
-	return peer->ip[0] == '\0' || conf_networks_hold(&own, peer->ip) ||
-	       conf_networks_hold(&role_conf()->trusted_networks, peer->ip);
 }
 
 /* Connections that this client may have; mail systems behind an LMTP socket are one of ours. */
@@ -168,11 +181,8 @@ welcome(struct listener *l, int fd, const struct sockaddr_storage *from)
 		close(fd);
 		return;
 	}
-	if (l->kind == LISTEN_LMTP && !may_hand_over(&peer)) {
-		session_turn_away(fd, &peer, "4.7.0",
-		    "LMTP is for this machine and trusted_networks only");
+	if (is_unwanted(fd, &peer))
 		return;
-	}
 	/* a proxy's connections belong to many clients */
 	if (conf_networks_hold(&conf->trusted_proxies, peer.ip)) {
 		admit(fd, &peer, UINT32_MAX, wants_header(l) ? on_proxy : session_start);

@@ -133,6 +133,13 @@ read_authors(struct session *s, const struct submit_head *h)
 		    h->from != 1 ? "" : "none or ");
 		return false;
 	}
+	if (h->twofold != NULL) {
+		deliver_refuse(s, 550, "5.6.0",
+		    "The header can be read in two ways: some readers see its %s and others do not; every "
+		    "line of it must be a field, and an empty line end it",
+		    h->twofold);
+		return false;
+	}
 	if (h->too_many_claims) {
 		deliver_refuse(s, 550, "5.6.0",
 		    "The header was resent too often: it has more than %d fields of senders",

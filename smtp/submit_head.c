@@ -1,6 +1,8 @@
 /* submit_head - what a user's message says of who wrote and sent it, and whom it must not name
  *
- * The header ends where head.c sees it end: at the first line that is empty or no field. */
+ * The header ends where head.c sees it end: at the first line that is empty or no field. Some readers
+ * go on behind one that is no field, and some drop bytes of a name that do not belong there: what they
+ * would take for a field of senders is told. */
 #include "smtp/submit_head.h"
 
 #include <string.h>
@@ -44,13 +46,13 @@ cut(struct submit_head *h, uint64_t at, uint64_t len)
 		h->bcc[h->n_bcc++] = (struct cut){ at, len };
 }
 
+static const struct claim kinds[] = { { "From", false, { NULL, 0 } },
+	{ "Sender", true, { NULL, 0 } }, { "Resent-From", false, { NULL, 0 } },
+	{ "Resent-Sender", true, { NULL, 0 } } };
+
 static void
 take_claim(struct submit_head *h, struct slice name, struct slice value)
 {
-	static const struct claim kinds[] = { { "From", false, { NULL, 0 } },
-		{ "Sender", true, { NULL, 0 } }, { "Resent-From", false, { NULL, 0 } },
-		{ "Resent-Sender", true, { NULL, 0 } } };
-
 	for (size_t i = 0; i < COUNT(kinds); i++) {
 		if (!slice_eq_nocase(name, slice_of(kinds[i].field)))
 			continue;
@@ -65,6 +67,51 @@ take_claim(struct submit_head *h, struct slice name, struct slice value)
 	}
 }
 
+/* The field of a sender, or Bcc, that a name is for a reader who drops what is no letter of a name;
+ * NULL: none. */
+static const char *
+loosely(struct slice name)
+{
+	static const char *const cuts[] = { "Bcc", "Resent-Bcc" };
+	char text[20];
+	size_t n = 0;
+	struct slice loose;
+
+	for (size_t i = 0; i < name.len; i++) {
+		if (name.at[i] <= ' ' || name.at[i] > '~') /* bytes over 127 are negative */
+			continue;
+		if (n == sizeof(text))
+			return NULL;
+		text[n++] = name.at[i];
+	}
+	loose = (struct slice){ text, n };
+	for (size_t i = 0; i < COUNT(kinds); i++)
+		if (slice_eq_nocase(loose, slice_of(kinds[i].field)))
+			return kinds[i].field;
+	for (size_t i = 0; i < COUNT(cuts); i++)
+		if (slice_eq_nocase(loose, slice_of(cuts[i])))
+			return cuts[i];
+	return NULL;
+}
+
+/* What stands behind a line that is no field, up to the next that is empty. */
+static const char *
+behind(struct slice rest)
+{
+	struct slice all, line;
+	const char *found = NULL;
+
+	while (found == NULL && (all = rest, slice_line(&rest, &line)) && line.len > 0) {
+		while (rest.len > 0 && (rest.at[0] == ' ' || rest.at[0] == '\t'))
+			slice_line(&rest, &line);
+		all.len -= rest.len;
+		line = slice_cut(&all, ':');
+		if (all.at != NULL)
+			found = loosely(line);
+	}
+	return found;
+}
+
 void
 submit_head_read(struct submit_head *h, struct slice message)
 {
@@ -77,10 +124,14 @@ submit_head_read(struct submit_head *h, struct slice message)
 		value = field;
 		name = slice_trim(slice_cut(&value, ':'));
 		take_claim(h, name, value);
+		if (loosely(name) != NULL && !slice_eq_nocase(name, slice_of(loosely(name))))
+			h->twofold = loosely(name);
 		if (slice_eq_nocase(name, SLICE("Bcc")) ||
 		    slice_eq_nocase(name, SLICE("Resent-Bcc")))
 			cut(h, (uint64_t)(field.at - message.at), field.len);
 	}
+	if (h->twofold == NULL)
+		h->twofold = behind(rest);
 	h->complete = rest.len > 0 || seen == message.len;
 }
 

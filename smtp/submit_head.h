@@ -19,6 +19,7 @@ struct submit_head {
 	struct claim claims[SUBMIT_CLAIMS_MAX];
 	size_t n_claims;
 	bool too_many_claims;
+	const char *twofold; /* such a field, or Bcc, that some readers see and others do not; NULL: none */
 	struct cut bcc[ENVELOPE_CUTS_MAX]; /* Bcc and Resent-Bcc fields */
 	size_t n_bcc;
 	bool complete; /* its end was seen */

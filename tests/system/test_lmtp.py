@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from lines import Lines
 from server import Server, client_tls, free_port, message, wait_until
 
 PEOPLE = {n: n + "-secret" for n in ("alice", "bob", "carol")}
@@ -251,6 +252,25 @@ def test_strangers_are_turned_away():
         s.reload()
         with smtplib.LMTP(own[0], port, timeout=30) as c:
             assert c.ehlo("feeder.test")[0] == 250
+
+
+def test_strangers_behind_a_proxy():
+    """Whom a proxy names counts: by a PROXY header, in which the slot of the proxy is free again, or by XCLIENT."""
+    s = Server({"trusted_proxies": '{"127.0.0.2"}', "trusted_networks": '{"198.51.100.0/24"}'})
+    s.ports.update(lmtp=free_port(), proxied=free_port())
+    s.extra = (f'listen "lmtp" {{ kind = lmtp address = {{"127.0.0.1:{s.ports["lmtp"]}"}} }}\n'
+               f'listen "proxied" {{ kind = lmtp address = {{"127.0.0.1:{s.ports["proxied"]}"}} proxy_protocol = true }}')
+    with s:
+        for ip, code in (("192.0.2.7", "421 4.7.0 LMTP is for this machine"), ("198.51.100.7", "220"), ("127.0.0.9", "220")):
+            with Lines(s, "127.0.0.2", "proxied", ip) as c:
+                c.expect(code)
+                if code != "220":
+                    assert c.ended()
+            with Lines(s, "127.0.0.2", "lmtp") as c:
+                c.expect("220")
+                c.cmd(f"XCLIENT ADDR={ip}", code)
+                if code != "220":
+                    assert c.ended()
 
 
 def test_filters_judge_the_content_only():

@@ -103,7 +103,10 @@ def test_forwarded_user_is_still_herself(server):
     (f"From: {BOB} <{ALICE}>\r\n", "cannot be read"),
     (f"From: team: {ALICE};\r\n", "cannot be read"),
     (f"X-From: {ALICE}\r\n", "no From field"),
-], ids=range(8))
+    (f"From: {ALICE}\r\nno field\r\nFrom: {BOB}\r\n", "some readers see its From and others do not"),
+    (f"From: {ALICE}\r\nno field\r\nbcc: {BOB}\r\n", "some readers see its Bcc and others do not"),
+    (f"From\v: {BOB}\r\nFrom: {ALICE}\r\n", "some readers see its From and others do not"),
+], ids=range(11))
 def test_no_author(server, header, says):
     reply = send(server, header)
     assert reply.startswith("550 5.6.0 ") and says in reply, reply

@@ -133,6 +133,55 @@ test_rules(void **state)
 }
 
 static void
+test_name_address(void **state)
+{
+	static const struct {
+		const char *from;
+		bool hit;
+	} rows[] = {
+		{ "boss@bank.example <x@evil.example>", true },
+		{ "\"boss@bank.example\" <x@evil.example>", true },
+		{ "\"boss\\@bank.example\" <x@evil.example>", true },
+		{ "=?utf-8?Q?boss=40bank=2Eexample?= <x@evil.example>", true },
+		{ "=?utf-8?b?Ym9zc0BiYW5rLmV4YW1wbGU=?= <x@evil.example>", true },
+		{ "\"=?utf-8?q?boss=40bank.example?=\" <x@evil.example>", true },
+		{ "=?utf-8?q?boss?= =?utf-8?q?=40?=\r\n =?utf-8?q?bank.example?= <x@evil.example>",
+		    true },
+		{ "x@evil.example (=?utf-8?q?boss=40bank.example?=)", true },
+		{ "<x@evil.example> (boss@bank.example)", true },
+		/* the domain that is shown begins with that of the sender, or the other way round */
+		{ "boss@bank.example <x@bank.ex>", true },
+		{ "boss@bank.example <x@bank>", true },
+		{ "boss@bank.example <x@bank.example.evil.example>", true },
+		{ "boss@bank.example <x@[192.0.2.1]>", true },
+		{ "x@evil.example, boss@bank.example <x@evil.example>", true },
+		{ "Boss <x@bank.example>", false },
+		{ "x@bank.example", false },
+		{ "boss@Bank.example <x@bank.example>", false },
+		{ "boss@bank.example. <x@bank.EXAMPLE>", false },
+		{ "=?utf-8?q?boss=40bank=2Eexample?= <x@bank.example>", false },
+		{ "boss@m\xc3\xbcnchen.example <x@xn--mnchen-3ya.example>", false },
+		{ "Boss @ Bank <x@evil.example>", false },
+		{ "=?utf-8?q?B=C3=B6ss?= <x@evil.example>", false },
+		{ "", false },
+	};
+	struct conf *c = configured();
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		char message[1000];
+		struct judge *j;
+
+		snprintf(message, sizeof(message), "From: %s\r\n\r\nx\r\n", rows[i].from);
+		j = judged(c, "192.0.2.1", "x.example", message);
+		if ((answers_hit(j, "FROM_NAME_ADDRESS") != NULL) != rows[i].hit)
+			fail_msg("%s", rows[i].from);
+		judge_free(&j);
+	}
+	conf_free(&c);
+}
+
+static void
 test_score_text(void **state)
 {
 	static const struct {
@@ -262,8 +311,7 @@ test_cuts(void **state)
 		{ "Authentication-Results: mx.our.example\r\n", true },
 		{ "Authentication-Results: (x mx.our.example; spf=pass\r\n", true },
 		{ "Authentication-Results: ; spf=pass\r\n", true },
-		{ "Authentication-Results:\r\n", true },
-		{ "\t; dkim=pass\r\n", true },
+		{ "Authentication-Results:\r\n", true }, { "\t; dkim=pass\r\n", true },
 		{ "Authentication-Results: mx.our.example.org; spf=pass\r\n", false },
 		{ "Authentication-Results: \"mx.our.example.org\"; spf=pass\r\n", false },
 		{ "Authentication-Results: mx.our.examples; spf=pass\r\n", false },
@@ -316,9 +364,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_rules),
-		cmocka_unit_test(test_score_text), cmocka_unit_test(test_verdicts),
-		cmocka_unit_test(test_antivirus), cmocka_unit_test(test_cuts),
-		cmocka_unit_test(test_quoting) };
+		cmocka_unit_test(test_name_address), cmocka_unit_test(test_score_text),
+		cmocka_unit_test(test_verdicts), cmocka_unit_test(test_antivirus),
+		cmocka_unit_test(test_cuts), cmocka_unit_test(test_quoting) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -85,6 +85,45 @@ test_claims(void **state)
 	assert_int_equal(h.n_claims, SUBMIT_CLAIMS_MAX);
 }
 
+/* What only some readers see. */
+static void
+test_twofold(void **state)
+{
+	static const struct {
+		const char *message, *field;
+	} twofold[] = {
+		{ "From: a\r\nno field\r\nFrom: b\r\n\r\n", "From" },
+		{ "From: a\r\nno field\r\nX: y\r\nsender\t: b\r\n\r\n", "Sender" },
+		{ "From: a\r\nno field\r\n folded\r\nResent-From: b", "Resent-From" },
+		{ "From: a\r\nno field\r\nBcc: b\r\n", "Bcc" },
+		{ "From: a\r\nFrom\r\n : b\r\n\r\n", "From" },
+		{ "From: a\r\nFrom\v: b\r\n\r\n", "From" },
+		{ "From\xa0: b\r\nFrom: a\r\n\r\n", "From" },
+		{ "\xef\xbb\xbf"
+		  "From: b\r\nFrom: a\r\n\r\n",
+		    "From" },
+		{ "From: a\r\nBc c: b\r\n\r\n", "Bcc" },
+		{ "From: a\r\nResent-\fBcc: b\r\n\r\n", "Resent-Bcc" },
+		{ "From: a\r\nno field\r\nTo: b\r\n\r\nFrom: c\r\n", NULL },
+		{ "From: a\r\nno field\r\n From: b\r\n\r\n", NULL },
+		{ "From: a\r\nno field\r\nFrom here on\r\n\r\n", NULL },
+		{ "From: a\r\nFROM\t : b\r\n\r\nno field\r\nFrom: c", NULL },
+		{ "From: a\r\n\r\nno field\r\nFrom: c\r\n", NULL },
+		{ "From: a\r\n\xc3\xa4: b\r\n\r\n", NULL },
+	};
+	struct submit_head h;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(twofold); i++) {
+		const char *want = twofold[i].field;
+
+		submit_head_read(&h, slice_of(twofold[i].message));
+		if (want == NULL ? h.twofold != NULL
+				 : h.twofold == NULL || strcmp(h.twofold, want) != 0)
+			fail_msg("row %zu: %s", i, h.twofold != NULL ? h.twofold : "none");
+	}
+}
+
 static void
 test_ceilings(void **state)
 {
@@ -156,8 +195,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_ceilings), cmocka_unit_test(test_claims),
-		cmocka_unit_test(test_merge) };
+		cmocka_unit_test(test_twofold), cmocka_unit_test(test_ceilings),
+		cmocka_unit_test(test_claims), cmocka_unit_test(test_merge) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
