@@ -1,4 +1,5 @@
-/* queue_report_state - a report in the making: shared by queue_report.c (who is told, and its commit) and queue_report_text.c */
+/* queue_report_state - a report in the making: shared by queue_report.c (what is collected, who is told),
+ * queue_report_text.c, queue_report_full.c, queue_report_commit.c and queue_owed.c */
 #ifndef DELIVERY_QUEUE_REPORT_STATE_H
 #define DELIVERY_QUEUE_REPORT_STATE_H
 
@@ -37,6 +38,22 @@ struct report {
 	struct item *message;
 };
 
+/* What a recipient's event is called, by kind. */
+extern const enum trace_event report_events[];
+
+/* It is made, or none is: forget it. */
+void report_over(struct report *r);
+/* Something that it needs is away: it is gone on with later (report_retry, or queue_owed). */
+void report_wait(struct report *r);
+
+/* Ask the directory where its sender is, and go on. */
+void report_ask(struct report *r);
+
+/* -- queue_report_text */
+
+#define REPORT_ODD_LINES "some of its bytes or lines may\r\nnot be sent that way"
+#define REPORT_NO_COPY "there is no room for a copy now"
+
 /* Its text, in the pool of the new message; r->flags say what it holds. Empty: no memory. */
 struct slice report_body(struct report *r, struct pool *pool);
 
@@ -44,17 +61,16 @@ struct slice report_body(struct report *r, struct pool *pool);
 bool report_needs_file(struct report *r);
 /* What stands before and behind the mail in such a file; r->flags are set. */
 void report_around(struct report *r, bool eight, struct buf *head, struct buf *tail);
-/* Make it a message for these recipients, in this pool, and commit it. */
+
+/* -- queue_report_commit */
+
+/* Make it a message for these recipients, in this pool (now its own), and commit it. */
 void report_write(struct report *r, struct pool *pool, struct rcpt *rcpts, size_t n);
 
-#define REPORT_ODD_LINES "some of its bytes or lines may\r\nnot be sent that way"
-#define REPORT_NO_COPY "there is no room for a copy now"
+/* -- queue_report_full */
 
-/* -- queue_report_full: threads write the file; report_write is called again with file_size or why_cut. false: it could not begin. */
+/* Threads write the file; report_write is called again with file_size or why_cut. false: it could not begin. */
 bool report_full_begin(struct report *r, struct pool *pool, struct rcpt *rcpts, size_t n);
-
-/* Ask the directory where its sender is, and go on. */
-void report_ask(struct report *r);
 
 /* -- queue_owed: a BOUNCE_RELAYED */
 
