@@ -244,9 +244,35 @@ check_pairs(struct check *c, const char *name, const struct conf_pairs *p)
 		check_one_cert(c, name, p->certificate.at[i], p->key.at[i]);
 }
 
+static void
+check_secret(struct check *c, const char *path)
+{
+	struct stat st;
+
+	if (path[0] == '\0')
+		return;
+	if (stat(path, &st) == -1)
+		finding(&c->found, "permissions", FINDING_ERROR,
+		    "write the password into it, and correct `password_file`", "%s: %s", path,
+		    strerror(errno));
+	else if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+		finding(&c->found, "permissions", FINDING_ERROR, "chmod 0600 it",
+		    "%s is open to others (mode %04o)", path, st.st_mode & 07777);
+}
+
+/* The passwords for other servers. */
+static void
+check_secrets(struct check *c)
+{
+	check_secret(c, c->conf->relay.password_file);
+	for (size_t i = 0; i < c->conf->n_route; i++)
+		check_secret(c, c->conf->route[i].password_file);
+}
+
 void
 check_certificates(struct check *c)
 {
+	check_secrets(c);
 	check_pairs(c, c->conf->hostname, &c->conf->tls);
 	for (size_t i = 0; i < c->conf->n_sni; i++)
 		check_pairs(c, c->conf->sni[i].name, &c->conf->sni[i].pairs);

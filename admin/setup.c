@@ -178,10 +178,60 @@ send_anchor(struct child *c)
 	send_path(c, SETUP_FILE_TRUST_ANCHOR, "", supervisor.conf->resolver.trust_anchor, O_RDONLY);
 }
 
-static void
-send_ca(struct child *c)
+#define NO_SECRET (-2)
+
+/* A file that nobody but its owner may read. NO_SECRET: none is wanted; -1 + err. */
+static int
+secret_open(const char *what, const char *path, struct err *err)
 {
-	send_path(c, SETUP_FILE_CA_BUNDLE, "", supervisor.conf->relay.ca_bundle, O_RDONLY);
+	struct stat st;
+	int fd;
+
+	if (path == NULL || path[0] == '\0')
+		return NO_SECRET;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, &st) == -1)
+		err_sys(err, "%s %s cannot be read", what, path);
+	else if (!S_ISREG(st.st_mode))
+		err_set(err, ERR_USAGE, "%s %s is not a file", what, path);
+	else if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+		err_set(err, ERR_USAGE, "%s %s is open to others (mode %04o); chmod 0600 it", what,
+		    path, st.st_mode & 07777);
+	else
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static void
+close_secret(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+static void
+send_secret(struct child *c, const char *name, const char *path)
+{
+	struct err err = { .kind = ERR_NONE };
+	int fd = secret_open("password_file", path, &err);
+
+	if (fd == -1)
+		log_error("%s", err.text);
+	send_fd(c, SETUP_FILE_PASSWORD, name, fd);
+	close_secret(fd);
+}
+
+static void
+send_relay_files(struct child *c)
+{
+	const struct conf *conf = supervisor.conf;
+
+	send_path(c, SETUP_FILE_CA_BUNDLE, "", conf->relay.ca_bundle, O_RDONLY);
+	send_secret(c, "", conf->relay.password_file);
+	for (size_t i = 0; i < conf->n_route; i++)
+		send_secret(c, conf->route[i].name, conf->route[i].password_file);
 }
 
 static void
@@ -198,7 +248,7 @@ send_mail_dir(struct child *c)
 
 static void (*const files_of[ROLE_COUNT])(struct child *) = {
 	[ROLE_SMTPD] = send_certificates, [ROLE_SIGNER] = send_keys, [ROLE_QUEUE] = send_spool,
-	[ROLE_SCAN] = send_scan_files, [ROLE_RESOLVER] = send_anchor, [ROLE_RELAY] = send_ca,
+	[ROLE_SCAN] = send_scan_files, [ROLE_RESOLVER] = send_anchor, [ROLE_RELAY] = send_relay_files,
 	[ROLE_CONTROL] = send_control_socket, [ROLE_MDA] = send_mail_dir,
 };
 
@@ -297,6 +347,19 @@ pairs_readable(const char *certificate, const char *key, const struct conf_pairs
 	return 0;
 }
 
+static int
+passwords_readable(const struct conf *conf, struct err *err)
+{
+	int fd = secret_open("relay.password_file", conf->relay.password_file, err);
+
+	for (size_t i = 0; i < conf->n_route && fd != -1; i++) {
+		close_secret(fd);
+		fd = secret_open("route password_file", conf->route[i].password_file, err);
+	}
+	close_secret(fd);
+	return fd == -1 ? -1 : 0;
+}
+
 int
 setup_check_files(const struct conf *conf, struct err *err)
 {
@@ -305,6 +368,8 @@ setup_check_files(const struct conf *conf, struct err *err)
 	for (size_t i = 0; i < conf->n_sni; i++)
 		if (pairs_readable("sni certificate", "sni key", &conf->sni[i].pairs, err) == -1)
 			return -1;
+	if (passwords_readable(conf, err) == -1)
+		return -1;
 	if (conf->antivirus.enabled &&
 	    readable("antivirus.database", conf->antivirus.database, err) == -1)
 		return -1;

@@ -238,7 +238,9 @@ enum setup_file {		/* SETUP_FILE */
 	SETUP_FILE_TICKETS,	/* smtpd: shared memory, read-only: base/tickets.h */
 	/* smtpd: shared memory (memfd, CLIENTS_BYTES; smtp/clients.c lays it out), the same for
 	 * all of them */
-	SETUP_FILE_CLIENTS
+	SETUP_FILE_CLIENTS,
+	/* relay: a password in the first line; name: "" of relay.smarthost, or the route's title */
+	SETUP_FILE_PASSWORD
 };
 
 #define CLIENTS_BYTES ((64 * (16384 + 16) + 16384 * 8) * sizeof(uint32_t))

@@ -174,12 +174,44 @@ listeners(struct reading *r)
 
 /* -- the rest */
 
+/* A login has a name and a password, and never goes in plain text. */
+static void
+login(struct reading *r, const char *section, const char *user, const char *file, int64_t tls)
+{
+	unsigned line = place_line(r, "%s.%s", section, *user ? "username" : "password_file");
+
+	if (!*user && *file)
+		problem(r, line, "%s has a password_file but no username; add: username = \"NAME\"", section);
+	else if (*user && !*file)
+		problem(r, line,
+		    "%s has a username but no password_file; add: password_file = \"/etc/tegami/password\", a file of "
+		    "mode 0600 with the password in its first line",
+		    section);
+	else if (*user && tls == TLS_NONE)
+		problem(r, line,
+		    "%s has a username, but with tls = none its password would be open to all; take tls out, or give "
+		    "verified (or required, for a host that cannot prove its name)",
+		    section);
+}
+
+static void
+smarthost(struct reading *r)
+{
+	const struct conf *c = r->conf;
+
+	login(r, "relay", c->relay.username, c->relay.password_file, c->relay.tls);
+	if (*c->relay.username && !*c->relay.smarthost)
+		problem(r, place_line(r, "relay.username"),
+		    "relay.username is a login, but there is no relay.smarthost; add: smarthost = \"smtp.example.org:587\"");
+}
+
 static void
 routes(struct reading *r)
 {
 	for (size_t i = 0; i < r->conf->n_route; i++) {
 		const struct conf_route *t = &r->conf->route[i];
 		unsigned line = place_line(r, "route.%s", t->name);
+		char section[300];
 
 		if (t->domain.n == 0 && t->sender.n == 0 && strcmp(t->name, "*") != 0 &&
 		    strncmp(t->name, "*.", 2) != 0 && !domain_ok(t->name))
@@ -193,6 +225,8 @@ routes(struct reading *r)
 			    t->name);
 		if (!*t->host)
 			problem(r, line, "route \"%s\" has no host; add: host = \"192.0.2.1:25\"", t->name);
+		snprintf(section, sizeof section, "route.%s", t->name);
+		login(r, section, t->username, t->password_file, t->tls);
 	}
 }
 
@@ -290,6 +324,7 @@ conf_check(struct reading *r)
 	pairs(r, &r->conf->tls, place_line(r, "tls.certificate"), "tls");
 	sni(r);
 	listeners(r);
+	smarthost(r);
 	routes(r);
 	resolver(r);
 	orders(r);

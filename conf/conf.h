@@ -45,6 +45,7 @@ struct conf_route {		/* route "DOMAIN" { host = ... tls = ... } ; DOMAIN "*" is 
 	size_t n_retry;
 	int64_t lifetime, warn_after;	/* 0: those of relay */
 	int64_t tls;		/* enum conf_tls */
+	char *username, *password_file;	/* its login; "": none */
 };
 
 enum conf_tls { TLS_NONE, TLS_OPPORTUNISTIC, TLS_REQUIRED, TLS_VERIFIED };
@@ -88,6 +89,7 @@ struct conf {
 		int64_t port;
 		bool allow_loopback;
 		char *smarthost;		/* "" or "HOST:PORT" */
+		char *username, *password_file;	/* the login there; "": none */
 		int64_t tls;			/* enum conf_tls, towards MX hosts */
 		bool dane, mta_sts;
 		int64_t sts_port;		/* of policy servers */

@@ -200,6 +200,12 @@ const struct conf_row conf_rows[] = {
 	    "Whether an MX host may be this machine: for tests." },
 	{ "relay.smarthost", 0, CONF_HOST_PORT, false, ONE(relay.smarthost), none, 0, 0, ANY, R(RELAY) | R(QUEUE),
 	    "HOST:PORT that takes all outgoing mail without a route; empty: the MX hosts of each domain." },
+	{ "relay.username", 0, CONF_TEXT, false, ONE(relay.username), none, 0, 255, ANY, R(RELAY),
+	    "Log in to relay.smarthost under this name, with the password in relay.password_file; only over TLS. With relay.tls at "
+	    "opportunistic the host must prove its name first, as with verified; with required it gets the password whoever it is." },
+	{ "relay.password_file", 0, CONF_PATH, false, ONE(relay.password_file), none, 0, 0, ANY, 0,
+	    "A file whose first line is the password of relay.username: of mode 0600, for root. It is read at the start and at each "
+	    "reload, and only the program that speaks to the host gets it." },
 	{ "relay.tls", 0, CONF_ENUM, false, ONE(relay.tls), "opportunistic", 0, 0, NAMES(tls_names), R(RELAY),
 	    "TLS towards MX hosts: opportunistic uses it where it is offered, required sends nothing without it, verified only with a "
 	    "certificate for the host's name from an authority of relay.ca_bundle; none is plain text. DANE and MTA-STS of the "
@@ -242,6 +248,10 @@ const struct conf_row conf_rows[] = {
 	    R(RELAY) | R(QUEUE), "HOST:PORT that takes it (no MX look-up)." },
 	{ "route.*.tls", GROUP_ROUTE, CONF_ENUM, false, IN(conf_route, tls), "opportunistic", 0, 0, NAMES(tls_names),
 	    R(RELAY) | R(QUEUE), "TLS towards that host, as in relay.tls." },
+	{ "route.*.username", GROUP_ROUTE, CONF_TEXT, false, IN(conf_route, username), none, 0, 255, ANY, R(RELAY),
+	    "Log in to that host under this name, as in relay.username." },
+	{ "route.*.password_file", GROUP_ROUTE, CONF_PATH, false, IN(conf_route, password_file), none, 0, 0, ANY, 0,
+	    "A file with the password, as in relay.password_file." },
 
 	{ "limits.message_size", 0, CONF_SIZE, false, ONE(limits.message_size), "50M", KIB, 2 * GIB, ANY,
 	    R(SMTPD) | R(QUEUE) | R(FILTER) | R(SCAN), "The largest message taken." },

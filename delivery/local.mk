@@ -33,24 +33,24 @@ tests_unit_delivery_test_queue_writer_LDADD = $(STORAGE_TEST_LIBS) $(QUEUE_LIBS)
 # The relay: everything but its main, as a library for its tests.
 noinst_LIBRARIES += delivery/librelay.a
 delivery_librelay_a_SOURCES = delivery/route.h delivery/route.c delivery/route_match.h delivery/route_match.c delivery/relay_explain.h delivery/relay_explain.c delivery/mx.h delivery/mx.c \
-	delivery/relay_address.h delivery/relay_address.c delivery/relay_body.h delivery/relay_body.c \
+	delivery/relay_address.h delivery/relay_address.c delivery/relay_auth.h delivery/relay_auth.c delivery/relay_body.h delivery/relay_body.c \
 	delivery/relay_caps.h delivery/relay_caps.c delivery/relay_convert.c delivery/relay_count.h delivery/relay_count.c \
 	delivery/relay_dane.h delivery/relay_dane.c delivery/relay_hosts.h delivery/relay_hosts.c \
 	delivery/relay_idn.h delivery/relay_idn.c \
 	delivery/relay_job_state.h delivery/relay_job.c delivery/relay_jobs.h delivery/relay_jobs.c \
-	delivery/relay_mail.h delivery/relay_mail.c \
+	delivery/relay_login.h delivery/relay_login.c delivery/relay_mail.h delivery/relay_mail.c \
 	delivery/relay_policy.h delivery/relay_policy.c \
 	delivery/relay_pool.h delivery/relay_pool.c delivery/relay_result.h delivery/relay_result.c \
 	delivery/relay_session.h delivery/relay_session.c delivery/relay_tls.h delivery/relay_tls.c \
 	delivery/relay_sts.h delivery/relay_sts.c delivery/sts_fetch.h delivery/sts_fetch.c \
 	delivery/sts_text.h delivery/sts_text.c \
 	delivery/xtext.h delivery/xtext.c
-delivery_librelay_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS) $(CURL_CFLAGS)
+delivery_librelay_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS) $(CURL_CFLAGS) $(GSASL_CFLAGS)
 
 role_PROGRAMS += delivery/relay
 delivery_relay_SOURCES = delivery/relay_main.c
 delivery_relay_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
-delivery_relay_LDADD = delivery/librelay.a $(CURL_LIBS) $(ADDRESS_LIBS) $(DNS_LIBS) $(SMTP_PROTO_LIBS) base/libtls.a $(ROLE_LIBS) $(OPENSSL_LIBS)
+delivery_relay_LDADD = delivery/librelay.a $(CURL_LIBS) $(GSASL_LIBS) $(ADDRESS_LIBS) $(DNS_LIBS) $(SMTP_PROTO_LIBS) base/libtls.a $(ROLE_LIBS) $(OPENSSL_LIBS)
 
 # make tests/bench/queue_bench && tests/bench/queue_bench delivery/queue
 EXTRA_PROGRAMS += tests/bench/queue_bench
@@ -60,7 +60,7 @@ tests_bench_queue_bench_LDADD = $(QUEUE_LIBS) $(BASE_LIBS)
 
 check_PROGRAMS += tests/unit/delivery/test_mx tests/unit/delivery/test_route tests/unit/delivery/test_relay_result \
 	tests/unit/delivery/test_relay_body
-RELAY_TEST_LIBS = delivery/librelay.a $(CURL_LIBS) $(ADDRESS_LIBS) $(DNS_LIBS) $(SMTP_PROTO_LIBS) base/libtls.a $(ROLE_LIBS) $(OPENSSL_LIBS) $(UNIT_LIBS)
+RELAY_TEST_LIBS = delivery/librelay.a $(CURL_LIBS) $(GSASL_LIBS) $(ADDRESS_LIBS) $(DNS_LIBS) $(SMTP_PROTO_LIBS) base/libtls.a $(ROLE_LIBS) $(OPENSSL_LIBS) $(UNIT_LIBS)
 tests_unit_delivery_test_mx_SOURCES = tests/unit/delivery/test_mx.c
 tests_unit_delivery_test_mx_LDADD = $(RELAY_TEST_LIBS)
 tests_unit_delivery_test_route_SOURCES = tests/unit/delivery/test_route.c

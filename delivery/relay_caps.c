@@ -18,11 +18,33 @@ static const struct {
 	{ "REQUIRETLS", CAP_REQUIRETLS },
 };
 
+static unsigned
+mechanisms(struct slice names)
+{
+	static const struct {
+		const char *name;
+		enum auth_mechanism mechanism;
+	} known[] = { { "PLAIN", AUTH_PLAIN }, { "LOGIN", AUTH_LOGIN }, { "SCRAM-SHA-256", AUTH_SCRAM } };
+	unsigned set = 0;
+
+	while (names.at != NULL) {
+		struct slice name = slice_cut(&names, ' ');
+
+		for (size_t i = 0; i < COUNT(known); i++)
+			if (slice_eq_nocase(name, slice_of(known[i].name)))
+				set |= known[i].mechanism;
+	}
+	return set;
+}
+
 void
 caps_read(struct caps *caps, const struct reply *ehlo)
 {
+	struct slice auth;
+
 	caps->set = 0;
 	caps->size = 0;
+	caps->auth = reply_keyword(ehlo, SLICE("AUTH"), &auth) ? mechanisms(auth) : 0;
 	for (size_t i = 0; i < COUNT(keywords); i++) {
 		struct slice args;
 

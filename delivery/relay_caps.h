@@ -9,8 +9,12 @@ enum cap {
 	CAP_DSN = 32, CAP_CHUNKING = 64, CAP_BINARYMIME = 128, CAP_REQUIRETLS = 256
 };
 
+/* Mechanisms of AUTH (RFC 4954) that we speak. */
+enum auth_mechanism { AUTH_PLAIN = 1, AUTH_LOGIN = 2, AUTH_SCRAM = 4 };
+
 struct caps {
 	unsigned set;		/* enum cap */
+	unsigned auth;		/* enum auth_mechanism */
 	uint64_t size;		/* most bytes a message may have; 0: no limit told */
 };
 

@@ -14,6 +14,7 @@
 #include "delivery/relay_count.h"
 #include "delivery/relay_explain.h"
 #include "delivery/relay_jobs.h"
+#include "delivery/relay_login.h"
 #include "delivery/relay_pool.h"
 #include "delivery/relay_session.h"
 #include "delivery/relay_tls.h"
@@ -52,6 +53,7 @@ relay_open(struct err *err)
 	read_settings();
 	if (relay_tls_context(PROOF_NONE) == NULL)
 		return err_set(err, ERR_TEMPORARY, "cannot make a TLS context");
+	logins_read();
 	return sts_fetch_setup(err);
 }
 
@@ -61,6 +63,7 @@ relay_reload(struct err *err)
 	(void)err;
 	read_settings();
 	relay_tls_forget();
+	logins_read();
 	pool_close_all();
 	return 0;
 }

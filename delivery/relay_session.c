@@ -22,7 +22,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/tls.h"
+#include "delivery/relay_auth.h"
 #include "delivery/relay_count.h"
+#include "delivery/relay_login.h"
 #include "delivery/relay_pool.h"
 #include "delivery/relay_tls.h"
 
@@ -37,8 +39,8 @@ void
 session_peer_key(
     const struct target *target, const struct route *route, char key[static SESSION_KEY])
 {
-	snprintf(key, SESSION_KEY, "%s:%u/%s%s", target->host, route->port, target->policy->key,
-	    route->checked ? " checked" : "");
+	snprintf(key, SESSION_KEY, "%s:%u/%s%s%s%s", target->host, route->port, target->policy->key,
+	    route->checked ? " checked" : "", route->login[0] != '\0' ? " as " : "", route->login);
 }
 
 void
@@ -53,6 +55,7 @@ session_free(struct session *s)
 {
 	pool_forget(s);
 	policy_drop(&s->policy);
+	auth_end(&s->auth);
 	channel_free(&s->channel);
 	reply_free(&s->reply);
 	if (s->busy)
@@ -133,6 +136,7 @@ session_broke(struct session *s, const char *words)
 		[SESSION_HELO] = "saying HELO",
 		[SESSION_STARTTLS] = "asking for STARTTLS",
 		[SESSION_HANDSHAKE] = "the TLS handshake",
+		[SESSION_AUTH] = "logging in",
 		[SESSION_READY] = "waiting",
 		[SESSION_ENVELOPE] = "sending the envelope",
 		[SESSION_BODY] = "sending the message",
@@ -211,8 +215,8 @@ fail_policy(struct session *s, enum tls_result result, const char *words)
 	session_fail(s, PROGRESS_SOME, &why);
 }
 
-static void
-become_ready(struct session *s)
+void
+session_become_ready(struct session *s)
 {
 	if (s->checked && !s->secured) {
 		fail_checked(s, "this one does not offer STARTTLS");
@@ -224,6 +228,10 @@ become_ready(struct session *s)
 	}
 	if (s->tls[0] == '\0')
 		describe_tls(s, TLS_FINE);
+	if (s->login[0] != '\0' && !s->logged_in) {
+		auth_begin(s);
+		return;
+	}
 	session_enter(s, SESSION_READY, 0);
 	s->user->ready(s->arg);
 }
@@ -262,7 +270,7 @@ go_without_tls(struct session *s, const char *words)
 	note_tls(s, TLS_NOT_SUPPORTED, words);
 	describe_tls(s, TLS_NOT_SUPPORTED);
 	if (s->checked || !s->policy->mandatory) {
-		become_ready(s);
+		session_become_ready(s);
 		return;
 	}
 	if (s->policy->kind == POLICY_REQUIRED)
@@ -278,7 +286,7 @@ static void
 choose_tls(struct session *s)
 {
 	if (s->secured || !policy_wants_tls(s->policy) || s->plain_only)
-		become_ready(s);
+		session_become_ready(s);
 	else if (s->caps.set & CAP_STARTTLS)
 		say(s, SESSION_STARTTLS, "STARTTLS", "");
 	else
@@ -361,6 +369,7 @@ static void (*const on_reply[])(struct session *s) = {
 	[SESSION_HELO] = helo_reply,
 	[SESSION_STARTTLS] = starttls_reply,
 	[SESSION_HANDSHAKE] = unasked_reply,
+	[SESSION_AUTH] = auth_reply,
 	[SESSION_READY] = unasked_reply,
 	[SESSION_ENVELOPE] = mail_reply,
 	[SESSION_BODY] = mail_reply,
@@ -517,10 +526,13 @@ struct session *
 session_open(const struct target *target, const struct route *route, bool plain_only,
     const struct session_user *user, void *arg, struct result *why)
 {
-	struct session *s = calloc(1, sizeof(*s));
+	struct session *s;
 	bool under_way;
 	int fd;
 
+	if (route->login[0] != '\0' && login_paused(route->login, why))
+		return NULL;
+	s = calloc(1, sizeof(*s));
 	if (s == NULL) {
 		result_set(why, STEP_TEMPORARY, "4.3.0", "no memory for a session");
 		return NULL;
@@ -536,6 +548,7 @@ session_open(const struct target *target, const struct route *route, bool plain_
 		.born = clock_mono() };
 	reply_init(&s->reply);
 	slice_copy(slice_of(route->key), s->key, sizeof(s->key));
+	slice_copy(slice_of(route->login), s->login, sizeof(s->login));
 	session_peer_key(target, route, s->peer_key);
 	snprintf(
 	    s->who, sizeof(s->who), "%s[%s]:%u", target->host, target->address.text, route->port);

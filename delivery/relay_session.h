@@ -13,7 +13,9 @@
 #include "smtp/proto/channel.h"
 
 enum session_state {
-	SESSION_CONNECT, SESSION_GREETING, SESSION_EHLO, SESSION_HELO, SESSION_STARTTLS, SESSION_HANDSHAKE, SESSION_READY,
+	SESSION_CONNECT, SESSION_GREETING, SESSION_EHLO, SESSION_HELO, SESSION_STARTTLS, SESSION_HANDSHAKE,
+	SESSION_AUTH,	/* relay_auth.c */
+	SESSION_READY,
 	/* relay_mail.c */
 	SESSION_ENVELOPE, SESSION_BODY, SESSION_FINAL
 };
@@ -26,7 +28,7 @@ enum session_progress {
 	PROGRESS_SENT		/* the final dot has left: the peer may have taken it */
 };
 
-#define SESSION_KEY 400
+#define SESSION_KEY 700
 
 struct session;
 struct mail;
@@ -50,7 +52,10 @@ struct session {
 	struct target target;
 	struct tls_policy *policy;	/* target's, held */
 	enum proof proof;		/* what the certificate is asked for */
-	char key[400];			/* of the route it was opened for */
+	char key[700];			/* of the route it was opened for */
+	char login[LOGIN_NAME];		/* of that route, or "" */
+	struct auth *auth;		/* the exchange under way (relay_auth.c) */
+	bool logged_in;
 	char peer_key[SESSION_KEY];	/* host, port and TLS policy */
 	char tls[160];			/* what was negotiated, in words; "" until it is known */
 	char who[400];			/* "mx.peer.test[192.0.2.1]:25" */
@@ -84,12 +89,14 @@ void session_close(struct session *s);
 /* Send a mail over a ready session (relay_mail.c). */
 void session_send(struct session *s, struct mail *mail);
 
-/* -- between relay_session.c and relay_mail.c */
+/* -- between relay_session.c, relay_auth.c and relay_mail.c */
 /* The session ends: gone before the user is told. */
 void session_fail(struct session *s, enum session_progress progress, const struct result *why);
 /* The same from the reply just read; `command` is what it answered. */
 void session_fail_reply(struct session *s, const char *command);
 void session_enter(struct session *s, enum session_state state, int64_t deadline);
+/* Its TLS is as it must be; ready for mail once the login it needs is done. */
+void session_become_ready(struct session *s);
 /* A reply arrived in SESSION_ENVELOPE, BODY or FINAL. */
 void mail_reply(struct session *s);
 /* Output has drained in SESSION_BODY. */

@@ -21,6 +21,17 @@ to_host(const struct conf *conf, const char *what, const char *host, struct rout
 	return 0;
 }
 
+/* A password goes only to a host that proves who it is, unless the configuration asks for less by name. */
+static void
+to_login(struct route *route, const char *kind, const char *name, const char *user)
+{
+	if (user == NULL || user[0] == '\0')
+		return;
+	snprintf(route->login, sizeof(route->login), "%s%s", kind, name);
+	if (route->tls == TLS_OPPORTUNISTIC)
+		route->tls = TLS_VERIFIED;
+}
+
 /* "[192.0.2.1]" or "[IPv6:2001:db8::1]" -> the address. */
 static int
 to_literal(const char *domain, struct route *route, struct err *err)
@@ -46,10 +57,12 @@ choose(const struct conf *conf, const char *domain, const char *sender, struct r
 	if (section != NULL) {
 		route->name = section->name;
 		route->tls = (enum conf_tls)section->tls;
+		to_login(route, LOGIN_ROUTE, section->name, section->username);
 		return to_host(conf, "route", section->host, route, err);
 	}
 	if (conf->relay.smarthost != NULL && conf->relay.smarthost[0] != '\0') {
-		route->name = "relay.smarthost";
+		route->name = LOGIN_SMARTHOST;
+		to_login(route, LOGIN_SMARTHOST, "", conf->relay.username);
 		return to_host(conf, "relay.smarthost", conf->relay.smarthost, route, err);
 	}
 	if (domain[0] == '[')
@@ -63,9 +76,9 @@ choose(const struct conf *conf, const char *domain, const char *sender, struct r
 static void
 set_key(struct route *route)
 {
-	snprintf(route->key, sizeof(route->key), "%s%s:%u/%d%s%s", route->by_mx ? "mx " : "",
+	snprintf(route->key, sizeof(route->key), "%s%s:%u/%d%s%s%s%s", route->by_mx ? "mx " : "",
 	    route->host, route->port, (int)route->tls, route->checked ? " checked" : "",
-	    route->lax ? " lax" : "");
+	    route->lax ? " lax" : "", route->login[0] != '\0' ? " as " : "", route->login);
 }
 
 int
@@ -92,7 +105,8 @@ route_for_message(struct route *route, unsigned flags)
 	if (flags & ENVELOPE_REQUIRETLS) {
 		route->tls = TLS_REQUIRED;
 		route->checked = true;
-	} else if (flags & ENVELOPE_TLS_OPTIONAL && route->tls != TLS_NONE) {
+	} else if (flags & ENVELOPE_TLS_OPTIONAL && route->tls != TLS_NONE &&
+		   route->login[0] == '\0') { /* our password is not the sender's to give away */
 		route->tls = TLS_OPPORTUNISTIC;
 		route->lax = true;
 	}

@@ -6,6 +6,11 @@
 
 #include "conf/conf.h"
 
+/* Names of logins; that of a route goes on with its title. */
+#define LOGIN_SMARTHOST "relay.smarthost"
+#define LOGIN_ROUTE "route "
+#define LOGIN_NAME 264
+
 struct route {
 	const char *name;	/* "route NAME", "relay.smarthost", or "": by MX or address; the configuration's */
 	bool by_mx;		/* ask DNS for the MX of `host`; else connect to `host` itself */
@@ -16,7 +21,8 @@ struct route {
 	enum conf_tls tls;
 	bool checked;		/* the host must prove who it is: DNSSEC for its MX, a certificate for its name (RFC 8689) */
 	bool lax;		/* the sender would rather have it arrive than protected (RFC 8689 5): no policy of the domain's counts */
-	char key[400];		/* equal keys: the same hosts under the same TLS policy (sessions may be shared) */
+	char login[LOGIN_NAME];	/* of the login it needs (relay_login.h), or "": no login */
+	char key[700];		/* equal keys: the same hosts under the same TLS policy (sessions may be shared) */
 };
 
 /* -1 + ERR_PERMANENT for a domain no mail can go to, ERR_TEMPORARY for a mistake in the configuration. */

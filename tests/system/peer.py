@@ -8,6 +8,7 @@ Stages: connect, ehlo, helo, starttls, mail, rcpt, data, body, rset, quit, noop.
 the connection), HANG (say nothing more), a (step, ADDRESS) pair that holds for that address only, or a function of (session, line) that returns one of these. A list gives one step
 after another, over all sessions, and its last one for ever.
 """
+import base64
 import re
 import socket
 import ssl
@@ -38,7 +39,8 @@ class Received:
 
 
 class Peer:
-    def __init__(self, port=None, script=None, tls=None, extensions=("PIPELINING", "8BITMIME", "SIZE 52428800", "ENHANCEDSTATUSCODES")):
+    def __init__(self, port=None, script=None, tls=None, extensions=("PIPELINING", "8BITMIME", "SIZE 52428800", "ENHANCEDSTATUSCODES"),
+                 address="127.0.0.1", implicit=False):
         self.port = port or free_port()
         self.script = dict(script or {})
         self.extensions = list(extensions)
@@ -46,13 +48,15 @@ class Peer:
         if tls:  # (certificate, key)
             self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.tls.load_cert_chain(*tls)
+        self.implicit = implicit  # TLS from the start
+        self.passwords = None     # user -> password for AUTH PLAIN; no mail without it
         self.mails = []
         self.sessions = 0
         self.commands = []
         self.lock = threading.Lock()
         self.listener = socket.socket()
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind(("127.0.0.1", self.port))
+        self.listener.bind((address, self.port))
         self.listener.listen(128)
         threading.Thread(target=self.serve, daemon=True).start()
 
@@ -102,6 +106,7 @@ class Session:
         self.peer, self.conn = peer, conn
         self.file = conn.makefile("rwb")
         self.helo = self.options = ""
+        self.user = None
         self.secure = False
         self.sender, self.rcpts = None, []
 
@@ -126,8 +131,15 @@ class Session:
         self.say(*reply.split("\n"))
         return reply[0] in "23"
 
+    def start_tls(self):
+        self.conn = self.peer.tls.wrap_socket(self.conn, server_side=True)
+        self.file = self.conn.makefile("rwb")
+        self.secure = True
+
     def run(self):
         try:
+            if self.peer.implicit:
+                self.start_tls()
             if self.at("connect"):
                 while (line := self.file.readline()) and self.command(line.decode(errors="replace").rstrip("\r\n")):
                     pass
@@ -148,9 +160,13 @@ class Session:
             self.at(verb.lower(), line)
         elif verb == "STARTTLS" and self.peer.tls:
             if self.at("starttls", line):
-                self.conn = self.peer.tls.wrap_socket(self.conn, server_side=True)
-                self.file = self.conn.makefile("rwb")
-                self.secure = True
+                self.start_tls()
+        elif verb == "AUTH" and self.peer.passwords:
+            _, user, password = base64.b64decode(line.split(" ")[2]).decode().split("\0")
+            self.user = user if self.peer.passwords.get(user) == password else None
+            self.say("235 2.7.0 Welcome" if self.user else "535 5.7.8 No")
+        elif verb == "MAIL" and self.peer.passwords and not self.user:
+            self.say("530 5.7.0 Log in")
         elif verb == "MAIL":
             if self.at("mail", line):
                 self.sender, self.rcpts = re.search(r"<(.*?)>", line).group(1), []

@@ -19,6 +19,48 @@ static struct conf_route sections[] = {
 	{ .name = (char *)"*", .host = (char *)"out.example:587", .tls = TLS_REQUIRED },
 };
 
+/* A login is for its host alone, and raises what TLS must achieve; no message may lower that. */
+static void
+logins(void **state)
+{
+	static struct conf_route with[] = {
+		{ .name = (char *)"a.test", .host = (char *)"h.example:587", .tls = TLS_OPPORTUNISTIC, .username = (char *)"u" },
+		{ .name = (char *)"b.test", .host = (char *)"h.example:587", .tls = TLS_OPPORTUNISTIC, .username = (char *)"" },
+		{ .name = (char *)"c.test", .host = (char *)"h.example:587", .tls = TLS_REQUIRED, .username = (char *)"u" },
+	};
+	static const struct {
+		const char *domain, *login;
+		enum conf_tls tls, optional; /* TLS-Required: No */
+	} table[] = {
+		{ "a.test", "route a.test", TLS_VERIFIED, TLS_VERIFIED },
+		{ "b.test", "", TLS_OPPORTUNISTIC, TLS_OPPORTUNISTIC },
+		{ "c.test", "route c.test", TLS_REQUIRED, TLS_REQUIRED },
+		{ "d.test", "relay.smarthost", TLS_VERIFIED, TLS_VERIFIED },
+	};
+	struct conf conf = { .route = with, .n_route = COUNT(with) };
+	char keys[COUNT(table)][sizeof(((struct route *)0)->key)];
+
+	(void)state;
+	conf.relay.port = 25;
+	conf.relay.tls = TLS_OPPORTUNISTIC;
+	conf.relay.smarthost = (char *)"h.example:587";
+	conf.relay.username = (char *)"u";
+	for (size_t i = 0; i < COUNT(table); i++) {
+		struct route r;
+		struct err err = { 0 };
+
+		assert_int_equal(route_choose(&conf, table[i].domain, NULL, &r, &err), 0);
+		assert_string_equal(r.login, table[i].login);
+		assert_int_equal(r.tls, table[i].tls);
+		memcpy(keys[i], r.key, sizeof(r.key));
+		for (size_t k = 0; k < i; k++)
+			assert_string_not_equal(keys[i], keys[k]); /* sessions are not shared */
+		route_for_message(&r, ENVELOPE_TLS_OPTIONAL);
+		assert_int_equal(r.tls, table[i].optional);
+		assert_int_equal(r.lax, table[i].login[0] == '\0');
+	}
+}
+
 static const struct row {
 	const char *name, *domain;
 	size_t sections;	/* how many of them exist */
@@ -157,7 +199,7 @@ match(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(choice), cmocka_unit_test(for_messages), cmocka_unit_test(match) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(choice), cmocka_unit_test(logins), cmocka_unit_test(for_messages), cmocka_unit_test(match) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
