@@ -401,7 +401,7 @@ stats(struct reply_to to)
 		const char *key;
 		uint64_t value;
 	} rows[] = { { "messages", index_items(queue.index) },
-		{ "recipients", index_entries(queue.index) },
+		{ "recipients", index_alive(queue.index) },
 		{ "destinations", index_dests(queue.index) }, { "held", queue.held },
 		{ "suspended", dests_suspended() }, { "paused", dests_paused() },
 		{ "local_active", local_in_flight() }, { "relay_active", remote_in_flight() },

@@ -105,9 +105,8 @@ flow_ended(struct entry *e)
 
 	free(e->file);
 	e->file = NULL;
-	e->state = ENTRY_DONE;
 	due_clear(queue.index, e);
-	it->alive--;
+	index_done(queue.index, e);
 	flow_over(it);
 }
 

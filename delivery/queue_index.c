@@ -17,7 +17,7 @@ struct index {
 	size_t n_dest_buckets, n_dests;
 	struct entry **heap; /* from 1 */
 	size_t heap_n, heap_size;
-	size_t n_entries;
+	size_t n_entries, n_done; /* done ones stay until their message goes */
 	uint64_t bytes;
 };
 
@@ -203,6 +203,7 @@ index_remove(struct index *ix, struct item *it)
 	}
 	ix->n_items--;
 	ix->n_entries -= it->n;
+	ix->n_done -= it->n - it->alive;
 	ix->bytes -= item_bytes(it->n);
 	free(it);
 }
@@ -240,6 +241,20 @@ uint64_t
 index_entries(const struct index *ix)
 {
 	return ix->n_entries;
+}
+
+uint64_t
+index_alive(const struct index *ix)
+{
+	return ix->n_entries - ix->n_done;
+}
+
+void
+index_done(struct index *ix, struct entry *e)
+{
+	e->state = ENTRY_DONE;
+	e->item->alive--;
+	ix->n_done++;
 }
 
 uint64_t

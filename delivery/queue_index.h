@@ -117,7 +117,11 @@ void index_each(struct index *ix, void (*fn)(void *arg, struct item *it), void *
 bool index_each_some(
     struct index *ix, size_t *at, void (*fn)(void *arg, struct item *it), void *arg);
 uint64_t index_items(const struct index *ix);
+/* Those in memory, done ones of messages that are still there included; and those that are not done. */
 uint64_t index_entries(const struct index *ix);
+uint64_t index_alive(const struct index *ix);
+/* It is ENTRY_DONE from here on. */
+void index_done(struct index *ix, struct entry *e);
 /* Bytes of memory it takes. */
 uint64_t index_memory(const struct index *ix);
 

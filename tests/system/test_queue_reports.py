@@ -397,6 +397,26 @@ def test_ret_full_8bit(state):
     q.gone()
 
 
+def test_more_recipients_than_a_report_holds(state):
+    """2000 at the most, as long as others are still being sent: then the next report speaks of the rest."""
+    q = state()
+    q.clean()
+    qid, rcpts = qid_at(), [f"r{n}@d{n // 100}.example" for n in range(2300)]
+    for at in range(0, 2300, 460):
+        q.smtpd.send("QUEUE_RCPTS", qid, *sum(([REMOTE, a, "", "", a, 0, ""] for a in rcpts[at:at + 460]), []))
+    assert q.put(qid, [(REMOTE, "last@last.example")], sender=SENDER, flags=SUBMITTED) == [0, ""]
+    for f in [q.relay.want("RELAY_SEND", 20) for _ in range(24)]:
+        relay_all(q, f, STEP_PERMANENT, 550, "5.1.1", "no such user")
+    assert sum("no such user" in read_report(report(q))[1] for _ in range(2)) == 2
+    q.gone()
+    assert q.mda.recv(0.3) is None and q.directory.recv(0.1) is None
+    ended = []
+    while (f := q.control.recv(0.3)) is not None:
+        ended += [e for e in f.groups(0) if "(report to alice@example.test: " in e[3]] if f.name == "EVENT" else []
+    assert sorted(e[5] for e in ended) == sorted(rcpts + ["last@last.example"])
+    assert len({e[3].rsplit(" ", 1)[1] for e in ended}) == 2
+
+
 # -- beyond ASCII
 
 def test_utf8(state):
