@@ -1,6 +1,7 @@
 /* cli_dns - the records to publish for a domain, as lines of a zone file */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "admin/cert.h"
 #include "admin/cli.h"
@@ -52,6 +53,45 @@ pins(struct rows *rows, const struct conf *conf, const char *domain)
 			record(rows, name, "TLSA", value);
 }
 
+/* Where reports on the domain's mail go: "mailto:a@b.test,mailto:c@d.test". */
+static void
+report_uris(const struct conf *conf, const char *domain, char *out, size_t size)
+{
+	const struct conf_strings *to = &conf->reports.address;
+	size_t len = 0;
+
+	snprintf(out, size, "mailto:postmaster@%s", domain);
+	for (size_t i = 0; i < to->n && len < size; i++)
+		len += (size_t)snprintf(out + len, size - len, "%smailto:%s", i > 0 ? "," : "", to->at[i]);
+}
+
+/* DMARC (RFC 9989) and, with an address for them, TLS reports (RFC 8460). An address in another domain has to
+ * agree in that domain's zone (RFC 9990 4). */
+static void
+reports(struct rows *rows, const struct conf *conf, const char *domain)
+{
+	const struct conf_strings *to = &conf->reports.address;
+	char name[600], value[2200], uris[2000];
+
+	report_uris(conf, domain, uris, sizeof(uris));
+	snprintf(name, sizeof(name), "_dmarc.%s", domain);
+	snprintf(value, sizeof(value), "v=DMARC1; p=none; rua=%s", uris);
+	record(rows, name, "TXT", value);
+	if (to->n == 0)
+		return;
+	snprintf(name, sizeof(name), "_smtp._tls.%s", domain);
+	snprintf(value, sizeof(value), "v=TLSRPTv1; rua=%s", uris);
+	record(rows, name, "TXT", value);
+	for (size_t i = 0; i < to->n; i++) {
+		const char *at = strrchr(to->at[i], '@');
+
+		if (at == NULL || strcasecmp(at + 1, domain) == 0)
+			continue;
+		snprintf(name, sizeof(name), "%s._report._dmarc.%s", domain, at + 1);
+		record(rows, name, "TXT", "v=DMARC1");
+	}
+}
+
 /* MX, SPF, a DKIM record for each key, DMARC, TLSA, SRV. */
 static void
 records_of(struct rows *rows, const struct conf *conf, const char *domain, const struct rows *keys)
@@ -70,9 +110,7 @@ records_of(struct rows *rows, const struct conf *conf, const char *domain, const
 		snprintf(name, sizeof(name), "%s._domainkey.%s", row_text(k, "selector"), domain);
 		record(rows, name, "TXT", row_text(k, "record"));
 	}
-	snprintf(name, sizeof(name), "_dmarc.%s", domain);
-	snprintf(value, sizeof(value), "v=DMARC1; p=none; rua=mailto:postmaster@%s", domain);
-	record(rows, name, "TXT", value);
+	reports(rows, conf, domain);
 	pins(rows, conf, domain);
 	services(rows, hostname, domain);
 }

@@ -380,6 +380,7 @@ check_dkim(struct look *l)
 static void
 check_dmarc(struct look *l)
 {
+	const struct conf_strings *to = &cli_conf(l->cli)->reports.address;
 	char name[300], advice[500];
 	struct answer a;
 	size_t n;
@@ -389,7 +390,8 @@ check_dmarc(struct look *l)
 		return;
 	n = count_that_begin(&a, "v=DMARC1");
 	snprintf(advice, sizeof(advice),
-	    "publish: %s. TXT \"v=DMARC1; p=none; rua=mailto:postmaster@%s\"", name, l->domain);
+	    "publish: %s. TXT \"v=DMARC1; p=none; rua=mailto:%s%s\"", name,
+	    to->n > 0 ? to->at[0] : "postmaster@", to->n > 0 ? "" : l->domain);
 	if (unanswered(l, "dmarc", name, &a))
 		;
 	else if (n == 1 && strcasestr(value(&a, 0), "p=none") != NULL)

@@ -11,7 +11,7 @@ noinst_LIBRARIES += admin/libadmin.a
 admin_libadmin_a_SOURCES = admin/rows.h admin/rows.c admin/text.h admin/text.c admin/json.h admin/json.c \
 	admin/table.h admin/table.c admin/verbs.h admin/verbs.c admin/story.h admin/story.c \
 	admin/cli_args.c admin/cli.h admin/message.h admin/message.c admin/cert.h admin/cert.c \
-	admin/spam.h admin/spam.c
+	admin/spam.h admin/spam.c admin/dmarc_sources.h admin/dmarc_sources.c
 admin_libadmin_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS) $(OPENSSL_CFLAGS)
 
 role_PROGRAMS += admin/control
@@ -27,7 +27,8 @@ tegami_SOURCES = admin/cli.c admin/cli_ask.c admin/cli_files.c admin/cli_init.c 
 	admin/cli_route.c admin/cli_trace.c admin/cli_filter.c admin/cli_spam.c admin/cli_dkim.c \
 	admin/cli_dns.c admin/cli_dns_check.c admin/cli_findings.h admin/cli_findings.c \
 	admin/cli_check.h admin/cli_check.c admin/cli_check_host.c admin/cli_status.c admin/cli_config.c \
-	admin/cli_rescue.h admin/cli_rescue.c
+	admin/cli_rescue.h admin/cli_rescue.c \
+	admin/cli_reports.h admin/cli_reports.c admin/cli_dmarc.c
 tegami_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS) $(OPENSSL_CFLAGS) $(CONFUSE_CFLAGS) \
 	-DTEGAMI_VERSION='"$(PACKAGE_VERSION)"'
 tegami_LDADD = admin/libadmin.a filters/libfilter.a $(DKIM_KEY_LIBS) $(PREPARE_LIBS) $(CONF_READ_LIBS) $(BASE_LIBS) $(OPENSSL_LIBS)

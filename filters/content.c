@@ -185,7 +185,7 @@ enum check_status
 check_content(struct judge *j)
 {
 	struct content c = { 0 };
-	struct mime_sink sink = { &c, on_part, on_text };
+	struct mime_sink sink = { .arg = &c, .part = on_part, .text = on_text };
 
 	mime_read(j->facts.message, &sink, &c.facts);
 	for (size_t i = 0; i < COUNT(rules); i++)

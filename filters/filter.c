@@ -21,6 +21,7 @@
 #include "base/role.h"
 #include "base/sandbox.h"
 #include "filters/check.h"
+#include "filters/reports.h"
 #include "filters/tokens.h"
 #include "filters/verdict.h"
 
@@ -58,6 +59,13 @@ static struct score *learned;
 static void job_step(struct job *job);
 
 static void
+exit_when_done(void)
+{
+	if (role_stopping() && n_jobs == 0 && reports_idle())
+		role_exit(0);
+}
+
+static void
 job_free(struct job *job)
 {
 	for (size_t i = 0; i < COUNT(job->asked); i++)
@@ -77,8 +85,7 @@ job_free(struct job *job)
 		n_jobs--;
 	}
 	free(job);
-	if (role_stopping() && n_jobs == 0)
-		role_exit(0);
+	exit_when_done();
 }
 
 /* -- answers */
@@ -170,6 +177,8 @@ job_finish(struct job *job)
 	} else {
 		answer_check(job, &r);
 		tell_trace(job, &r);
+		if (r.verdict == VERDICT_ACCEPT)
+			reports_look(job->judge);
 	}
 	ruling_free(&r);
 	job_free(job);
@@ -512,8 +521,8 @@ filter_reload(struct err *err)
 static void
 filter_stop(void)
 {
-	if (n_jobs == 0)
-		role_exit(0);
+	reports_on_idle(exit_when_done);
+	exit_when_done();
 }
 
 static const struct msg_handler handlers[] = {

@@ -11,12 +11,14 @@ filters_libfilter_a_SOURCES = filters/judge.h filters/judge.c filters/check.h fi
 	filters/tags.h filters/tags.c filters/canon.h filters/canon.c filters/pubkey.h filters/pubkey.c \
 	filters/arc_chain.h filters/arc_chain.c filters/arc.h filters/arc.c \
 	filters/dnsbl.c filters/rdns.c filters/helo.c filters/header.c filters/content.c filters/antivirus.c \
-	filters/verdict.h filters/verdict.c
-filters_libfilter_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENDKIM_CFLAGS) $(OPENSSL_CFLAGS) $(SQLITE_CFLAGS)
-FILTER_LIBS = filters/libfilter.a $(ADDRESS_LIBS) $(SCORE_LIBS) $(DB_LIBS) $(SPF2_LIBS) $(OPENDKIM_LIBS) -lcrypto -lm
+	filters/verdict.h filters/verdict.c \
+	filters/unpack.h filters/unpack.c filters/report_read.h filters/report_read.c filters/report_build.h filters/report_build.c \
+	filters/report_dmarc.c filters/report_tls.c filters/report_xml.c filters/report_json.c filters/report_mail.h filters/report_mail.c
+filters_libfilter_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENDKIM_CFLAGS) $(OPENSSL_CFLAGS) $(SQLITE_CFLAGS) $(EXPAT_CFLAGS) $(ZLIB_CFLAGS)
+FILTER_LIBS = filters/libfilter.a $(ADDRESS_LIBS) $(SCORE_LIBS) $(DB_LIBS) $(SPF2_LIBS) $(OPENDKIM_LIBS) $(EXPAT_LIBS) $(ZLIB_LIBS) -lcrypto -lm
 
 role_PROGRAMS += filters/filter
-filters_filter_SOURCES = filters/filter.c
+filters_filter_SOURCES = filters/filter.c filters/reports.h filters/reports.c
 filters_filter_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 filters_filter_LDADD = $(FILTER_LIBS) $(DNS_LIBS) $(ROLE_LIBS)
 

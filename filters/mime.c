@@ -265,7 +265,7 @@ mime_param(struct slice value, const char *wanted, char *out, size_t size)
 
 /* -- the walk through the parts */
 
-enum where { IN_PREAMBLE, IN_TEXT, IN_OTHER };
+enum where { IN_PREAMBLE, IN_TEXT, IN_BYTES, IN_OTHER };
 
 struct walk {
 	const struct mime_sink *sink;
@@ -360,6 +360,8 @@ part_begins(struct walk *w)
 		else
 			w->facts->cut = true;
 		w->where = IN_PREAMBLE;
+	} else if (w->sink->want != NULL && w->sink->want(w->sink->arg, p)) {
+		w->where = IN_BYTES;
 	} else if (strncmp(p->type, "text/", 5) == 0 && !p->attached) {
 		w->where = IN_TEXT;
 	} else if (strcmp(p->type, "message/rfc822") == 0 && p->encoding == MIME_PLAIN) {
@@ -433,6 +435,10 @@ text_line(struct walk *w, struct slice whole)
 		}
 		break;
 	case MIME_PLAIN:
+		if (w->where == IN_BYTES) {
+			buf_slice(&w->decoded, whole);
+			break;
+		}
 		buf_slice(&w->decoded, line);
 		buf_char(&w->decoded, '\n');
 	}
@@ -455,7 +461,7 @@ mime_read(struct slice message, const struct mime_sink *sink, struct mime_facts 
 
 		inside = line.at[line.len - 1] != '\n';
 		message = slice_skip(message, line.len);
-		if (is == 0 && w.where == IN_TEXT)
+		if (is == 0 && (w.where == IN_TEXT || w.where == IN_BYTES))
 			text_line(&w, line);
 		if (is == 0)
 			continue;

@@ -44,6 +44,8 @@ struct mime_part {
 struct mime_sink {
 	void *arg;
 	void (*part)(void *arg, const struct mime_part *part); /* may be NULL */
+	/* Are this part's bytes wanted, too, as they are once decoded? They go to text(); may be NULL. */
+	bool (*want)(void *arg, const struct mime_part *part);
 	/* decoded text of a text/... part that is no attachment, piece by piece; may be NULL */
 	void (*text)(void *arg, const struct mime_part *part, struct slice bytes);
 };

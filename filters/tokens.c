@@ -272,7 +272,7 @@ void
 tokens_of_message(struct slice message, struct tokens *out)
 {
 	struct cutter c = { .out = out };
-	struct mime_sink sink = { &c, on_part, on_text };
+	struct mime_sink sink = { .arg = &c, .part = on_part, .text = on_text };
 	struct mime_facts facts;
 
 	memset(out, 0, sizeof(*out));

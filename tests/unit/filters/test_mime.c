@@ -122,7 +122,7 @@ test_parts(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct seen s = { "", "" };
-		struct mime_sink sink = { &s, on_part, on_text };
+		struct mime_sink sink = { .arg = &s, .part = on_part, .text = on_text };
 		struct mime_facts facts;
 
 		mime_read(slice_of(rows[i].in), &sink, &facts);

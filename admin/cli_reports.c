@@ -1,0 +1,157 @@
+/* cli_reports - what `tegami dmarc` and `tegami tlsrpt` share */
+#include "admin/cli_reports.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "admin/text.h"
+#include "base/clock.h"
+
+#define BAD_SHOWN 10
+
+const struct cli_option cli_reports_options[] = {
+	{ "since", "SPAN", "reports of so long ago and later (" REPORTS_SINCE ")" },
+	{ "all", NULL, "every source, however small" },
+	{ NULL, NULL, NULL },
+};
+
+int
+cli_reports_ask(struct cli *cli, const struct cli_args *args, const char *verb, struct rows *rows)
+{
+	const char *since = cli_option(args, "since");
+	struct err err = { .kind = ERR_NONE };
+	struct admin_request rq;
+	int64_t seconds;
+	char from[24];
+
+	if (text_span(since != NULL ? since : REPORTS_SINCE, &seconds, &err) == -1)
+		return cli_error(cli, &err);
+	snprintf(from, sizeof(from), "%" PRId64,
+	    seconds > clock_now() / CLOCK_SECOND ? 0 : clock_now() - seconds * CLOCK_SECOND);
+	cli_rq(&rq, verb);
+	cli_rq_word(&rq, "domain", args->operand[0]);
+	cli_rq_word(&rq, "since", from);
+	return cli_ask(cli, &rq, rows, &err) == -1 ? cli_error(cli, &err) : CLI_DONE;
+}
+
+size_t
+cli_reports_count(const struct rows *rows, const char *what)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < rows->n; i++)
+		n += strcmp(row_text(&rows->at[i], "what"), what) == 0;
+	return n;
+}
+
+void
+cli_reports_day(int64_t seconds, char out[static 24])
+{
+	time_t t = (time_t)seconds;
+	struct tm tm;
+
+	if (gmtime_r(&t, &tm) == NULL || strftime(out, 24, "%d %b %Y", &tm) == 0)
+		snprintf(out, 24, "?");
+}
+
+void
+cli_reports_none(struct cli *cli, const char *domain, const char *record)
+{
+	const struct conf *conf = cli_conf(cli);
+
+	cli_say(cli, "There are no reports on %s in this time.", domain);
+	if (conf->reports.address.n == 0)
+		cli_say(cli,
+		    "To get some, give an address of yours for them: reports { address = {\"dmarc@%s\"} }; then "
+		    "publish what `tegami dns show %s` prints.",
+		    domain, domain);
+	else
+		cli_say(cli, "They come once a day to %s, if %s.%s in DNS names it (`tegami dns show %s`).",
+		    conf->reports.address.at[0], record, domain, domain);
+}
+
+void
+cli_reports_bad(struct cli *cli, const struct rows *rows)
+{
+	size_t n = cli_reports_count(rows, "bad"), shown = 0;
+
+	if (n == 0)
+		return;
+	cli_say(cli, "\n%zu report%s could not be read:", n, n == 1 ? "" : "s");
+	for (size_t i = 0; i < rows->n && shown < BAD_SHOWN; i++) {
+		const struct row *r = &rows->at[i];
+		char day[24];
+
+		if (strcmp(row_text(r, "what"), "bad") != 0)
+			continue;
+		cli_reports_day(row_number(r, "taken") / CLOCK_SECOND, day);
+		cli_say(cli, "  %s  %.80s: %s%.120s%s%s", day,
+		    *row_text(r, "sender") != '\0' ? row_text(r, "sender") : "an unknown sender",
+		    *row_text(r, "file") != '\0' ? "in " : "", row_text(r, "file"),
+		    *row_text(r, "file") != '\0' ? ", " : "", row_text(r, "why"));
+		shown++;
+	}
+	if (n > shown)
+		cli_say(cli, "  and %zu more", n - shown);
+}
+
+static void
+json_time(struct json *j, const char *key, int64_t us)
+{
+	char iso[40];
+
+	clock_iso(us, iso);
+	json_pair(j, key, iso);
+}
+
+static void
+json_report(struct json *j, const struct row *r)
+{
+	static const char *const texts[] = { "org", "id", "contact", "sender", "policy", "note" };
+
+	json_open(j, '{');
+	for (size_t i = 0; i < COUNT(texts); i++)
+		json_pair(j, texts[i], row_text(r, texts[i]));
+	json_key(j, "proven");
+	json_bool(j, row_number(r, "proven") != 0);
+	json_time(j, "begins", row_number(r, "begins") * CLOCK_SECOND);
+	json_time(j, "ends", row_number(r, "ends") * CLOCK_SECOND);
+	json_time(j, "taken", row_number(r, "taken"));
+	if (row_get(r, "messages") != NULL) {
+		json_key(j, "messages");
+		json_number(j, row_number(r, "messages"));
+	}
+	json_close(j, '}');
+}
+
+static void
+json_bad(struct json *j, const struct row *r)
+{
+	json_open(j, '{');
+	json_pair(j, "sender", row_text(r, "sender"));
+	json_pair(j, "file", row_text(r, "file"));
+	json_pair(j, "why", row_text(r, "why"));
+	json_time(j, "taken", row_number(r, "taken"));
+	json_close(j, '}');
+}
+
+void
+cli_reports_json(struct json *j, const char *domain, const struct rows *rows)
+{
+	static const struct {
+		const char *what, *key;
+		void (*put)(struct json *j, const struct row *r);
+	} lists[] = { { "report", "reports", json_report }, { "bad", "broken", json_bad } };
+
+	json_pair(j, "domain", domain);
+	for (size_t l = 0; l < COUNT(lists); l++) {
+		json_key(j, lists[l].key);
+		json_open(j, '[');
+		for (size_t i = 0; i < rows->n; i++)
+			if (strcmp(row_text(&rows->at[i], "what"), lists[l].what) == 0)
+				lists[l].put(j, &rows->at[i]);
+		json_close(j, ']');
+	}
+}
