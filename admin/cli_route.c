@@ -107,8 +107,8 @@ say_route(struct cli *cli, const struct row *r)
 	else if (strcmp(row_text(r, "route"), "relay.smarthost") == 0)
 		cli_say(cli, "  Route: relay.smarthost, %s port %s", row_text(r, "host"), row_text(r, "port"));
 	else
-		cli_say(cli, "  Route: the section route \"%s\", %s port %s", row_text(r, "route"), row_text(r, "host"),
-		    row_text(r, "port"));
+		cli_say(cli, "  Route: the section route \"%s\", %s port %s%s", row_text(r, "route"), row_text(r, "host"),
+		    row_text(r, "port"), strcmp(row_text(r, "protocol"), "lmtp") == 0 ? " by LMTP" : "");
 	cli_say(cli, "  TLS:   %s%s", tls,
 	    strcmp(tls, "opportunistic") == 0 ? " (used where the host offers it)"
 	    : strcmp(tls, "required") == 0    ? " (a host without it gets nothing)"

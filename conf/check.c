@@ -223,7 +223,10 @@ routes(struct reading *r)
 			    "route \"%s\" names senders, but retry, lifetime and warn_after hold for a recipient's domain; "
 			    "put them into a route without senders",
 			    t->name);
-		if (!*t->host)
+		if (*t->host && *t->lmtp)
+			problem(r, place_line(r, "route.%s.lmtp", t->name),
+			    "route \"%s\" has both host and lmtp; leave one out", t->name);
+		else if (!*t->host && !*t->lmtp)
 			problem(r, line, "route \"%s\" has no host; add: host = \"192.0.2.1:25\"", t->name);
 		snprintf(section, sizeof section, "route.%s", t->name);
 		login(r, section, t->username, t->password_file, t->tls);

@@ -40,6 +40,7 @@ struct conf_dnsbl {		/* spam { dnsbl "ZONE" { weight = 3 } } */
 struct conf_route {		/* route "DOMAIN" { host = ... tls = ... } ; DOMAIN "*" is every other one */
 	char *name;
 	char *host;		/* "HOST:PORT" (an address, or a name without MX look-up) */
+	char *lmtp;		/* the same, for a host that speaks LMTP; one of the two is "" */
 	struct conf_strings domain, sender;	/* whose mail; see delivery/route_match.c */
 	int64_t *retry;		/* milliseconds; n_retry 0: relay.retry */
 	size_t n_retry;

@@ -246,6 +246,9 @@ const struct conf_row conf_rows[] = {
 	    "Instead of relay.warn_after; 0: as that says." },
 	{ "route.*.host", GROUP_ROUTE, CONF_HOST_PORT, false, IN(conf_route, host), none, 0, 0, ANY,
 	    R(RELAY) | R(QUEUE), "HOST:PORT that takes it (no MX look-up)." },
+	{ "route.*.lmtp", GROUP_ROUTE, CONF_HOST_PORT, false, IN(conf_route, lmtp), none, 0, 0, ANY, R(RELAY),
+	    "Instead of host: HOST:PORT of a delivery agent that takes it by LMTP, with a reply for each recipient; port 24 when not "
+	    "given." },
 	{ "route.*.tls", GROUP_ROUTE, CONF_ENUM, false, IN(conf_route, tls), "opportunistic", 0, 0, NAMES(tls_names),
 	    R(RELAY) | R(QUEUE), "TLS towards that host, as in relay.tls." },
 	{ "route.*.username", GROUP_ROUTE, CONF_TEXT, false, IN(conf_route, username), none, 0, 255, ANY, R(RELAY),

@@ -38,7 +38,7 @@ delivery_librelay_a_SOURCES = delivery/route.h delivery/route.c delivery/route_m
 	delivery/relay_dane.h delivery/relay_dane.c delivery/relay_hosts.h delivery/relay_hosts.c \
 	delivery/relay_idn.h delivery/relay_idn.c \
 	delivery/relay_job_state.h delivery/relay_job.c delivery/relay_jobs.h delivery/relay_jobs.c \
-	delivery/relay_login.h delivery/relay_login.c delivery/relay_mail.h delivery/relay_mail.c \
+	delivery/relay_final.h delivery/relay_final.c delivery/relay_login.h delivery/relay_login.c delivery/relay_mail.h delivery/relay_mail.c \
 	delivery/relay_policy.h delivery/relay_policy.c \
 	delivery/relay_pool.h delivery/relay_pool.c delivery/relay_result.h delivery/relay_result.c \
 	delivery/relay_session.h delivery/relay_session.c delivery/relay_tls.h delivery/relay_tls.c \

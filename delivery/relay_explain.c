@@ -42,7 +42,8 @@ route_row(struct reply_to to, const struct route *r)
 	char port[12];
 	struct admin_word words[] = { { "row", "route" }, { "route", r->name },
 		{ "by", r->by_mx ? "mx" : r->name[0] != '\0' ? "configuration" : "address" },
-		{ "host", r->host }, { "port", port }, { "tls", tls_name(r) } };
+		{ "host", r->host }, { "port", port }, { "tls", tls_name(r) },
+		{ "protocol", r->lmtp ? "lmtp" : "smtp" } };
 
 	snprintf(port, sizeof(port), "%u", r->port);
 	admin_reply_row(to, words, COUNT(words));

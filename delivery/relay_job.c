@@ -80,7 +80,7 @@ job_give_up(struct job *job)
 /* -- mail over a session */
 
 static void
-mail_decide(struct mail *mail, size_t i, const struct result *result, bool again)
+recipient_decided(struct mail *mail, size_t i, const struct result *result, bool again)
 {
 	struct job *job = (struct job *)((char *)mail - offsetof(struct job, mail));
 
@@ -158,7 +158,7 @@ job_send(struct job *job)
 		if (!job->rcpts[i].decided)
 			put_rcpt(job, i);
 	m->envid = job->envid;
-	m->decide = mail_decide;
+	m->decide = recipient_decided;
 	relay_body_start(&m->body, m->prefix, job->body.bytes, job->cuts, job->n_cuts);
 	session_send(job->session, m);
 }

@@ -8,8 +8,8 @@
  *
  * A recipient is decided exactly once. What the peer may have taken is only what was fully sent,
  * final dot included: until then any failure is "not taken"; after it, a missing reply is temporary
- * (the peer may get the mail again). */
-#include "delivery/relay_mail.h"
+ * (the peer may get the mail again). The replies from the message on are relay_final.c's. */
+#include "delivery/relay_final.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -147,8 +147,8 @@ send_commands(struct session *s)
 
 /* -- decisions */
 
-static void
-decide(struct mail *m, size_t i, const struct result *r)
+void
+mail_decide(struct mail *m, size_t i, const struct result *r)
 {
 	/* 452 (and, as old servers say it, 552) to RCPT: too many recipients (RFC 5321 4.5.3.1.10)
 	 */
@@ -160,16 +160,16 @@ decide(struct mail *m, size_t i, const struct result *r)
 }
 
 /* All in `state` get the same result. */
-static void
-decide_all(struct mail *m, enum rcpt_state state, const struct result *r)
+void
+mail_decide_all(struct mail *m, enum rcpt_state state, const struct result *r)
 {
 	for (size_t i = 0; i < m->n; i++)
 		if (m->state[i] == state)
-			decide(m, i, r);
+			mail_decide(m, i, r);
 }
 
 /* The transaction is over. */
-static void
+void
 mail_over(struct session *s, bool clean)
 {
 	const struct session_user *user = s->user;
@@ -188,7 +188,7 @@ mail_over(struct session *s, bool clean)
 }
 
 /* Over, and the peer is out of step: it must not get another byte. */
-static void
+void
 mail_over_closed(struct session *s)
 {
 	const struct session_user *user = s->user;
@@ -261,6 +261,10 @@ data_ready(struct session *s)
 		mail_over_closed(s);
 		return;
 	}
+	if (m->accepted == 0 && s->lmtp) { /* it must not (RFC 2033 4.2), and how it goes on nobody says */
+		mail_over_closed(s);
+		return;
+	}
 	if (m->accepted == 0) { /* pipelined DATA was taken all the same: an empty message ends it
 				   (RFC 2920 3.1) */
 		channel_text(s->channel, ".\r\n");
@@ -292,7 +296,7 @@ from_verdict(struct session *s)
 	if (r.status == STEP_OK)
 		r.status = STEP_TEMPORARY;
 	s->mail->refused = true;
-	decide_all(s->mail, RCPT_WAITING, &r);
+	mail_decide_all(s->mail, RCPT_WAITING, &r);
 }
 
 static void
@@ -309,7 +313,7 @@ rcpt_verdict(struct session *s, size_t i)
 		return;
 	}
 	result_from_reply(&r, &s->reply);
-	decide(m, i, &r);
+	mail_decide(m, i, &r);
 }
 
 static void
@@ -326,7 +330,7 @@ data_verdict(struct session *s)
 		return;
 	}
 	result_from_reply(&r, &s->reply);
-	decide_all(s->mail, RCPT_ACCEPTED, &r);
+	mail_decide_all(s->mail, RCPT_ACCEPTED, &r);
 	mail_over(s, false);
 }
 
@@ -342,8 +346,8 @@ next_command(struct session *s)
 		struct result r;
 
 		result_from_reply(&r, &s->reply);
-		decide_all(m, RCPT_WAITING, &r);
-		decide_all(m, RCPT_ACCEPTED, &r);
+		mail_decide_all(m, RCPT_WAITING, &r);
+		mail_decide_all(m, RCPT_ACCEPTED, &r);
 		mail_over(s, false);
 		return;
 	}
@@ -379,34 +383,6 @@ envelope_reply(struct session *s)
 		next_command(s);
 }
 
-static void
-final_reply(struct session *s)
-{
-	struct result r;
-
-	result_from_reply(&r, &s->reply);
-	if (s->reply.code / 100 == 3)
-		r.status = STEP_TEMPORARY;
-	decide_all(s->mail, RCPT_ACCEPTED, &r);
-	mail_over(s, s->reply.code / 100 == 2);
-}
-
-/* A reply before the message is fully sent: no can be believed, yes cannot. Either way the peer is
- * out of step. */
-static void
-early_reply(struct session *s)
-{
-	struct result r;
-
-	if (s->reply.code / 100 < 4) {
-		session_fail_reply(s, "half a message");
-		return;
-	}
-	result_from_reply(&r, &s->reply);
-	decide_all(s->mail, RCPT_ACCEPTED, &r);
-	mail_over_closed(s);
-}
-
 void
 mail_reply(struct session *s)
 {
@@ -425,10 +401,10 @@ mail_reply(struct session *s)
 		envelope_reply(s);
 		break;
 	case SESSION_BODY:
-		early_reply(s);
+		mail_early_reply(s);
 		break;
 	default:
-		final_reply(s);
+		mail_final_reply(s);
 	}
 }
 
@@ -477,7 +453,7 @@ peer_cannot(struct session *s, struct mail *m)
 		    "it does not take binary mail (BINARYMIME); send it in base64");
 	else
 		return false;
-	decide_all(m, RCPT_WAITING, &r);
+	mail_decide_all(m, RCPT_WAITING, &r);
 	return true;
 }
 
@@ -494,7 +470,7 @@ session_send(struct session *s, struct mail *m)
 	m->chunked = m->body.raw = m->binary || (s->caps.set & CAP_CHUNKING &&
 						    relay_body_ends_midline(&m->body));
 	m->dsn = (s->caps.set & CAP_DSN) != 0;
-	m->told = m->answered = m->accepted = 0;
+	m->told = m->answered = m->accepted = m->fates = 0;
 	m->refused = false;
 	m->last_code = 0;
 	m->with_rset = s->dirty;

@@ -30,6 +30,7 @@ struct mail {
 	/* -- while under way */
 	size_t told, answered;		/* commands sent, replies seen */
 	size_t accepted;
+	size_t fates;			/* LMTP: recipients up to here have had their reply to the message */
 	bool refused;			/* MAIL was */
 	bool dsn;			/* the peer takes NOTIFY and the like: it will report itself */
 	bool binary;			/* BODY=BINARYMIME */

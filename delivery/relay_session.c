@@ -39,7 +39,8 @@ void
 session_peer_key(
     const struct target *target, const struct route *route, char key[static SESSION_KEY])
 {
-	snprintf(key, SESSION_KEY, "%s:%u/%s%s%s%s", target->host, route->port, target->policy->key,
+	snprintf(key, SESSION_KEY, "%s:%u/%s%s%s%s%s", target->host, route->port, target->policy->key,
+	    route->lmtp ? " lmtp" : "",
 	    route->checked ? " checked" : "", route->login[0] != '\0' ? " as " : "", route->login);
 }
 
@@ -186,7 +187,7 @@ say(struct session *s, enum session_state state, const char *verb, const char *w
 static void
 say_ehlo(struct session *s)
 {
-	say(s, SESSION_EHLO, "EHLO ", session_settings.helo);
+	say(s, SESSION_EHLO, s->lmtp ? "LHLO " : "EHLO ", session_settings.helo);
 }
 
 /* The peer cannot keep what REQUIRETLS promises: for the next host, or for good. */
@@ -308,6 +309,19 @@ says_our_name(const struct session *s)
 	return slice_eq_nocase(name, slice_of(session_settings.helo));
 }
 
+/* Whoever wrote the route took it for something else: no reason to return mail. */
+static void
+fail_lmtp(struct session *s)
+{
+	char said[200];
+	struct result why;
+
+	reply_sentence(&s->reply, said, sizeof(said));
+	result_set(&why, STEP_TEMPORARY, "4.5.0",
+	    "it does not speak LMTP (%s); is the port of the route right, or should it say host instead of lmtp?", said);
+	session_fail(s, PROGRESS_SOME, &why);
+}
+
 static void
 ehlo_reply(struct session *s)
 {
@@ -322,6 +336,8 @@ ehlo_reply(struct session *s)
 	}
 	if (s->reply.code / 100 == 2)
 		choose_tls(s);
+	else if (s->reply.code / 100 == 5 && s->lmtp)
+		fail_lmtp(s);
 	else if (s->reply.code / 100 == 5)
 		say(s, SESSION_HELO, "HELO ", session_settings.helo);
 	else
@@ -540,6 +556,7 @@ session_open(const struct target *target, const struct route *route, bool plain_
 	*s = (struct session){ .target = *target,
 		.policy = policy_hold(target->policy),
 		.proof = proof_for(target->policy, route->checked),
+		.lmtp = route->lmtp,
 		.checked = route->checked,
 		.by_mx = route->by_mx,
 		.plain_only = plain_only,

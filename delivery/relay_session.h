@@ -62,6 +62,7 @@ struct session {
 	struct caps caps;
 	struct reply reply;		/* the one that is coming in */
 	bool plain_only, secured;
+	bool lmtp;			/* it speaks LMTP (RFC 2033) */
 	bool checked, by_mx;		/* see struct route */
 	bool reused;			/* a mail went over it before */
 	bool dirty;			/* needs RSET before the next mail */

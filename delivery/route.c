@@ -10,11 +10,12 @@
 #include "base/envelope.h"
 #include "delivery/route_match.h"
 
+#define LMTP_PORT 24 /* what one expects (RFC 2033 5 names none but 25, which it must not be) */
+
 static int
-to_host(const struct conf *conf, const char *what, const char *host, struct route *route,
-    struct err *err)
+to_host(uint16_t port, const char *what, const char *host, struct route *route, struct err *err)
 {
-	if (!conf_host_port(host, (uint16_t)conf->relay.port, route->host, &route->port))
+	if (!conf_host_port(host, port, route->host, &route->port))
 		return err_set(
 		    err, ERR_TEMPORARY, "%s: \"%s\" is not HOST or HOST:PORT", what, host);
 	route->trusted = true;
@@ -58,12 +59,14 @@ choose(const struct conf *conf, const char *domain, const char *sender, struct r
 		route->name = section->name;
 		route->tls = (enum conf_tls)section->tls;
 		to_login(route, LOGIN_ROUTE, section->name, section->username);
-		return to_host(conf, "route", section->host, route, err);
+		route->lmtp = section->lmtp != NULL && section->lmtp[0] != '\0';
+		return route->lmtp ? to_host(LMTP_PORT, "route", section->lmtp, route, err)
+				   : to_host(route->port, "route", section->host, route, err);
 	}
 	if (conf->relay.smarthost != NULL && conf->relay.smarthost[0] != '\0') {
 		route->name = LOGIN_SMARTHOST;
 		to_login(route, LOGIN_SMARTHOST, "", conf->relay.username);
-		return to_host(conf, "relay.smarthost", conf->relay.smarthost, route, err);
+		return to_host(route->port, "relay.smarthost", conf->relay.smarthost, route, err);
 	}
 	if (domain[0] == '[')
 		return to_literal(domain, route, err);
@@ -76,7 +79,7 @@ choose(const struct conf *conf, const char *domain, const char *sender, struct r
 static void
 set_key(struct route *route)
 {
-	snprintf(route->key, sizeof(route->key), "%s%s:%u/%d%s%s%s%s", route->by_mx ? "mx " : "",
+	snprintf(route->key, sizeof(route->key), "%s%s:%u/%d%s%s%s%s", route->by_mx ? "mx " : route->lmtp ? "lmtp " : "",
 	    route->host, route->port, (int)route->tls, route->checked ? " checked" : "",
 	    route->lax ? " lax" : "", route->login[0] != '\0' ? " as " : "", route->login);
 }

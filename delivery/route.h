@@ -18,6 +18,7 @@ struct route {
 	char host[256];		/* name or address */
 	char domain[256];	/* whose mail it is: the recipients' domain; of a trusted host its own name */
 	uint16_t port;
+	bool lmtp;		/* the host speaks LMTP */
 	enum conf_tls tls;
 	bool checked;		/* the host must prove who it is: DNSSEC for its MX, a certificate for its name (RFC 8689) */
 	bool lax;		/* the sender would rather have it arrive than protected (RFC 8689 5): no policy of the domain's counts */

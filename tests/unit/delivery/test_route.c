@@ -19,6 +19,27 @@ static struct conf_route sections[] = {
 	{ .name = (char *)"*", .host = (char *)"out.example:587", .tls = TLS_REQUIRED },
 };
 
+static void
+lmtp(void **state)
+{
+	static struct conf_route with[] = {
+		{ .name = (char *)"a.test", .lmtp = (char *)"h.example" },
+		{ .name = (char *)"b.test", .host = (char *)"h.example:24", .lmtp = (char *)"" },
+	};
+	struct conf conf = { .route = with, .n_route = COUNT(with) };
+	struct route a, b;
+	struct err err = { 0 };
+
+	(void)state;
+	conf.relay.port = 25;
+	assert_int_equal(route_choose(&conf, "a.test", NULL, &a, &err), 0);
+	assert_int_equal(route_choose(&conf, "b.test", NULL, &b, &err), 0);
+	assert_true(a.lmtp && !b.lmtp);
+	assert_int_equal(a.port, 24);
+	assert_int_equal(b.port, 24);
+	assert_string_not_equal(a.key, b.key); /* another language: sessions are not shared */
+}
+
 /* A login is for its host alone, and raises what TLS must achieve; no message may lower that. */
 static void
 logins(void **state)
@@ -199,7 +220,7 @@ match(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(choice), cmocka_unit_test(logins), cmocka_unit_test(for_messages), cmocka_unit_test(match) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(choice), cmocka_unit_test(logins), cmocka_unit_test(lmtp), cmocka_unit_test(for_messages), cmocka_unit_test(match) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
