@@ -63,13 +63,13 @@ more_telling(const void *a, const void *b)
 	return x < y ? 1 : x > y ? -1 : 0;
 }
 
-int
-bayes_probability(struct score *learned, const struct tokens *t, double *p, struct err *err)
+/* The probabilities of the tokens that tell something into `each`; how many, or -1. */
+static int
+telling(struct score *learned, const struct tokens *t, double *each, struct err *err)
 {
-	static double each[SCORE_TOKENS_MAX];
 	struct score_totals totals;
 	uint64_t spam, ham;
-	size_t n = 0;
+	int n = 0;
 
 	if (score_totals(learned, false, &totals, err) == -1)
 		return -1;
@@ -81,10 +81,23 @@ bayes_probability(struct score *learned, const struct tokens *t, double *p, stru
 		each[n] = bayes_token(spam, ham, totals.spam, totals.ham);
 		n += fabs(each[n] - 0.5) >= TELLING_LEAST;
 	}
-	if (n == 0)
-		return 0;
-	qsort(each, n, sizeof(*each), more_telling);
-	*p = bayes_combine(each, n < TELLING_MAX ? n : TELLING_MAX);
+	return n;
+}
+
+int
+bayes_probability(struct score *learned, const struct tokens *t, double *p, struct err *err)
+{
+	static double each[SCORE_TOKENS_MAX];
+	int n;
+
+	if (score_begin(learned, err) == -1)
+		return -1;
+	n = telling(learned, t, each, err);
+	score_end(learned);
+	if (n <= 0)
+		return n;
+	qsort(each, (size_t)n, sizeof(*each), more_telling);
+	*p = bayes_combine(each, n < TELLING_MAX ? (size_t)n : TELLING_MAX);
 	return 1;
 }
 

@@ -10,7 +10,7 @@
 
 struct score {
 	sqlite3 *db;
-	sqlite3_stmt *totals, *token, *count, *add, *seen, *remember, *tally;
+	sqlite3_stmt *totals, *token, *count, *begin, *end, *add, *seen, *remember, *tally;
 };
 
 static const struct db_migration steps[] = {
@@ -32,7 +32,12 @@ prepare_reading(struct score *s, struct err *err)
 	    err);
 	s->token = db_prepare(s->db, "SELECT spam, ham FROM tokens WHERE token=?", err);
 	s->count = db_prepare(s->db, "SELECT count(*) FROM tokens", err);
-	return s->totals != NULL && s->token != NULL && s->count != NULL ? 0 : -1;
+	s->begin = db_prepare(s->db, "BEGIN", err);
+	s->end = db_prepare(s->db, "COMMIT", err);
+	return s->totals != NULL && s->token != NULL && s->count != NULL && s->begin != NULL &&
+		       s->end != NULL
+		   ? 0
+		   : -1;
 }
 
 static int
@@ -77,12 +82,27 @@ score_close(struct score **sp)
 	db_done(&s->totals);
 	db_done(&s->token);
 	db_done(&s->count);
+	db_done(&s->begin);
+	db_done(&s->end);
 	db_done(&s->add);
 	db_done(&s->seen);
 	db_done(&s->remember);
 	db_done(&s->tally);
 	db_close(&s->db);
 	free(s);
+}
+
+int
+score_begin(struct score *s, struct err *err)
+{
+	return db_run(s->db, s->begin, err);
+}
+
+void
+score_end(struct score *s)
+{
+	if (db_run(s->db, s->end, NULL) == -1)
+		db_exec(s->db, "ROLLBACK", NULL);
 }
 
 int

@@ -27,6 +27,11 @@ extern const struct db_schema score_schema;
 struct score *score_open(enum db_mode mode, struct err *err);
 /* Sets *s to NULL; accepts NULL. */
 void score_close(struct score **s);
+/* All that is read until score_end is of one moment, and the file is locked once for all of it: a
+ * look-up on its own takes and gives back the reader's lock, which costs more than the look-up. Keep
+ * it short, since the journal of score.db cannot be cut meanwhile. -1: nothing was begun. */
+int score_begin(struct score *s, struct err *err);
+void score_end(struct score *s);
 /* Messages learned (cheap); `tokens` is counted only when `with_tokens`. */
 int score_totals(struct score *s, bool with_tokens, struct score_totals *out, struct err *err);
 /* In how many spams and wanted mails the token stood; 0 and 0 when it is unknown. */
