@@ -75,3 +75,19 @@ tests_fuzz_filter_spf_SOURCES = tests/fuzz/filter_spf.c
 tests_fuzz_filter_spf_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 tests_fuzz_filter_spf_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer,address,undefined
 tests_fuzz_filter_spf_LDADD = $(FILTER_LIBS) $(CONF_LIBS) $(BASE_LIBS)
+
+check_PROGRAMS += tests/unit/filters/test_report_read
+tests_unit_filters_test_report_read_SOURCES = tests/unit/filters/test_report_read.c
+tests_unit_filters_test_report_read_CPPFLAGS = $(AM_CPPFLAGS) $(ZLIB_CFLAGS)
+tests_unit_filters_test_report_read_LDADD = $(FILTER_LIBS) $(CONF_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+
+EXTRA_PROGRAMS += tests/fuzz/filter_report_xml tests/fuzz/filter_report_json tests/fuzz/filter_archive
+tests_fuzz_filter_report_xml_SOURCES = tests/fuzz/filter_report_xml.c
+tests_fuzz_filter_report_xml_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer,address,undefined
+tests_fuzz_filter_report_xml_LDADD = $(FILTER_LIBS) $(CONF_LIBS) $(BASE_LIBS)
+tests_fuzz_filter_report_json_SOURCES = tests/fuzz/filter_report_json.c
+tests_fuzz_filter_report_json_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer,address,undefined
+tests_fuzz_filter_report_json_LDADD = $(FILTER_LIBS) $(CONF_LIBS) $(BASE_LIBS)
+tests_fuzz_filter_archive_SOURCES = tests/fuzz/filter_archive.c
+tests_fuzz_filter_archive_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer,address,undefined
+tests_fuzz_filter_archive_LDADD = $(FILTER_LIBS) $(CONF_LIBS) $(BASE_LIBS)
