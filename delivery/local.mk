@@ -12,7 +12,7 @@ QUEUE_LIBS = delivery/libqueue.a storage/libqueuestore.a $(DB_LIBS)
 role_PROGRAMS += delivery/queue
 delivery_queue_SOURCES = delivery/queue.h delivery/queue.c delivery/queue_admin.c delivery/queue_content.h \
 	delivery/queue_content.c delivery/queue_dest.h delivery/queue_dest.c delivery/queue_clock.h delivery/queue_clock.c delivery/queue_flow.c delivery/queue_intake.c delivery/queue_local.h delivery/queue_local.c delivery/queue_owed.c delivery/queue_publish.c \
-	delivery/queue_remote.c delivery/queue_report.h delivery/queue_report.c \
+	delivery/queue_job.h delivery/queue_job.c delivery/queue_remote.c delivery/queue_report.h delivery/queue_report.c \
 	delivery/queue_report_state.h delivery/queue_report_commit.c delivery/queue_report_full.c delivery/queue_report_text.c delivery/queue_spool.c delivery/queue_suspend.c delivery/queue_warn.c
 delivery_queue_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 delivery_queue_LDADD = $(QUEUE_LIBS) $(ROLE_LIBS)

@@ -1,7 +1,7 @@
 /* queue - what the files of the queue program share: its one state, and who calls whom
  *
  *   smtpd -> queue_spool, queue_intake -> writer -> queue_flow -> queue_local -> mda
- *                                                              -> queue_remote -> relay
+ *                                                              -> queue_remote, queue_job -> relay
  *   mda, relay -> queue_flow (what became of a recipient) -> writer;  failures -> queue_report ->
  * writer -> queue_flow
  */
@@ -32,6 +32,10 @@ struct queue {
 	uint64_t held;                                            /* now */
 };
 extern struct queue queue;
+
+/* A message that a role had when it died: so often blamed it is sent alone, so often it is held. */
+#define CRASHES_ALONE 2
+#define CRASHES_MAX 5 /* two in company, three alone */
 
 /* When mail to this destination (NULL: here) is tried again, and how long. */
 struct schedule queue_schedule(const struct dest *d);

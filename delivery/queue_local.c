@@ -21,8 +21,6 @@
 
 #define BYTES_MAX (16 * 1024 * 1024) /* of bodies in frames */
 #define FDS_MAX 64                   /* descriptors that ride to mda unread */
-#define CRASHES_ALONE 2
-#define CRASHES_MAX 5 /* two in company, three alone */
 #define RETRY (2 * CLOCK_SECOND)
 
 struct local local;

@@ -20,6 +20,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "conf/conf.h"
 
 #define ROOT_KEY "/usr/share/dns/root.key"
 #define ROOT_HINTS "/usr/share/dns/root.hints"

@@ -5,7 +5,8 @@
 #include <event2/event.h>
 #include <unbound.h>
 
-#include "conf/conf.h"
+struct conf;
+struct err;
 
 /* Read what must be read before confinement (trust anchor; generated configuration file). -1 +
  * err. */

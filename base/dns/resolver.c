@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/role.h"
 #include "base/sandbox.h"
+#include "conf/conf.h"
 
 #define RCODE_NXDOMAIN 3 /* RFC 1035 4.1.1 */
 #define LIVE_MAX 1024    /* questions somebody waits for */
