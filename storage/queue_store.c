@@ -93,14 +93,6 @@ static const char *const sql[QUEUE_STATEMENTS] = {
 	[SUSPENDED] = "SELECT domain, since, why FROM suspended",
 };
 
-const char *
-queue_state_name(enum queue_state state)
-{
-	static const char *const names[] = { "waiting", "staged", "held", "reporting" };
-
-	return (unsigned)state < COUNT(names) ? names[state] : "unknown";
-}
-
 /* -- open and close */
 
 static int

@@ -17,7 +17,6 @@ struct queue_store;
 /* How far one recipient is; the numbers are on disk. A recipient that is done has no row.
  * QUEUE_OWED: another host has it, as `reason` says, and its sender is to be told. */
 enum queue_state { QUEUE_WAITING, QUEUE_STAGED, QUEUE_HELD, QUEUE_OWED };
-const char *queue_state_name(enum queue_state state);
 
 struct queue_progress { /* of one recipient */
 	enum queue_state state;
