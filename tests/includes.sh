@@ -77,7 +77,7 @@ links storage/directory libclamav libspf2 libopendkim libgsasl libunbound libssl
 links storage/auth libclamav libspf2 libopendkim libunbound
 links delivery/queue libclamav libspf2 libopendkim libgsasl libunbound libssl
 links delivery/mda libsqlite3 libclamav libspf2 libopendkim libgsasl libunbound libssl
-links delivery/relay libsqlite3 libclamav libspf2 libopendkim libgsasl libunbound
+links delivery/relay libsqlite3 libclamav libspf2 libopendkim libunbound
 no_objects smtp/smtpd storage/*.a
 no_objects filters/scan storage/*.a
 no_objects filters/filter storage/libstorage.a storage/libhistory.a storage/libqueuestore.a
