@@ -37,6 +37,7 @@ smtp_smtpd_SOURCES = \
 	smtp/command.h smtp/command.c \
 	smtp/data.c \
 	smtp/deliver.c \
+	smtp/eventmem.h smtp/eventmem.c \
 	smtp/head.h smtp/head.c \
 	smtp/known.h smtp/known.c \
 	smtp/listener.h smtp/listener.c \
@@ -71,7 +72,9 @@ tests_unit_smtp_test_line_SOURCES = tests/unit/smtp/test_line.c
 tests_unit_smtp_test_line_LDADD = $(PROTO_TEST_LIBS)
 tests_unit_smtp_test_params_SOURCES = tests/unit/smtp/test_params.c
 tests_unit_smtp_test_params_LDADD = $(PROTO_TEST_LIBS)
-check_PROGRAMS += tests/unit/smtp/test_proxy
+check_PROGRAMS += tests/unit/smtp/test_proxy tests/unit/smtp/test_eventmem
+tests_unit_smtp_test_eventmem_SOURCES = tests/unit/smtp/test_eventmem.c smtp/eventmem.h smtp/eventmem.c
+tests_unit_smtp_test_eventmem_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_smtp_test_proxy_SOURCES = tests/unit/smtp/test_proxy.c
 tests_unit_smtp_test_proxy_LDADD = $(PROTO_TEST_LIBS)
 tests_unit_smtp_test_dot_SOURCES = tests/unit/smtp/test_dot.c

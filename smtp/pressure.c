@@ -143,6 +143,7 @@ on_second(evutil_socket_t fd, short what, void *arg)
 	look(&sums);
 	if (high)
 		shed_memory(own, &sums);
+	session_give_back();
 	if (high || session_count() > 0)
 		return;
 	event_del(timer);

@@ -41,9 +41,11 @@
 #define LINGER_MS 2000
 #define LINGER_BYTES (4 * 1024 * 1024)
 #define TRIM_FROM 200 /* sessions that leave enough memory behind */
+#define TRIM_TO 8
 
 static struct session *sessions;
 static unsigned n_sessions;
+static unsigned owed; /* sessions whose memory the heap may still hold */
 static bool draining; /* another process has our place */
 
 static void settle(struct session *s);
@@ -237,20 +239,6 @@ log_out(struct session *s)
 	explicit_bzero(s->ticket, sizeof(s->ticket));
 }
 
-/* After a flood its memory goes back to the system. */
-static void
-give_back(void)
-{
-	static unsigned most;
-
-	if (n_sessions > most)
-		most = n_sessions + 1;
-	if (most < TRIM_FROM || n_sessions > most / 4)
-		return;
-	most = n_sessions;
-	malloc_trim(0);
-}
-
 static void
 session_free(struct session *s)
 {
@@ -273,7 +261,8 @@ session_free(struct session *s)
 	free(s->name);
 	free(s);
 	n_sessions--;
-	give_back();
+	if (n_sessions >= owed)
+		owed = n_sessions + 1;
 	if (n_sessions == 0 && role_stopping())
 		role_exit(0);
 }
@@ -668,6 +657,22 @@ session_turn_away(int fd, const struct peer *peer, const char *enhanced, const c
 	    send(fd, line, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		log_debug("%s: the refusal could not be sent", peer->ip);
 	close(fd);
+}
+
+/* What is left of a flood keeps its pages, each with a little of it, from being given back: so this is
+ * done again and again until hardly any session is left. */
+void
+session_give_back(void)
+{
+	static bool flooded;
+
+	if (owed >= TRIM_FROM)
+		flooded = true;
+	if (!flooded || n_sessions > owed / 4)
+		return;
+	malloc_trim(0);
+	owed = n_sessions;
+	flooded = n_sessions > TRIM_TO;
 }
 
 unsigned

@@ -135,6 +135,8 @@ void session_start(int fd, const struct peer *peer, uint32_t client);
 /* Refuse a connection: one reply if nothing was begun yet, and close. */
 void session_turn_away(int fd, const struct peer *peer, const char *enhanced, const char *why);
 unsigned session_count(void);
+/* After a flood its memory goes back to the system: to be called every second. */
+void session_give_back(void);
 /* 421 to all that are idle; the others follow when their message is done. */
 void session_stop_all(void);
 /* There is overload: the deadlines of strangers become short. */

@@ -15,6 +15,7 @@
 #include "base/tls.h"
 #include "conf/conf.h"
 #include "smtp/clients.h"
+#include "smtp/eventmem.h"
 #include "smtp/known.h"
 #include "smtp/listener.h"
 #include "smtp/proxied.h"
@@ -283,5 +284,6 @@ static const struct role_ops smtpd = {
 int
 main(void)
 {
+	eventmem_setup();
 	return role_main(&smtpd);
 }

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from lines import Lines
-from server import Server, client_tls, message, wait_until
+from server import BUILD, Server, client_tls, message, wait_until
 
 
 MIB = 1024 * 1024
@@ -157,6 +157,37 @@ def ordinary(server):
             c.deliver()
     with server.smtp("submissions", "bob@example.test", "bob-secret") as s:
         s.sendmail("bob@example.test", ["alice@example.test"], message(sender="bob@example.test").as_bytes())
+
+
+def secured(server, source, context=client_tls()):  # made once: it reads all certificates of the system
+    s = socket.create_connection(("127.0.0.1", server.ports["submissions"]), 60, source_address=(source, 0))
+    tls = context.wrap_socket(s)
+    assert tls.recv(1000).startswith(b"220")
+    return tls
+
+
+def test_given_back():
+    """What clients in TLS took goes back to the system when they have left, all but a small part of it."""
+    if b"__asan_init" in (BUILD / "smtp" / "smtpd").read_bytes():
+        pytest.skip("the memory of a sanitizer is its own")
+    with Server({"limits.connections_per_client": "1000"}) as server:
+        def total():
+            return sum(rss for _, rss, _ in held(server))
+
+        def gone():
+            return server.status()["clients"]["connections"] == 0
+
+        for s in [secured(server, "127.0.1.1") for _ in range(20)]:
+            s.close()
+        wait_until("the first to be gone", gone)
+        before = total()
+        many = [secured(server, f"127.0.2.{i % 5 + 1}") for i in range(600)]
+        most = total() - before
+        assert most > 2 * MIB
+        for s in many:
+            s.close()
+        wait_until("all to be gone", gone, 120)
+        wait_until(f"most of {most} bytes to be given back", lambda: total() - before < most // 4)
 
 
 @pytest.mark.parametrize("first", [[], pytest.param(CLASSES, marks=pytest.mark.long)], ids=["together", "one by one and together"])
