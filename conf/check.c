@@ -206,6 +206,23 @@ smarthost(struct reading *r)
 }
 
 static void
+sources(struct reading *r)
+{
+	const struct conf_strings *s = &r->conf->relay.source;
+	unsigned line = place_line(r, "relay.source"), seen[2] = { 0, 0 };
+
+	for (size_t i = 0; i < s->n; i++) {
+		unsigned char ip[16];
+		bool four = inet_pton(AF_INET, s->at[i], ip) == 1;
+
+		if (!four && inet_pton(AF_INET6, s->at[i], ip) != 1)
+			problem(r, line, "relay.source: \"%s\" is no address; give an IP address of this machine", s->at[i]);
+		else if (seen[four]++ == 1)
+			problem(r, line, "relay.source has two IPv%c addresses; give one of a kind", four ? '4' : '6');
+	}
+}
+
+static void
 routes(struct reading *r)
 {
 	for (size_t i = 0; i < r->conf->n_route; i++) {
@@ -328,6 +345,7 @@ conf_check(struct reading *r)
 	sni(r);
 	listeners(r);
 	smarthost(r);
+	sources(r);
 	routes(r);
 	resolver(r);
 	orders(r);

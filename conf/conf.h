@@ -50,6 +50,7 @@ struct conf_route {		/* route "DOMAIN" { host = ... tls = ... } ; DOMAIN "*" is 
 };
 
 enum conf_tls { TLS_NONE, TLS_OPPORTUNISTIC, TLS_REQUIRED, TLS_VERIFIED };
+enum conf_prefer { PREFER_IPV4, PREFER_IPV6 };
 enum conf_action { ACTION_ACCEPT, ACTION_JUNK, ACTION_REFUSE, ACTION_DEFER };
 enum conf_log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
@@ -92,6 +93,8 @@ struct conf {
 		char *smarthost;		/* "" or "HOST:PORT" */
 		char *username, *password_file;	/* the login there; "": none */
 		int64_t tls;			/* enum conf_tls, towards MX hosts */
+		int64_t prefer;			/* enum conf_prefer */
+		struct conf_strings source;	/* addresses to connect from, one of a kind */
 		bool dane, mta_sts;
 		int64_t sts_port;		/* of policy servers */
 		int64_t concurrency;		/* sessions per destination */

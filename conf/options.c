@@ -28,6 +28,10 @@ static const char *const tls_names[] = {
 	[TLS_REQUIRED] = "required",
 	[TLS_VERIFIED] = "verified",
 };
+static const char *const prefer_names[] = {
+	[PREFER_IPV4] = "ipv4",
+	[PREFER_IPV6] = "ipv6",
+};
 static const char *const infected_names[] = {
 	[ACTION_JUNK] = "junk",
 	[ACTION_REFUSE] = "refuse",
@@ -210,6 +214,12 @@ const struct conf_row conf_rows[] = {
 	    "TLS towards MX hosts: opportunistic uses it where it is offered, required sends nothing without it, verified only with a "
 	    "certificate for the host's name from an authority of relay.ca_bundle; none is plain text. DANE and MTA-STS of the "
 	    "recipient's domain demand more where they say so." },
+	{ "relay.prefer", 0, CONF_ENUM, false, ONE(relay.prefer), "ipv4", 0, 0, NAMES(prefer_names), R(RELAY),
+	    "Which address of a host is tried first when it has both kinds. When one has not answered within a second, the next is "
+	    "tried beside it, of the other kind if there is one." },
+	{ "relay.source", 0, CONF_NETWORK, true, TEXTS(relay.source), none, 0, 0, ANY, R(RELAY),
+	    "Addresses of this machine that mail goes out from, one IPv4 and one IPv6 address at the most, with PTR and SPF records "
+	    "of their own; for a kind without one the system chooses." },
 	{ "relay.dane", 0, CONF_BOOL, false, ONE(relay.dane), "true", 0, 0, ANY, R(RELAY),
 	    "Hold mail hosts whose domain is signed (DNSSEC) to their TLSA records, RFC 7672. Needs resolver.validate; not where tls is none." },
 	{ "relay.mta_sts", 0, CONF_BOOL, false, ONE(relay.mta_sts), "true", 0, 0, ANY, R(RELAY),

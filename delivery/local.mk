@@ -34,7 +34,7 @@ tests_unit_delivery_test_queue_writer_LDADD = $(STORAGE_TEST_LIBS) $(QUEUE_LIBS)
 noinst_LIBRARIES += delivery/librelay.a
 delivery_librelay_a_SOURCES = delivery/route.h delivery/route.c delivery/route_match.h delivery/route_match.c delivery/relay_explain.h delivery/relay_explain.c delivery/mx.h delivery/mx.c \
 	delivery/relay_address.h delivery/relay_address.c delivery/relay_auth.h delivery/relay_auth.c delivery/relay_body.h delivery/relay_body.c \
-	delivery/relay_caps.h delivery/relay_caps.c delivery/relay_convert.c delivery/relay_count.h delivery/relay_count.c \
+	delivery/relay_caps.h delivery/relay_caps.c delivery/relay_connect.h delivery/relay_connect.c delivery/relay_convert.c delivery/relay_count.h delivery/relay_count.c \
 	delivery/relay_dane.h delivery/relay_dane.c delivery/relay_hosts.h delivery/relay_hosts.c \
 	delivery/relay_idn.h delivery/relay_idn.c \
 	delivery/relay_job_state.h delivery/relay_job.c delivery/relay_jobs.h delivery/relay_jobs.c \

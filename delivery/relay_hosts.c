@@ -2,8 +2,9 @@
  *
  * A small machine driven by its user: hosts_next() either has an address, or has asked DNS and will
  * call back, or is at the end. Bounded by MX_MAX hosts, ADDRESSES_MAX addresses of each kind a
- * host, HOSTS_TARGETS_MAX in all. IPv4 comes first: more of the world's mail hosts judge IPv6
- * senders harshly than the other way round. */
+ * host, HOSTS_TARGETS_MAX in all. The kinds take turns, so that one that leads nowhere costs one try. Unless
+ * relay.prefer says otherwise IPv4 comes first: more of the world's mail hosts judge IPv6 senders
+ * harshly than the other way round. */
 #include "delivery/relay_hosts.h"
 
 #include <openssl/rand.h>
@@ -41,6 +42,7 @@ struct hosts {
 	char *sts_text;
 	size_t next_host;
 	struct family families[2];     /* IPv4, IPv6 */
+	unsigned turn;                 /* whose is next */
 	char canonical[DNS_NAME_TEXT]; /* where the host's CNAMEs lead to */
 	struct dane_query *dane;
 	struct tls_policy *policy; /* of the present host */
@@ -191,6 +193,7 @@ static void
 skip_host(struct hosts *h)
 {
 	memset(h->families, 0, sizeof(h->families));
+	h->turn = role_conf()->relay.prefer == PREFER_IPV6;
 }
 
 /* -- what TLS must achieve there */
@@ -452,14 +455,17 @@ start(struct hosts *h)
 		ask_sts(h);
 }
 
+/* The present host's next address. */
 static bool
 give(struct hosts *h, struct target *target)
 {
 	for (size_t i = 0; i < COUNT(h->families); i++) {
-		struct family *f = &h->families[i];
+		unsigned turn = (h->turn + i) % COUNT(h->families);
+		struct family *f = &h->families[turn];
 
 		if (f->next >= f->n)
 			continue;
+		h->turn = (turn + 1) % COUNT(h->families);
 		target->address = f->at[f->next++];
 		slice_copy(slice_of(host_name(h)), target->host, sizeof(target->host));
 		target->named = strcmp(target->host, target->address.text) != 0;
@@ -468,6 +474,12 @@ give(struct hosts *h, struct target *target)
 		return true;
 	}
 	return false;
+}
+
+bool
+hosts_more(struct hosts *h, struct target *target)
+{
+	return !waiting(h) && h->given < HOSTS_TARGETS_MAX && give(h, target);
 }
 
 enum hosts_step

@@ -31,6 +31,8 @@ struct hosts *hosts_new(const struct route *route, void (*ready)(void *arg), voi
 /* Stops what is under way. Sets *h to NULL; accepts NULL. */
 void hosts_free(struct hosts **h);
 enum hosts_step hosts_next(struct hosts *h, struct target *target);
+/* After HOSTS_TARGET: another address of the same host, now. false: it has no more. */
+bool hosts_more(struct hosts *h, struct target *target);
 /* At HOSTS_END: why hosts gave no (or no more) addresses; STEP_OK when nothing went wrong. A temporary reason wins over a permanent
  * one, because it may hide a good address. */
 const struct result *hosts_why(const struct hosts *h);

@@ -16,6 +16,7 @@
 #include "base/role.h"
 #include "conf/conf.h"
 #include "delivery/relay_idn.h"
+#include "delivery/relay_login.h"
 #include "delivery/relay_pool.h"
 
 static const struct session_user job_user;
@@ -174,17 +175,74 @@ use_idle(struct job *job, struct session *s)
 	job_send(job);
 }
 
+static void job_advance(struct job *job);
+
+/* What is said of this address, and of the session with it. */
 static void
-open_session(struct job *job)
+set_host(struct job *job, const struct target *target)
+{
+	snprintf(job->host, sizeof(job->host), "%s[%s]:%u", target->host, target->address.text,
+	    job->route.port);
+}
+
+static bool
+more_addresses(void *arg, struct target *target)
+{
+	return hosts_more(((struct job *)arg)->hosts, target);
+}
+
+static void
+address_lost(void *arg, const struct target *target, const struct result *why)
+{
+	struct job *job = arg;
+
+	set_host(job, target);
+	note_failure(job, why);
+}
+
+static void
+race_is_over(void *arg, const struct target *target, int fd, const struct result *why)
+{
+	struct job *job = arg;
+	struct result no_memory;
+
+	job->race = NULL;
+	job->target = *target;
+	set_host(job, target);
+	if (fd != -1) {
+		job->session =
+		    session_open(fd, target, &job->route, job->plain_only, &job_user, job);
+		result_set(&no_memory, STEP_TEMPORARY, "4.3.0", "no memory for a session");
+		why = &no_memory;
+	}
+	if (job->session != NULL)
+		return;
+	note_failure(job, why);
+	job_advance(job);
+}
+
+/* The same address once more must not lead to another. */
+static bool
+no_more(void *arg, struct target *target)
+{
+	(void)arg;
+	(void)target;
+	return false;
+}
+
+static const struct race_user any_address = { more_addresses, address_lost, race_is_over };
+static const struct race_user this_address = { no_more, address_lost, race_is_over };
+
+static void
+open_session(struct job *job, const struct race_user *user)
 {
 	struct result why;
 
 	job->reused = false;
-	snprintf(job->host, sizeof(job->host), "%s[%s]:%u", job->target.host,
-	    job->target.address.text, job->route.port);
-	job->session =
-	    session_open(&job->target, &job->route, job->plain_only, &job_user, job, &why);
-	if (job->session == NULL)
+	set_host(job, &job->target);
+	if (job->route.login[0] == '\0' || !login_paused(job->route.login, &why))
+		job->race = race_start(&job->target, user, job, &why);
+	if (job->race == NULL)
 		note_failure(job, &why);
 }
 
@@ -192,7 +250,7 @@ open_session(struct job *job)
 static void
 job_advance(struct job *job)
 {
-	while (job->session == NULL) {
+	while (job->session == NULL && job->race == NULL) {
 		char key[SESSION_KEY];
 		struct session *s;
 
@@ -211,9 +269,7 @@ job_advance(struct job *job)
 		if (!job->fresh_only && (s = pool_take_peer(key)) != NULL)
 			use_idle(job, s);
 		else
-			open_session(job);
-		if (job->session != NULL)
-			return;
+			open_session(job, &any_address);
 	}
 }
 
@@ -240,8 +296,8 @@ static void
 job_again(struct job *job)
 {
 	if (job->have_target)
-		open_session(job);
-	if (job->session == NULL)
+		open_session(job, &this_address);
+	if (job->session == NULL && job->race == NULL)
 		job_connect(job);
 }
 

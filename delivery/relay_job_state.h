@@ -4,6 +4,7 @@
 
 #include "base/envelope.h"
 #include "base/link.h"
+#include "delivery/relay_connect.h"
 #include "delivery/relay_mail.h"
 
 struct job_rcpt {
@@ -41,6 +42,7 @@ struct job {
 	bool have_target, plain_only;
 	bool fresh_only;		/* no more idle sessions: one was dead */
 	bool reused;			/* the present session was idle before */
+	struct race *race;		/* connecting: there is no session yet */
 	struct session *session;
 	struct mail mail;
 	struct seven *seven;		/* converts the message for hosts that take less; NULL: was not needed yet */

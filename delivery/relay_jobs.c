@@ -321,6 +321,7 @@ static void
 job_drop(struct job_list *list, struct job *job)
 {
 	list_remove(list, job);
+	race_stop(&job->race);
 	if (job->session != NULL)
 		session_close(job->session);
 	job_free(job);

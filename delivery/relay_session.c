@@ -1,4 +1,4 @@
-/* relay_session - a connection to a peer's SMTP server, from connect() to QUIT
+/* relay_session - a connection to a peer's SMTP server, from the greeting to QUIT
  *
  * The peer is a stranger. Every wait has an absolute deadline that single bytes do not move, every
  * reply has a ceiling (relay_reply.h), and whatever comes when nothing was asked ends the session.
@@ -24,7 +24,6 @@
 #include "base/tls.h"
 #include "delivery/relay_auth.h"
 #include "delivery/relay_count.h"
-#include "delivery/relay_login.h"
 #include "delivery/relay_pool.h"
 #include "delivery/relay_tls.h"
 
@@ -509,25 +508,7 @@ on_event(struct channel *c, enum channel_event event, void *arg)
 		free(s);
 }
 
-/* -- connect */
-
-static int
-start_connect(const struct target *target, bool *under_way, struct result *why)
-{
-	int fd =
-	    socket(target->address.sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	if (fd != -1 &&
-	    (connect(fd, (const struct sockaddr *)&target->address.sa, target->address.len) == 0 ||
-		errno == EINPROGRESS)) {
-		*under_way = true;
-		return fd;
-	}
-	result_set(why, STEP_TEMPORARY, "4.4.1", "cannot connect: %s", strerror(errno));
-	if (fd != -1)
-		close(fd);
-	return -1;
-}
+/* -- the beginning */
 
 /* REQUIRETLS wants a certificate from a CA unless DANE proves more (RFC 8689 4.2.1). */
 static enum proof
@@ -539,18 +520,13 @@ proof_for(const struct tls_policy *p, bool checked)
 }
 
 struct session *
-session_open(const struct target *target, const struct route *route, bool plain_only,
-    const struct session_user *user, void *arg, struct result *why)
+session_open(int fd, const struct target *target, const struct route *route, bool plain_only,
+    const struct session_user *user, void *arg)
 {
-	struct session *s;
-	bool under_way;
-	int fd;
+	struct session *s = calloc(1, sizeof(*s));
 
-	if (route->login[0] != '\0' && login_paused(route->login, why))
-		return NULL;
-	s = calloc(1, sizeof(*s));
 	if (s == NULL) {
-		result_set(why, STEP_TEMPORARY, "4.3.0", "no memory for a session");
+		close(fd);
 		return NULL;
 	}
 	*s = (struct session){ .target = *target,
@@ -569,13 +545,7 @@ session_open(const struct target *target, const struct route *route, bool plain_
 	session_peer_key(target, route, s->peer_key);
 	snprintf(
 	    s->who, sizeof(s->who), "%s[%s]:%u", target->host, target->address.text, route->port);
-	fd = start_connect(target, &under_way, why);
-	if (fd != -1) {
-		s->channel =
-		    channel_new(session_settings.base, fd, under_way, IN_MAX, OUT_MAX, on_event, s);
-		if (s->channel == NULL)
-			result_set(why, STEP_TEMPORARY, "4.3.0", "no memory for a session");
-	}
+	s->channel = channel_new(session_settings.base, fd, true, IN_MAX, OUT_MAX, on_event, s);
 	if (s->channel == NULL) {
 		policy_drop(&s->policy);
 		free(s);

@@ -1,4 +1,4 @@
-/* relay_session - a connection to a peer's SMTP server, from connect() to QUIT
+/* relay_session - a connection to a peer's SMTP server, from the greeting to QUIT
  *
  * It greets, says EHLO, goes over to TLS as the policy says, and then is ready for one mail after another (relay_mail.c). Whoever uses
  * it is told by callbacks; a session without a user is idle (relay_pool.c). */
@@ -80,9 +80,9 @@ struct session_settings {
 };
 extern struct session_settings session_settings;
 
-/* Start to connect. NULL: it failed at once, `why` says why (no callback). */
-struct session *session_open(const struct target *target, const struct route *route, bool plain_only, const struct session_user *user,
-    void *arg, struct result *why);
+/* Over a connection that was made (relay_connect.c); takes `fd` over. NULL: no memory. */
+struct session *session_open(int fd, const struct target *target, const struct route *route, bool plain_only,
+    const struct session_user *user, void *arg);
 /* The peer_key a session to this target would have. */
 void session_peer_key(const struct target *target, const struct route *route, char key[static SESSION_KEY]);
 /* Say QUIT if that can go out, and close. No callback. */

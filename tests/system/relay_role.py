@@ -178,13 +178,13 @@ class Smtp:
     Stages: GREETING, EHLO, HELO, STARTTLS, MAIL, RCPT, DATA, BODY, RSET, QUIT."""
     EHLO = "250-sink.test hello\n250-PIPELINING\n250-SIZE 100000000\n250-8BITMIME\n250 ENHANCEDSTATUSCODES"
 
-    def __init__(self, cert=None, offers=(), **rules):
+    def __init__(self, cert=None, offers=(), at=("127.0.0.1", 0), **rules):
         self.EHLO = self.EHLO.replace("250 ENH", "".join("250-%s\n" % o for o in offers) + "250 ENH")
         self.rules, self.cert = rules, cert
         self.mails, self.commands, self.connections = [], [], 0
         self.sock = socket.socket()
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.sock.bind(("127.0.0.1", 0))
+        self.sock.bind(at)
         self.port = self.sock.getsockname()[1]
         self.sock.listen(200)
         threading.Thread(target=self.serve, daemon=True).start()
