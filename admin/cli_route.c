@@ -122,8 +122,8 @@ say_hosts(struct cli *cli, const struct place *p)
 	const struct row *r;
 
 	for (size_t i = 0; (r = row_of(&p->hosts, "host", i)) != NULL; i++)
-		cli_say(cli, "  %s %s. %s [%s]", i == 0 ? "Hosts:" : "      ", row_text(r, "number"), row_text(r, "host"),
-		    row_text(r, "address"));
+		cli_say(cli, "  %s %s. %s [%s], TLS: %s", i == 0 ? "Hosts:" : "      ", row_text(r, "number"), row_text(r, "host"),
+		    row_text(r, "address"), row_text(r, "policy"));
 	for (size_t i = 0; (r = row_of(&p->hosts, "problem", i)) != NULL; i++)
 		cli_say(cli, "  %s %s", strcmp(row_text(r, "status"), "permanent") == 0 ? "Never:" : "Not now:",
 		    row_text(r, "text"));

@@ -54,7 +54,8 @@ host_row(struct question *q, const struct target *t)
 {
 	char number[12];
 	struct admin_word words[] = { { "row", "host" }, { "number", number }, { "host", t->host },
-		{ "address", t->address.text } };
+		{ "address", t->address.text },
+		{ "policy", policy_words(t->policy) } };
 
 	snprintf(number, sizeof(number), "%u", ++q->shown);
 	admin_reply_row(q->to, words, COUNT(words));

@@ -130,3 +130,13 @@ def test_a_password_that_others_can_read(make_server, pki, secret):
     assert p.returncode != 0 and "chmod 0600" in p.stderr
     secret.chmod(0o600)
     server.start()
+
+
+def test_route_says_what_tls_would_be(make_server, pki, secret):
+    """At each host, by the configuration or what its domain publishes."""
+    server = make_server(through("localhost:587", secret, pki), extra='route "plain.test" { host = "127.0.0.1" tls = none }')
+    place, = server.json("route", "x@far.test")["elsewhere"]
+    assert (place["tls"], place["hosts"][0]["policy"]) == ("verified", "by configuration")
+    place, = server.json("route", "x@plain.test")["elsewhere"]
+    assert (place["tls"], place["hosts"][0]["policy"]) == ("none", "switched off")
+    assert "[127.0.0.1], TLS: switched off" in server.cli("route", "x@plain.test")
