@@ -37,6 +37,7 @@ static const struct {
 	{ "dkim", cli_dkim_commands, "keys that sign outgoing mail" },
 	{ "dns", cli_dns_commands, "the records to publish" },
 	{ "dmarc", cli_dmarc_commands, "who sends in a domain's name?" },
+	{ "tlsrpt", cli_tlsrpt_commands, "how is TLS of mail to a domain?" },
 	{ "check", cli_check_commands, "is everything as it should be?" },
 	{ "status", cli_status_commands, "what runs, what waits" },
 	{ "reload", cli_status_commands, "take a changed configuration" },

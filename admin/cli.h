@@ -57,7 +57,8 @@ struct cli_command {
 extern const struct cli_command cli_init_commands[], cli_domain_commands[], cli_user_commands[],
     cli_alias_commands[], cli_queue_commands[], cli_dkim_commands[], cli_dns_commands[],
     cli_filter_commands[], cli_spam_commands[], cli_trace_commands[], cli_status_commands[],
-    cli_check_commands[], cli_route_commands[], cli_config_commands[], cli_dmarc_commands[];
+    cli_check_commands[], cli_route_commands[], cli_config_commands[], cli_dmarc_commands[],
+    cli_tlsrpt_commands[];
 
 /* -- cli.c */
 

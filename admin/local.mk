@@ -28,7 +28,7 @@ tegami_SOURCES = admin/cli.c admin/cli_ask.c admin/cli_files.c admin/cli_init.c 
 	admin/cli_dns.c admin/cli_dns_check.c admin/cli_findings.h admin/cli_findings.c \
 	admin/cli_check.h admin/cli_check.c admin/cli_check_host.c admin/cli_status.c admin/cli_config.c \
 	admin/cli_rescue.h admin/cli_rescue.c \
-	admin/cli_reports.h admin/cli_reports.c admin/cli_dmarc.c
+	admin/cli_reports.h admin/cli_reports.c admin/cli_dmarc.c admin/cli_tlsrpt.c
 tegami_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS) $(OPENSSL_CFLAGS) $(CONFUSE_CFLAGS) \
 	-DTEGAMI_VERSION='"$(PACKAGE_VERSION)"'
 tegami_LDADD = admin/libadmin.a filters/libfilter.a $(DKIM_KEY_LIBS) $(PREPARE_LIBS) $(CONF_READ_LIBS) $(BASE_LIBS) $(OPENSSL_LIBS)

@@ -51,8 +51,10 @@ find_form(struct report_reader *r, struct slice piece, struct err *err)
 		r->form = FORM_JSON;
 		return 0;
 	}
-	if (begin.len == 0 || (begin.at[0] != '<' && !slice_starts(begin, SLICE("\357\273\277<")) &&
-		!slice_starts(begin, SLICE("\376\377")) && !slice_starts(begin, SLICE("\377\376"))))
+	if (begin.len == 0)
+		return 0;
+	if (begin.at[0] != '<' && !slice_starts(begin, SLICE("\357\273\277<")) &&
+		!slice_starts(begin, SLICE("\376\377")) && !slice_starts(begin, SLICE("\377\376")))
 		return err_set(err, ERR_PERMANENT,
 		    "what is in it is neither XML (DMARC reports) nor JSON (TLS reports)");
 	r->form = FORM_XML;
@@ -67,6 +69,8 @@ report_reader_feed(struct report_reader *r, struct slice piece, struct err *err)
 		return -1;
 	if (r->form == FORM_XML)
 		return report_xml_feed(r->xml, piece, false, err);
+	if (r->form == FORM_UNKNOWN)
+		return 0; /* blanks so far */
 	if (buf_slice(&r->json, piece) == -1)
 		return err_set(err, ERR_PERMANENT, "it is larger than %u MiB", REPORT_JSON_MAX >> 20);
 	return 0;

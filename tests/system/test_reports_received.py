@@ -199,3 +199,43 @@ def test_records_to_publish(server):
     zone = server.cli("dns", "show", "other.test")
     assert 'rua=mailto:dmarc@example.test"' in zone
     assert "other.test._report._dmarc.example.test" in zone  # RFC 9990: or nobody sends there
+
+
+def tls_report(failures, good=100, id="t1", domain="example.test"):
+    begin = time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime(time.time() - 2 * DAY))
+    end = time.strftime("%Y-%m-%dT23:59:59Z", time.gmtime(time.time() - 2 * DAY))
+    return json.dumps({
+        "organization-name": "Reporter Inc.", "date-range": {"start-datetime": begin, "end-datetime": end},
+        "contact-info": "tls@reporter.test", "report-id": id,
+        "policies": [{"policy": {"policy-type": "sts", "policy-domain": domain, "mx-host": ["mx.example.test"]},
+                      "summary": {"total-successful-session-count": good,
+                                  "total-failure-session-count": sum(f["failed-session-count"] for f in failures)},
+                      "failure-details": failures}]}).encode()
+
+
+def test_tls(server):
+    """A TLS report, with the types of RFC 8460; what failed is said in words."""
+    failures = [{"result-type": "certificate-expired", "receiving-mx-hostname": "mx.example.test",
+                 "sending-mta-ip": "192.0.2.9", "failed-session-count": 7, "failure-reason-code": "X509_EXPIRED"},
+                {"result-type": "sts-policy-fetch-error", "failed-session-count": 2}]
+    send(server, mail(gzip.compress(tls_report(failures)), "application/tlsrpt+gzip", "r!example.test!1!2.json.gz"),
+         mail(tls_report([], id="t2"), "application/tlsrpt+json", "s!example.test!1!2.json"),
+         mail(tls_report([], id="t2"), "application/tlsrpt+json", "s!example.test!1!2.json"),
+         mail(b'{"report-id": ', "application/tlsrpt+json", "broken!example.test!1!2.json"))
+    found = show(server, "tlsrpt", reports=2, broken=1)
+    assert (found["succeeded"], found["failed"]) == (200, 9)
+    assert [(f["result"], f["sessions"]) for f in found["failures"]] == [
+        ("certificate-expired", 7), ("sts-policy-fetch-error", 2)]
+    text = server.cli("tlsrpt", "show", "example.test")
+    for words in ("200 sessions with TLS as it should be, 9 failed", "the certificate had run out (X509_EXPIRED)",
+                  "renew it", "1 report could not be read", "JSON is broken at byte 14"):
+        assert words in text, text
+    assert show(server, "dmarc", reports=0, broken=0)["messages"] == 0
+    server.stop()
+    assert server.json("tlsrpt", "show", "example.test") == found
+
+
+def test_nothing_yet(server):
+    text = server.cli("tlsrpt", "show", "example.test")
+    assert "There are no reports on example.test" in text and "dmarc@example.test" in text
+    assert server.run("dmarc", "show", "example.test", "--since", "soon", check=False).returncode == 2

@@ -125,7 +125,7 @@ static const struct {
 	{ "<?xml version='1.0' encoding='x-klingon'?><feedback/>", NULL, "encoding" },
 	{ "<html><body>No</body></html>", NULL, "first element is not <feedback>" },
 	{ "PK\003\004 an archive inside", NULL, "neither XML" },
-	{ "   \n ", NULL, "neither XML" },
+	{ "   \n ", NULL, "nothing in it" },
 	{ "", NULL, "nothing in it" },
 
 	/* TLS: RFC 8460 appendix B, in short */
