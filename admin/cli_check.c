@@ -142,8 +142,41 @@ check_dkim(struct check *c)
 	rows_free(&keys);
 }
 
+/* Is there somebody behind the address that reports are sent to? */
+static void
+check_reports(struct check *c)
+{
+	for (size_t i = 0; i < c->conf->reports.address.n; i++) {
+		const char *address = c->conf->reports.address.at[i], *status;
+		struct err err = { .kind = ERR_NONE };
+		struct admin_request rq;
+		struct rows rows;
+		char advice[600];
+
+		rows_init(&rows);
+		cli_rq(&rq, "directory.explain");
+		cli_rq_word(&rq, "address", address);
+		if (cli_ask(c->cli, &rq, &rows, &err) == 0 && rows.n > 0) {
+			status = row_text(&rows.at[rows.n - 1], "status");
+			snprintf(advice, sizeof(advice),
+			    "tegami alias add %s postmaster@..., or name another in reports.address", address);
+			if (strcmp(status, "ok") == 0)
+				finding(&c->found, "reports", FINDING_OK, "", "reports of other servers come to %s",
+				    address);
+			else if (strcmp(status, "full") == 0 || strcmp(status, "temporary") == 0)
+				finding(&c->found, "reports", FINDING_WARNING, "tegami user quota",
+				    "reports to %s are put off: %s", address, row_text(&rows.at[rows.n - 1], "why"));
+			else
+				finding(&c->found, "reports", FINDING_ERROR, advice,
+				    "%s takes no mail, so reports are refused: %s", address,
+				    row_text(&rows.at[rows.n - 1], "why"));
+		}
+		rows_free(&rows);
+	}
+}
+
 static void (*const checks[])(struct check *) = { check_server, check_state_dir, check_databases,
-	check_directory, check_ports, check_certificates, check_dkim, check_antivirus, check_queue,
+	check_directory, check_ports, check_certificates, check_dkim, check_reports, check_antivirus, check_queue,
 	check_clock, check_disk, check_world };
 
 static int

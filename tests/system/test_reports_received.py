@@ -239,3 +239,16 @@ def test_nothing_yet(server):
     text = server.cli("tlsrpt", "show", "example.test")
     assert "There are no reports on example.test" in text and "dmarc@example.test" in text
     assert server.run("dmarc", "show", "example.test", "--since", "soon", check=False).returncode == 2
+
+
+def test_check(make_server):
+    """The address must be one that takes mail; an address that is none stops the start."""
+    server = make_server({"reports.address": '{"dmarc@example.test", "nobody@example.test"}'})
+    server.cli("alias", "add", "dmarc@example.test", "alice@example.test")
+    rows = json.loads(server.run("--json", "check", check=False).stdout)
+    assert [r["state"] for r in rows if r["name"] == "reports"] == ["ok", "error"]
+    good = server.conf.read_text()
+    server.conf.write_text(good.replace('{"dmarc@example.test"', '{"dmarc"'))
+    said = server.run("config", "show", check=False)
+    server.conf.write_text(good)
+    assert said.returncode == 1 and "is no address" in said.stderr
