@@ -26,6 +26,7 @@ static const char *const sentences[EVENT_COUNT] = {
 	[EVENT_AUTH_FAILED] = "Login failed[ for %u][ from %i][: %t]",
 	[EVENT_AUTH_OK] = "[%u ]logged in[ from %i][: %t]",
 	[EVENT_EXPANDED] = "[%o ]is an alias[: %t]",
+	[EVENT_SEALED] = "ARC[: %t]",
 };
 
 enum trace_event

@@ -92,17 +92,36 @@ cuts_get(struct slice bytes, struct cut cuts[static ENVELOPE_CUTS_MAX], size_t *
 	return 0;
 }
 
+static struct slice
+prefix_part(struct slice prefix, unsigned n)
+{
+	while (n-- > 0)
+		slice_cut(&prefix, '\0');
+	return slice_cut(&prefix, '\0');
+}
+
 struct slice
 prefix_shown(struct slice prefix)
 {
-	return slice_cut(&prefix, '\0');
+	return prefix_part(prefix, 0);
 }
 
 struct slice
 prefix_seven(struct slice prefix)
 {
-	slice_cut(&prefix, '\0');
-	return prefix;
+	return prefix_part(prefix, 1);
+}
+
+struct slice
+prefix_set(struct slice prefix)
+{
+	return prefix_part(prefix, 2);
+}
+
+struct slice
+prefix_set_seven(struct slice prefix)
+{
+	return prefix_part(prefix, 3);
 }
 
 struct slice

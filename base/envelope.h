@@ -2,8 +2,10 @@
  *
  * The message itself is never rewritten. What we add (Received, Authentication-Results, X-Spam-*,
  * DKIM-Signature) is `prefix`, put in front; what must not be seen (forged results, Bcc) is `cuts`,
- * ranges of the body left out. Bodies have CRLF line ends. Behind a NUL the prefix may end with what
- * takes the place of its DKIM-Signature fields when the message is converted to seven bits (seven.h). */
+ * ranges of the body left out. Bodies have CRLF line ends. Behind a NUL the prefix may go on with what
+ * takes the place of its DKIM-Signature fields when the message is converted to seven bits (seven.h);
+ * behind a second with an ARC set for those whom an alias of ours leads it to elsewhere, behind a third
+ * with that for the converted message. */
 #ifndef BASE_ENVELOPE_H
 #define BASE_ENVELOPE_H
 
@@ -86,9 +88,11 @@ void envelope_put(struct buf *out, const struct envelope *e);
  * the frame, texts go to the pool. -1 when a field is bad. */
 int envelope_get(struct wire *in, struct pool *pool, struct envelope *e);
 
-/* The prefix as it is put in front; what stands behind its NUL, empty when there is none. */
+/* The prefix as it is put in front; what stands behind its NULs, empty when there is none. */
 struct slice prefix_shown(struct slice prefix);
 struct slice prefix_seven(struct slice prefix);
+struct slice prefix_set(struct slice prefix);
+struct slice prefix_set_seven(struct slice prefix);
 
 /* Cut list <-> bytes (16 a cut). cuts_get: -1 when it is not sorted, overlaps or is too long. */
 void cuts_put(struct buf *out, const struct cut *cuts, size_t n);

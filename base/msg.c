@@ -25,6 +25,7 @@ static const char *const event_names[EVENT_COUNT] = {
 	[EVENT_DEFERRED] = "deferred", [EVENT_BOUNCED] = "bounced", [EVENT_HELD] = "held",
 	[EVENT_DELETED] = "deleted", [EVENT_AUTH_FAILED] = "auth-failed",
 	[EVENT_AUTH_OK] = "auth-ok", [EVENT_EXPANDED] = "expanded",
+	[EVENT_SEALED] = "sealed",
 };
 
 const char *

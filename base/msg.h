@@ -125,9 +125,9 @@ enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 	X(FILTER_CHECK,   R(SMTPD)|R(CONTROL), R(FILTER),  "uuttttutubt", FD_MAY)                 \
 		/* qid, enum listener_kind, ip, helo, from, user, tls 0/1, first rcpt, now us (0: \
 		 * the clock), body (or fd), rdns hint */                                         \
-	X(FILTER_IS,      R(FILTER),      R(SMTPD)|R(CONTROL), "uttbbuut(ttut)", FD_NO)           \
+	X(FILTER_IS,      R(FILTER),      R(SMTPD)|R(CONTROL), "uttbbuutu(ttut)", FD_NO)          \
 		/* enum verdict, reply, why, prefix, cuts, score/1000, required/1000,             \
-		 * authentication_results; (check, result, score/1000, text)* */                  \
+		 * authentication_results, enum chain_state; (check, result, score/1000, text)* */ \
 	X(SCAN,           R(FILTER),      R(SCAN),         "ub",     FD_MAY)                      \
 		/* qid, body (or fd) */                                                           \
 	X(SCAN_IS,        R(SCAN),        R(FILTER),       "ut",     FD_NO)                       \
@@ -136,6 +136,12 @@ enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 		/* qid, ticket, prefix, body (or fd), 1: for seven bits, too */                   \
 	X(SIGN_IS,        R(SIGNER),      R(SMTPD),        "ubt",    FD_NO)                       \
 		/* enum sign_status, DKIM-Signature fields (as in a prefix: envelope.h), why */   \
+	X(SEAL,           R(SMTPD),       R(SIGNER),       "ubbbutu", FD_MAY)                     \
+		/* qid, the filter's prefix, body (or fd), cuts, enum chain_state, domain of the  \
+		 * alias that sends it on, 1: for seven bits, too */                              \
+	X(SEAL_IS,        R(SIGNER),      R(SMTPD),        "ubbt",   FD_NO)                       \
+		/* enum sign_status, ARC set, that for seven bits, in words: whose it is, or why  \
+		 * there is none */                                                               \
 	/* -- resolver */                                                                         \
 	X(DNS_ASK,        R(FILTER)|R(RELAY)|R(SMTPD)|R(CONTROL), R(RESOLVER), "tu", FD_NO)       \
 		/* name, rr type */                                                               \
@@ -255,6 +261,8 @@ enum auth_status { AUTH_OK, AUTH_CONTINUE, AUTH_BAD, AUTH_TEMPORARY, AUTH_NO_MEC
 
 enum verdict { VERDICT_ACCEPT, VERDICT_JUNK, VERDICT_REFUSE, VERDICT_DEFER };
 enum sign_status { SIGN_NO_KEY, SIGN_DONE, SIGN_LATER, SIGN_REFUSED };
+/* The ARC seals of a message: not known, none there, whole, broken, broken before and said so. */
+enum chain_state { CHAIN_UNKNOWN, CHAIN_NONE, CHAIN_PASS, CHAIN_FAIL, CHAIN_ENDED };
 enum scan_status { SCAN_CLEAN, SCAN_INFECTED, SCAN_FAILED };
 enum put_status { PUT_OK, PUT_TEMPORARY, PUT_FULL, PUT_REFUSED };
 enum step_status { STEP_OK, STEP_TEMPORARY, STEP_PERMANENT };
@@ -264,7 +272,7 @@ enum dns_status { DNS_OK, DNS_NO_DATA, DNS_NXDOMAIN, DNS_TEMPORARY, DNS_BOGUS };
 enum trace_event {
 	EVENT_CONNECT, EVENT_REFUSED, EVENT_ACCEPTED, EVENT_FILTERED, EVENT_DELIVERED,
 	EVENT_RELAYED, EVENT_DEFERRED, EVENT_BOUNCED, EVENT_HELD, EVENT_DELETED, EVENT_AUTH_FAILED,
-	EVENT_AUTH_OK, EVENT_EXPANDED, EVENT_COUNT
+	EVENT_AUTH_OK, EVENT_EXPANDED, EVENT_SEALED, EVENT_COUNT
 };
 
 const char *role_name(enum role role);

@@ -70,8 +70,8 @@ struct conf {
 	struct { bool enabled; } spf;
 	struct { bool enabled; } dkim;
 	struct { bool enabled; struct conf_strings allow_networks, allow_domains; } dmarc;
-	struct { bool enabled; struct conf_strings trusted; } arc;
 	struct { struct conf_strings address; } reports;
+	struct { bool enabled; struct conf_strings trusted; bool seal; char *domain; } arc;
 	struct {
 		bool enabled;
 		char *database;

@@ -153,6 +153,12 @@ const struct conf_row conf_rows[] = {
 	{ "arc.trusted", 0, CONF_HOSTNAME, true, TEXTS(arc.trusted), none, 0, 0, ANY, R(FILTER),
 	    "Sealers whose word is taken: mail that fails its domain's DMARC policy here is let through when the chain of seals is "
 	    "whole, the last of them are of these domains, and one of these saw DMARC pass." },
+	{ "arc.seal", 0, CONF_BOOL, false, ONE(arc.seal), "true", 0, 0, ANY, R(SMTPD),
+	    "Put an ARC seal on mail from outside that an alias sends on to another server, so that this one can know what was "
+	    "found here. Needs arc.enabled and an RSA key (tegami dkim create); without one the mail goes on unsealed." },
+	{ "arc.domain", 0, CONF_HOSTNAME, false, ONE(arc.domain), none, 0, 0, ANY, R(SIGNER),
+	    "The domain whose key seals. When not given: that of hostname or of a name above it that has one, else that of the "
+	    "alias." },
 
 	{ "reports.address", 0, CONF_TEXT, true, TEXTS(reports.address), none, 3, 254, ANY, FILTERS,
 	    "Addresses of ours (users or aliases) that DMARC and TLS reports of other servers are sent to: `tegami dns show` "

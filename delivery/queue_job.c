@@ -138,16 +138,26 @@ job_is_spam(struct job_out *j)
 	return true;
 }
 
+/* What the relay puts in front: of mail that an alias sends on with the ARC set on top, if it has one.
+ * Behind a NUL, as in an envelope, what replaces the signatures on top when the message is converted. */
 static void
 put_prefix(struct buf *out, const struct job_out *j, struct slice prefix)
 {
+	struct slice seven = prefix_seven(prefix), set = { NULL, 0 };
 	struct buf all;
 
-	buf_init(&all, ENVELOPE_PREFIX_MAX + ADDRESS_MAX + 20);
+	buf_init(&all, 2 * ENVELOPE_PREFIX_MAX);
+	if (j->alias != NULL && (set = prefix_set(prefix)).len > 0)
+		seven = prefix_set_seven(prefix);
+	buf_slice(&all, set);
 	if (j->alias != NULL)
 		buf_printf(&all, "Delivered-To: %s\r\n", alias_of(j->alias));
-	buf_slice(&all, prefix);
-	wire_put_bytes(out, all.failed ? prefix : buf_all(&all));
+	buf_slice(&all, prefix_shown(prefix));
+	if (seven.len > 0) {
+		buf_char(&all, '\0');
+		buf_slice(&all, seven);
+	}
+	wire_put_bytes(out, all.failed ? prefix_shown(prefix) : buf_all(&all));
 	buf_free(&all);
 }
 

@@ -6,7 +6,8 @@
  * nothing to convert goes as it is. One that cannot be converted is refused for that host, in
  * words.
  *
- * Our own users' mail has a signature of ours for either form. One of somebody else (DKIM) covers
+ * Our own users' mail has a signature of ours for either form, and so has the ARC set of mail that an alias
+ * sends on. One of somebody else (DKIM) covers
  * the unconverted body and does not survive: RFC 6152 leaves only refusal otherwise, and a message
  * that arrived unsigned is worth more than one that did not. */
 #include <string.h>
@@ -24,7 +25,19 @@ job_forget_conversion(struct job *job)
 	seven_free(&job->seven);
 }
 
-/* Without the DKIM-Signature fields at its top. */
+static bool
+is_signature(struct slice line)
+{
+	static const char *const names[] = { "DKIM-Signature:", "ARC-Seal:", "ARC-Message-Signature:",
+		"ARC-Authentication-Results:" };
+
+	for (size_t i = 0; i < COUNT(names); i++)
+		if (slice_starts_nocase(line, slice_of(names[i])))
+			return true;
+	return false;
+}
+
+/* Without our signatures and the ARC set at its top. */
 static struct slice
 behind_signatures(struct slice prefix)
 {
@@ -34,7 +47,7 @@ behind_signatures(struct slice prefix)
 	while (slice_line(&rest, &line)) {
 		bool folded = line.len > 0 && (line.at[0] == ' ' || line.at[0] == '\t');
 
-		ours = folded ? ours : slice_starts_nocase(line, SLICE("DKIM-Signature:"));
+		ours = folded ? ours : is_signature(line);
 		if (!ours)
 			break;
 		prefix = rest;

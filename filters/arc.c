@@ -10,12 +10,11 @@
 #include <string.h>
 
 #include "filters/arc_chain.h"
-#include "filters/canon.h"
+#include "filters/arc_hash.h"
 #include "filters/check.h"
 #include "filters/pubkey.h"
 
 #define SIGNATURE_MAX 1024        /* bytes: RSA of 8192 bits */
-#define NAMES_MAX MIME_FIELDS_MAX /* in h= */
 #define KEYS_MAX 12               /* of different keys asked for one message */
 
 struct keys { /* one for each seal, and that of the last message signature */
@@ -129,29 +128,6 @@ body_fits(struct judge *j, EVP_MD_CTX *hash, const struct tags *tags, enum canon
 	       memcmp(digest, said, sizeof(digest)) == 0;
 }
 
-/* The fields that h= names, each from the bottom up; a name once too often is nothing. false: it names
- * more than a header may have, which is no list but work for us. */
-static bool
-hash_fields(struct judge *j, EVP_MD_CTX *hash, struct slice h, enum canon canon)
-{
-	bool used[MIME_FIELDS_MAX] = { false };
-
-	for (size_t named = 0; h.at != NULL; named++) {
-		struct slice name = slice_trim(slice_cut(&h, ':'));
-
-		if (named == NAMES_MAX)
-			return false;
-		for (size_t i = j->n_fields; name.len > 0 && i-- > 0;) {
-			if (used[i] || !slice_eq_nocase(slice_trim(j->fields[i].name), name))
-				continue;
-			used[i] = true;
-			canon_field(hash, j->fields[i].whole, canon, true);
-			break;
-		}
-	}
-	return true;
-}
-
 static bool
 signature_fits(struct judge *j, EVP_MD_CTX *hash, const struct arc_set *set, EVP_PKEY *key)
 {
@@ -160,7 +136,7 @@ signature_fits(struct judge *j, EVP_MD_CTX *hash, const struct arc_set *set, EVP
 
 	if (!read_canon(tags, &header, &body) || !body_fits(j, hash, tags, body) ||
 	    EVP_DigestInit_ex(hash, EVP_sha256(), NULL) != 1 ||
-	    !hash_fields(j, hash, tags_get(tags, "h"), header))
+	    !arc_hash_fields(hash, j->fields, j->n_fields, tags_get(tags, "h"), header))
 		return false;
 	canon_signature(hash, set->signature->whole, header);
 	return verify(key, hash, tags);
@@ -171,12 +147,9 @@ seal_fits(EVP_MD_CTX *hash, const struct arc_chain *c, size_t last, EVP_PKEY *ke
 {
 	if (EVP_DigestInit_ex(hash, EVP_sha256(), NULL) != 1)
 		return false;
-	for (size_t i = 0; i <= last; i++) {
-		canon_field(hash, c->sets[i].results->whole, CANON_RELAXED, true);
-		canon_field(hash, c->sets[i].signature->whole, CANON_RELAXED, true);
-		if (i < last)
-			canon_field(hash, c->sets[i].seal->whole, CANON_RELAXED, true);
-	}
+	for (size_t i = 0; i <= last; i++)
+		arc_hash_set(hash, c->sets[i].results->whole, c->sets[i].signature->whole,
+		    i < last ? c->sets[i].seal->whole : (struct slice){ NULL, 0 });
 	canon_signature(hash, c->sets[last].seal->whole, CANON_RELAXED);
 	return verify(key, hash, &c->sets[last].seal_tags);
 }
@@ -226,6 +199,7 @@ tell_pass(struct judge *j, const struct arc_chain *c)
 	if (line != NULL)
 		judge_method(j, line);
 	j->arc_passed = true;
+	j->chain = CHAIN_PASS;
 	return CHECK_DONE;
 }
 
@@ -236,7 +210,7 @@ read_chain(struct judge *j)
 	if (j->arc == NULL) {
 		j->arc = pool_alloc(j->pool, sizeof(*j->arc));
 		if (j->arc != NULL)
-			j->arc->form = arc_chain_read(j, j->arc);
+			j->arc->form = arc_chain_read(j->fields, j->n_fields, j->arc);
 	}
 	return j->arc == NULL ? ARC_NO_MEMORY : j->arc->form;
 }
@@ -248,15 +222,19 @@ check_arc(struct judge *j)
 	enum pubkey_status status;
 	const char *why;
 
+	j->chain = CHAIN_UNKNOWN;
 	switch (read_chain(j)) {
 	case ARC_NO_MEMORY:
 		return tell(j, "fail", "The ARC chain is not verified", "out of memory");
 	case ARC_NO_CHAIN:
+		j->chain = CHAIN_NONE;
 		return tell(j, "none", "The message bears no ARC seals", "");
 	case ARC_ENDED:
+		j->chain = CHAIN_ENDED;
 		return tell(
 		    j, "none", "The last ARC seal says that the chain before it is broken", "");
 	case ARC_MALFORMED:
+		j->chain = CHAIN_FAIL;
 		return tell(j, "fail", "The ARC chain is broken", j->arc->why);
 	case ARC_WELL_FORMED:
 		break;
@@ -269,7 +247,12 @@ check_arc(struct judge *j)
 	free_keys(&keys);
 	if (status == PUBKEY_WAITS)
 		return CHECK_WAIT;
-	return why == NULL ? tell_pass(j, j->arc) : tell(j, "fail", "The ARC chain is broken", why);
+	if (why == NULL)
+		return tell_pass(j, j->arc);
+	/* what DNS did not tell may be told to the next one */
+	if (status != PUBKEY_TEMPERROR)
+		j->chain = CHAIN_FAIL;
+	return tell(j, "fail", "The ARC chain is broken", why);
 }
 
 const char *

@@ -150,15 +150,15 @@ malformed(struct arc_chain *c, const char *why)
 }
 
 static enum arc_form
-collect(const struct judge *j, struct arc_chain *c)
+collect(const struct mime_field *all, size_t n, struct arc_chain *c)
 {
-	for (size_t i = 0; i < j->n_fields; i++) {
+	for (size_t i = 0; i < n; i++) {
 		for (size_t k = 0; k < COUNT(fields); k++) {
 			unsigned at = 0;
 
-			if (!slice_eq_nocase(j->fields[i].name, slice_of(fields[k].name)))
+			if (!slice_eq_nocase(all[i].name, slice_of(fields[k].name)))
 				continue;
-			if (!fields[k].take(c, &j->fields[i], &at))
+			if (!fields[k].take(c, &all[i], &at))
 				return malformed(c, "a field of it is malformed or there twice");
 			if (at > c->n)
 				c->n = at;
@@ -168,12 +168,12 @@ collect(const struct judge *j, struct arc_chain *c)
 }
 
 enum arc_form
-arc_chain_read(const struct judge *j, struct arc_chain *out)
+arc_chain_read(const struct mime_field *all, size_t n, struct arc_chain *out)
 {
 	enum arc_form form;
 
 	memset(out, 0, sizeof(*out));
-	form = collect(j, out);
+	form = collect(all, n, out);
 	if (form != ARC_WELL_FORMED)
 		return form;
 	for (size_t i = 0; i < out->n; i++) {
@@ -191,6 +191,32 @@ arc_chain_read(const struct judge *j, struct arc_chain *out)
 			return malformed(out, "a seal of it is malformed or out of order");
 	}
 	return ARC_WELL_FORMED;
+}
+
+unsigned
+arc_chain_last(const struct mime_field *all, size_t n, bool *ended)
+{
+	unsigned last = 0, i;
+	struct tags tags;
+
+	*ended = false;
+	for (size_t k = 0; k < n; k++) {
+		bool seal = slice_eq_nocase(all[k].name, SLICE("ARC-Seal"));
+
+		if (slice_eq_nocase(all[k].name, SLICE("ARC-Authentication-Results")))
+			i = results_instance(all[k].value);
+		else if ((seal || slice_eq_nocase(all[k].name, SLICE("ARC-Message-Signature"))) &&
+			 tags_read(all[k].value, &tags))
+			i = instance_of(tags_get(&tags, "i"));
+		else
+			continue;
+		if (i > last)
+			*ended = false;
+		if (i >= last && seal)
+			*ended = *ended || slice_eq(tags_get(&tags, "cv"), SLICE("fail"));
+		last = i > last ? i : last;
+	}
+	return last;
 }
 
 /* -- what a sealer saw */

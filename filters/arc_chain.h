@@ -2,7 +2,7 @@
 #ifndef FILTERS_ARC_CHAIN_H
 #define FILTERS_ARC_CHAIN_H
 
-#include "filters/judge.h"
+#include "filters/mime.h"
 #include "filters/tags.h"
 
 #define ARC_SETS_MAX 50 /* RFC 8617 4.2.1 */
@@ -27,8 +27,11 @@ struct arc_chain {
 	const char *why; /* what is malformed */
 };
 
-/* Collect the sets; the chain is big and belongs on the heap or in a pool. */
-enum arc_form arc_chain_read(const struct judge *j, struct arc_chain *out);
+/* Collect the sets of a header; the chain is big and belongs on the heap or in a pool. */
+enum arc_form arc_chain_read(const struct mime_field *all, size_t n, struct arc_chain *out);
+/* The highest instance that any field of a set names, however broken the chain is; 0: there is none.
+ * *ended: a seal of it says cv=fail. */
+unsigned arc_chain_last(const struct mime_field *all, size_t n, bool *ended);
 
 /* Did the sealer of that set see DMARC pass (with `author` as the domain in From, where it names one)? */
 bool arc_saw_dmarc_pass(const struct arc_set *set, const char *author);

@@ -121,60 +121,84 @@ canon_signature(EVP_MD_CTX *hash, struct slice field, enum canon canon)
 
 /* -- bodies */
 
-/* A line without its end, blanks at its end left out and those within as one. */
-static void
-put_relaxed_line(EVP_MD_CTX *hash, struct slice line)
+void
+canon_body_begin(struct canon_body *b, EVP_MD_CTX *hash, enum canon canon)
 {
-	size_t i = 0;
+	*b = (struct canon_body){ .hash = hash, .canon = canon };
+}
 
-	while (line.len > 0 && is_wsp(line.at[line.len - 1]))
-		line.len--;
-	while (i < line.len) {
-		size_t start = i;
+/* Text follows: the lines and the blank that only count now go first. */
+static void
+put_text(struct canon_body *b, struct slice text)
+{
+	for (; b->empty > 0; b->empty--)
+		EVP_DigestUpdate(b->hash, "\r\n", 2);
+	if (b->blank)
+		EVP_DigestUpdate(b->hash, " ", 1);
+	b->blank = false;
+	b->text = b->any = true;
+	put(b->hash, text);
+}
 
-		while (i < line.len && !is_wsp(line.at[i]))
-			i++;
-		put(hash, slice_first(slice_skip(line, start), i - start));
-		if (i == line.len)
-			break;
-		EVP_DigestUpdate(hash, " ", 1);
-		while (i < line.len && is_wsp(line.at[i]))
-			i++;
-	}
+static void
+end_line(struct canon_body *b)
+{
+	if (b->text)
+		EVP_DigestUpdate(b->hash, "\r\n", 2);
+	else
+		b->empty++;
+	b->text = b->blank = b->cr = false;
 }
 
 static bool
-is_empty(struct slice line, enum canon canon)
+is_plain(const struct canon_body *b, char c)
 {
-	if (canon == CANON_SIMPLE)
-		return line.len == 0;
-	for (size_t i = 0; i < line.len; i++)
-		if (!is_wsp(line.at[i]))
-			return false;
-	return true;
+	return c != '\n' && c != '\r' && (b->canon == CANON_SIMPLE || !is_wsp(c));
+}
+
+void
+canon_body_add(struct canon_body *b, struct slice piece)
+{
+	size_t i = 0;
+
+	while (i < piece.len) {
+		size_t start = i;
+
+		if (piece.at[i] == '\n') {
+			end_line(b);
+			i++;
+			continue;
+		}
+		if (b->cr) { /* one that ends no line */
+			put_text(b, SLICE("\r"));
+			b->cr = false;
+		}
+		while (i < piece.len && is_plain(b, piece.at[i]))
+			i++;
+		if (i > start)
+			put_text(b, slice_first(slice_skip(piece, start), i - start));
+		else if (piece.at[i] == '\r')
+			b->cr = true, i++;
+		else
+			b->blank = true, i++;
+	}
+}
+
+void
+canon_body_end(struct canon_body *b)
+{
+	if (b->text)
+		end_line(b);
+	if (!b->any && b->canon == CANON_SIMPLE)
+		EVP_DigestUpdate(b->hash, "\r\n", 2);
 }
 
 void
 canon_body(EVP_MD_CTX *hash, struct slice body, enum canon canon)
 {
-	size_t empty = 0; /* lines that count only if one with text follows */
-	struct slice line;
-	bool any = false;
+	struct canon_body b;
 
-	while (slice_line(&body, &line)) {
-		if (is_empty(line, canon)) {
-			empty++;
-			continue;
-		}
-		for (; empty > 0; empty--)
-			EVP_DigestUpdate(hash, "\r\n", 2);
-		if (canon == CANON_SIMPLE)
-			put(hash, line);
-		else
-			put_relaxed_line(hash, line);
-		EVP_DigestUpdate(hash, "\r\n", 2);
-		any = true;
-	}
-	if (!any && canon == CANON_SIMPLE)
-		EVP_DigestUpdate(hash, "\r\n", 2);
+	canon_body_begin(&b, hash, canon);
+	canon_body_add(&b, body);
+	canon_body_end(&b);
 }

@@ -24,6 +24,12 @@ static const char *const signed_fields[] = { "from", "reply-to", "subject", "dat
 	"resent-cc", "list-id", "list-unsubscribe", "list-unsubscribe-post", NULL };
 static const char *const oversigned[] = { "from", NULL };
 
+const char *const *
+dkim_signed_fields(void)
+{
+	return signed_fields;
+}
+
 static DKIM_LIB *
 library(void)
 {

@@ -20,6 +20,8 @@ struct dkim_signer { /* a key; texts are borrowed */
  * of `message`. `now` is us since 1970. */
 int dkim_sign_message(const struct dkim_signer *key, struct slice prefix, struct slice message,
     struct seven *seven, int64_t now, struct buf *out, struct err *err);
+/* The names of fields that are signed when they are there, in lower case; NULL at the end. */
+const char *const *dkim_signed_fields(void);
 /* The one address in From, its domain in lower case; it holds an '@'. false: there is not exactly one,
  * or not in a form that all read alike. */
 bool dkim_sign_author(struct slice prefix, struct slice message, char out[static DKIM_AUTHOR_SIZE]);

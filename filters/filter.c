@@ -118,6 +118,7 @@ answer_check(const struct job *job, const struct ruling *r)
 	wire_put_i64(b, r->score);
 	wire_put_i64(b, r->required);
 	wire_put_text(b, r->authentication_results);
+	wire_put_u64(b, job->judge->chain);
 	put_hits(b, job->judge);
 	reply_send(job->to, -1);
 	buf_free(&cuts);
@@ -367,6 +368,7 @@ defer(struct reply_to to, const char *reply)
 	wire_put_u64(b, 0);
 	wire_put_u64(b, 0);
 	wire_put_text(b, "");
+	wire_put_u64(b, CHAIN_UNKNOWN);
 	reply_send(to, -1);
 }
 

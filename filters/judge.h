@@ -107,6 +107,7 @@ struct judge {
 	struct demand demand;
 	struct arc_chain *arc; /* arc_chain.h; NULL: not read yet */
 	bool arc_passed;
+	enum chain_state chain; /* for who sends it on */
 	unsigned row; /* of the check that runs now */
 };
 

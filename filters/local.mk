@@ -9,7 +9,7 @@ filters_libfilter_a_SOURCES = filters/judge.h filters/judge.c filters/check.h fi
 	filters/from.h filters/from.c filters/dmarc_record.h filters/dmarc_record.c \
 	filters/dmarc_walk.h filters/dmarc_walk.c filters/dmarc.c \
 	filters/tags.h filters/tags.c filters/canon.h filters/canon.c filters/pubkey.h filters/pubkey.c \
-	filters/arc_chain.h filters/arc_chain.c filters/arc.h filters/arc.c \
+	filters/arc_chain.h filters/arc_chain.c filters/arc_hash.h filters/arc_hash.c filters/arc.h filters/arc.c \
 	filters/dnsbl.c filters/rdns.c filters/helo.c filters/header.c filters/content.c filters/antivirus.c \
 	filters/verdict.h filters/verdict.c \
 	filters/unpack.h filters/unpack.c filters/report_read.h filters/report_read.c filters/report_build.h filters/report_build.c \
@@ -29,12 +29,12 @@ filters_scan_LDADD = $(ROLE_LIBS) $(CLAMAV_LIBS)
 
 # Signing: the library's header reader is libfilter's.
 noinst_LIBRARIES += filters/libsign.a
-filters_libsign_a_SOURCES = filters/dkim_sign.h filters/dkim_sign.c
-filters_libsign_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENDKIM_CFLAGS)
+filters_libsign_a_SOURCES = filters/dkim_sign.h filters/dkim_sign.c filters/arc_seal.h filters/arc_seal.c
+filters_libsign_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENDKIM_CFLAGS) $(OPENSSL_CFLAGS)
 SIGN_LIBS = filters/libsign.a filters/libfilter.a $(OPENDKIM_LIBS)
 
 role_PROGRAMS += filters/signer
-filters_signer_SOURCES = filters/signer.c
+filters_signer_SOURCES = filters/signer.h filters/signer.c filters/signer_seal.c
 filters_signer_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
 filters_signer_LDADD = $(SIGN_LIBS) filters/libdkimkey.a $(ROLE_LIBS) $(OPENSSL_LIBS)
 

@@ -6,9 +6,12 @@
  * From, `directory` says. smtpd has asked the same, but it is the one that strangers speak to: if it
  * is broken into, it must not get our signature under other names than those of who is logged in.
  *
+ * Mail of strangers that an alias sends on gets an ARC set (signer_seal.c).
+ *
  * Errors: "try later" when auth or directory do not answer, memory is gone or the library fails;
  * "refused" for an author who is not the user; "no key" when there is none to sign with. */
 #include <openssl/crypto.h>
+#include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +23,7 @@
 #include "base/log.h"
 #include "base/role.h"
 #include "filters/dkim_sign.h"
+#include "filters/signer.h"
 
 #define KEYS_MAX 512
 #define PEM_MAX (16 * 1024)
@@ -33,6 +37,7 @@ struct key {
 	char *domain, *selector, *pem;
 	enum dkim_algorithm algorithm;
 	char record[DKIM_RECORD_SIZE];
+	EVP_PKEY *sealing; /* made of it when the first message is sealed */
 };
 struct keys {
 	struct key *at[KEYS_MAX];
@@ -49,6 +54,7 @@ key_free(struct key *k)
 		return;
 	free(k->domain);
 	free(k->selector);
+	EVP_PKEY_free(k->sealing);
 	if (k->pem != NULL) {
 		explicit_bzero(k->pem, strlen(k->pem));
 		free(k->pem);
@@ -128,11 +134,36 @@ keys_read(struct keys *all)
 }
 
 static bool
+signs(const struct key *k, const char *domain)
+{
+	return strcmp(k->domain, domain) == 0;
+}
+
+static bool
 have_key(const char *domain)
 {
 	for (size_t i = 0; i < keys.n; i++)
-		if (strcmp(keys.at[i]->domain, domain) == 0)
+		if (signs(keys.at[i], domain))
 			return true;
+	return false;
+}
+
+bool
+signer_rsa_key(const char *domain, struct arc_sealer *out)
+{
+	for (size_t i = 0; i < keys.n; i++) {
+		struct key *k = keys.at[i];
+		BIO *text;
+
+		if (!signs(k, domain) || k->algorithm != DKIM_RSA)
+			continue;
+		if (k->sealing == NULL && (text = BIO_new_mem_buf(k->pem, -1)) != NULL) {
+			k->sealing = PEM_read_bio_PrivateKey(text, NULL, NULL, NULL);
+			BIO_free(text);
+		}
+		*out = (struct arc_sealer){ k->domain, k->selector, k->sealing };
+		return k->sealing != NULL;
+	}
 	return false;
 }
 
@@ -462,6 +493,7 @@ signer_stop(void)
 
 static const struct msg_handler handlers[] = {
 	{ MSG_SIGN, on_sign },
+	{ MSG_SEAL, signer_on_seal },
 	{ MSG_ADMIN, on_admin },
 	{ MSG_NONE, NULL },
 };

@@ -1,6 +1,7 @@
-/* deliver - from the end of data to its reply: judge, sign, store
+/* deliver - from the end of data to its reply: judge, sign or seal, store
  *
- * filter judges it (unless all filters are off), signer signs it when its sender logged in, queue
+ * filter judges it (unless all filters are off), signer signs it when its sender logged in and seals it when an
+ * alias sends a stranger's on (seal.c), queue
  * stores it; each is one question and one answer, and only queue's yes becomes 250. Whoever is away
  * or fails costs the client a 4xx, never a guess. */
 #include <stdarg.h>
@@ -22,7 +23,6 @@
 #define RCPTS_IN_FRAME (48 * 1024) /* in each QUEUE_RCPTS before it */
 
 static void sign(struct session *s);
-static void store(struct session *s);
 
 /* -- replies */
 
@@ -77,8 +77,8 @@ refuse_as(struct session *s, int code, const char *enhanced, const char *reply)
 		deliver_refuse(s, code, enhanced, "%s", reply);
 }
 
-static int
-body_fd(const struct transaction *t)
+int
+deliver_body_fd(const struct transaction *t)
 {
 	return t->spool != NULL ? spool_fd(t->spool) : -1;
 }
@@ -127,7 +127,13 @@ judged(struct session *s, struct wire *in)
 	enum verdict verdict = (enum verdict)wire_u64(in);
 	const char *reply = wire_text(in, t->pool), *why = wire_text(in, t->pool);
 	struct slice prefix = wire_bytes(in), cuts = wire_bytes(in);
+	uint64_t chain;
 
+	wire_i64(in); /* score */
+	wire_i64(in);
+	wire_bytes(in); /* the results on one line */
+	chain = wire_u64(in);
+	t->chain = chain <= CHAIN_ENDED ? (enum chain_state)chain : CHAIN_UNKNOWN;
 	if (reply[0] == '\0')
 		reply = why;
 	switch (verdict) {
@@ -190,7 +196,7 @@ filter(struct session *s)
 	wire_put_u64(b, 0); /* the clock */
 	wire_put_bytes(b, buf_all(&t->body));
 	wire_put_text(b, s->name);
-	s->token = link_request(role_link(ROLE_FILTER), body_fd(t), filter_is, s);
+	s->token = link_request(role_link(ROLE_FILTER), deliver_body_fd(t), filter_is, s);
 	if (s->token == 0)
 		deliver_refuse(s, 451, "4.7.1", "The filter is not there; please try again later");
 }
@@ -234,13 +240,13 @@ sign_is(void *arg, struct frame *answer)
 		    "The message cannot be signed now; please try again later%s%s",
 		    why[0] != '\0' ? ": " : "", why);
 	else
-		store(s);
+		deliver_store(s);
 	session_run(s);
 }
 
 /* It may meet a host that takes only seven bits. */
-static bool
-may_be_converted(const struct transaction *t)
+bool
+deliver_may_convert(const struct transaction *t)
 {
 	if ((t->flags & (ENVELOPE_8BIT | ENVELOPE_BINARY)) == 0)
 		return false;
@@ -257,7 +263,10 @@ sign(struct session *s)
 	struct buf *b;
 
 	if (s->user == NULL) {
-		store(s);
+		if (seal_wanted(s))
+			seal_begin(s);
+		else
+			deliver_store(s);
 		return;
 	}
 	b = request_begin(MSG_SIGN);
@@ -265,8 +274,8 @@ sign(struct session *s)
 	wire_put_bytes(b, (struct slice){ s->ticket, TICKET_LEN });
 	wire_put_bytes(b, buf_all(&t->trace));
 	wire_put_bytes(b, buf_all(&t->body));
-	wire_put_u64(b, may_be_converted(t));
-	s->token = link_request(role_link(ROLE_SIGNER), body_fd(t), sign_is, s);
+	wire_put_u64(b, deliver_may_convert(t));
+	s->token = link_request(role_link(ROLE_SIGNER), deliver_body_fd(t), sign_is, s);
 	if (s->token == 0)
 		deliver_refuse(
 		    s, 451, "4.3.0", "The message cannot be signed now; please try again later");
@@ -385,22 +394,32 @@ put_envelope(struct buf *out, const struct session *s, const struct buf *prefix,
 static int
 put_prefix(struct buf *out, const struct transaction *t)
 {
-	struct slice seven = prefix_seven(t->signature);
+	const struct slice more[] = { prefix_seven(t->signature), t->set, t->set_seven };
+	size_t n = COUNT(more), len;
 
 	buf_slice(out, prefix_shown(t->signature));
 	buf_slice(out, t->judged);
 	buf_slice(out, buf_all(&t->trace));
 	if (out->failed)
 		return -1;
-	if (seven.len > 0 && out->len + 1 + seven.len <= ENVELOPE_PREFIX_MAX) {
-		buf_char(out, '\0');
-		buf_slice(out, seven);
+	while (n > 0 && more[n - 1].len == 0)
+		n--;
+	/* what does not fit is left out, from the last on */
+	for (len = out->len; n > 0; n--) {
+		for (size_t i = 0; i < n; i++) {
+			buf_char(out, '\0');
+			buf_slice(out, more[i]);
+		}
+		if (!out->failed)
+			break;
+		out->failed = false;
+		out->len = len;
 	}
 	return 0;
 }
 
-static void
-store(struct session *s)
+void
+deliver_store(struct session *s)
 {
 	struct transaction *t = s->tx;
 	struct link *queue = role_link(ROLE_QUEUE);

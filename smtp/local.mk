@@ -45,6 +45,7 @@ smtp_smtpd_SOURCES = \
 	smtp/pressure.h smtp/pressure.c \
 	smtp/rates.h smtp/rates.c \
 	smtp/received.c \
+	smtp/seal.c \
 	smtp/session.h smtp/session.c \
 	smtp/smtpd.c \
 	smtp/spool.h smtp/spool.c \

@@ -36,6 +36,7 @@
 #define OUT_HIGH (16 * 1024) /* a client that does not read its replies is not served */
 #define REPLY_TEXT_MAX 500
 #define BUSY_MS (10 * 60 * 1000) /* for another process to answer */
+#define SEAL_MS (10 * 1000) /* for an ARC set, without which a message goes on as well */
 #define CLOSE_MS (10 * 1000)
 #define HANDSHAKE_MS (30 * 1000) /* all of it, however it drips in */
 #define LINGER_MS 2000
@@ -301,6 +302,8 @@ patience(const struct session *s)
 {
 	if (s->state == SESSION_CLOSING)
 		return s->lingering ? LINGER_MS : CLOSE_MS;
+	if (s->tx != NULL && s->tx->sealing)
+		return SEAL_MS;
 	if (s->token != 0 || s->state == SESSION_END)
 		return BUSY_MS;
 	if (s->hold_ms > 0)
@@ -350,6 +353,10 @@ on_timeout(struct session *s)
 {
 	enum session_state state = s->state;
 
+	if (state != SESSION_CLOSING && s->tx != NULL && s->tx->sealing) {
+		seal_give_up(s);
+		return;
+	}
 	if (state != SESSION_CLOSING && go_on(s))
 		return;
 	if (state == SESSION_CLOSING || state == SESSION_NEW || state == SESSION_TLS) {

@@ -72,6 +72,9 @@ struct transaction { /* MAIL .. the reply to the end of data */
 	/* what stands in front of it, from the top */
 	struct slice signature; /* the field, and maybe one for seven bits (prefix_seven) */
 	struct slice judged;
+	enum chain_state chain; /* of ARC seals, as the filter found it */
+	bool sealing;           /* the signer is asked for a set of our own */
+	struct slice set, set_seven; /* prefix_set */
 	struct buf trace;
 	struct cut *cuts;
 	size_t n_cuts;
@@ -210,6 +213,18 @@ void deliver_judge(struct session *s);
 /* The end of a transaction that was refused: reply, history, back to idle. */
 void deliver_refuse(struct session *s, int code, const char *enhanced, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+/* All that is added is there: store and answer. */
+void deliver_store(struct session *s);
+/* Will it be sent on by an alias, with a seal? seal.c */
+bool seal_wanted(const struct session *s);
+/* Ask for the set, then deliver_store, with it or not. */
+void seal_begin(struct session *s);
+/* The signer takes too long: go on without. */
+void seal_give_up(struct session *s);
+/* May the relay have to convert it to seven bits? */
+bool deliver_may_convert(const struct transaction *t);
+/* A short body rides in frames, of a longer one this is the descriptor; or -1. */
+int deliver_body_fd(const struct transaction *t);
 /* Write Received (and Date and Message-ID when a user's program left them out). -1: too long. */
 int received_write(struct buf *out, const struct session *s, int64_t now);
 

@@ -128,9 +128,9 @@ class Verdict:
         self.verdict, self.reply, self.why, self.prefix, cuts = f[0], f[1], f[2], f[3].decode(), f[4]
         self.cuts = [struct.unpack("<QQ", cuts[i:i + 16]) for i in range(0, len(cuts), 16)]
         self.score, self.required = [x - (1 << 64) if x >= 1 << 63 else x for x in f[5:7]]
-        self.results = f[7]
+        self.results, self.chain = f[7:9]
         self.hits = {}
-        for check, result, score, text in frame.groups(8):
+        for check, result, score, text in frame.groups(9):
             self.hits.setdefault(check, (result, score - (1 << 64) if score >= 1 << 63 else score, text))
 
     def __repr__(self):

@@ -47,7 +47,7 @@ class Smtpd:
         self.put_status = [PUT_OK, ""]
         self.puts, self.checks, self.signs, self.events, self.auths, self.spools, self.rcpts = [], [], [], [], [], {}, {}
         self.ended, self.dropped, self.aborted = [], [], []
-        self.verdict = [ACCEPT, "", "", b"Authentication-Results: mx.example.test; none\r\n", b"", 0, 0, ""]
+        self.verdict = [ACCEPT, "", "", b"Authentication-Results: mx.example.test; none\r\n", b"", 0, 0, "", 0]
         self.sign_answer = [0, b"", ""]
         self.sender_ok = True
         self.silent = set()
