@@ -141,11 +141,13 @@ class Server:
     # -- configuration
 
     def config_text(self):
-        lines = [f'hostname = "{HOSTNAME}"', f'state_dir = "{self.state}"',
+        lines = [f'hostname = "{self.options.get("hostname", HOSTNAME)}"', f'state_dir = "{self.state}"',
                  self.tls or f'tls {{ certificate = "{self.cert}" key = "{self.key}" }}']
         for kind in ("mx", "submission", "submissions"):
             lines.append(f'listen "{kind}" {{ kind = {kind} address = {{"127.0.0.1:{self.ports[kind]}"}} }}')
         for path, value in self.options.items():
+            if path == "hostname":
+                continue
             section, dot, name = path.rpartition(".")
             lines.append(f"{section} {{ {name} = {value} }}" if dot else f"{name} = {value}")
         return "\n".join(lines) + "\n" + self.extra + "\n"

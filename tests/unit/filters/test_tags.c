@@ -158,6 +158,64 @@ test_forms(void **state)
 	EVP_MD_CTX_free(ctx);
 }
 
+/* -- the digest of a body does not depend on where it is cut */
+
+static void
+cut_digest(struct slice body, enum canon canon, size_t step, unsigned char out[static 32])
+{
+	EVP_MD_CTX *hash = EVP_MD_CTX_new();
+	struct canon_body b;
+
+	assert_int_equal(EVP_DigestInit_ex(hash, EVP_sha256(), NULL), 1);
+	canon_body_begin(&b, hash, canon);
+	for (; body.len > 0; body = slice_skip(body, step))
+		canon_body_add(&b, slice_first(body, step));
+	canon_body_end(&b);
+	assert_int_equal(EVP_DigestFinal_ex(hash, out, NULL), 1);
+	EVP_MD_CTX_free(hash);
+}
+
+static void
+plain_digest(const char *text, unsigned char out[static 32])
+{
+	assert_int_equal(EVP_Digest(text, strlen(text), out, NULL, EVP_sha256(), NULL), 1);
+}
+
+static const struct {
+	const char *body, *simple, *relaxed;
+} cut_rows[] = {
+	{ "", "\r\n", "" },
+	{ "\r\n\r\n", "\r\n", "" },
+	{ " \t\r\n", " \t\r\n", "" },
+	{ "a", "a\r\n", "a\r\n" },
+	{ "a \r\n", "a \r\n", "a\r\n" },
+	{ " C \r\nD \t E\r\n\r\n\r\n", " C \r\nD \t E\r\n", " C\r\nD E\r\n" },
+	{ "\r\n\r\na\r\n \r\nb\r\n\r\n", "\r\n\r\na\r\n \r\nb\r\n", "\r\n\r\na\r\n\r\nb\r\n" },
+	{ "a\rb \r c\r\n", "a\rb \r c\r\n", "a\rb \r c\r\n" },
+	{ "a\r\r\nb\r\n", "a\r\r\nb\r\n", "a\r\r\nb\r\n" },
+	{ "a \r", "a \r\n", "a\r\n" },
+	{ "a\nb\n\n", "a\r\nb\r\n", "a\r\nb\r\n" },
+};
+
+static void
+test_cut_bodies(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(cut_rows); i++)
+		for (size_t step = 1; step < 8; step++) {
+			unsigned char got[32], want[32];
+
+			cut_digest(slice_of(cut_rows[i].body), CANON_SIMPLE, step, got);
+			plain_digest(cut_rows[i].simple, want);
+			if (memcmp(got, want, 32) != 0)
+				fail_msg("row %zu, simple, in steps of %zu", i, step);
+			cut_digest(slice_of(cut_rows[i].body), CANON_RELAXED, step, got);
+			plain_digest(cut_rows[i].relaxed, want);
+			if (memcmp(got, want, 32) != 0)
+				fail_msg("row %zu, relaxed, in steps of %zu", i, step);
+		}
+}
+
 int
 main(void)
 {
@@ -166,6 +224,7 @@ main(void)
 		cmocka_unit_test(test_too_many),
 		cmocka_unit_test(test_base64),
 		cmocka_unit_test(test_forms),
+		cmocka_unit_test(test_cut_bodies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
