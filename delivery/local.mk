@@ -77,7 +77,7 @@ delivery_libmda_a_SOURCES = delivery/mda_batch.h delivery/mda_batch.c delivery/m
 MDA_LIBS = delivery/libmda.a $(MAILDIR_LIBS)
 
 role_PROGRAMS += delivery/mda
-delivery_mda_SOURCES = delivery/mda.c
+delivery_mda_SOURCES = delivery/mda.c delivery/mda_usage.h delivery/mda_usage.c
 delivery_mda_LDADD = $(MDA_LIBS) $(ROLE_LIBS)
 
 # make tests/bench/mda_bench && tests/bench/mda_bench delivery/mda DIR

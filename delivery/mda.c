@@ -30,7 +30,7 @@
 #include "base/worker.h"
 #include "delivery/mda_batch.h"
 #include "delivery/mda_sweep.h"
-#include "storage/quota.h"
+#include "delivery/mda_usage.h"
 
 #define THREADS 3
 #define BATCH_FILES 512
@@ -39,7 +39,6 @@
 #define WAIT_FILES 16384 /* recipients that may wait */
 #define WAIT_BYTES (64u * 1024 * 1024)
 #define WAIT_SPOOLED 128 /* each holds a descriptor */
-#define WAIT_USAGE 4096
 #define WHYS_SHORT                                                                                 \
 	200 /* answers with more recipients than this have short reasons, to fit a frame */
 
@@ -52,15 +51,6 @@ struct lane {
 	bool running;
 };
 
-struct usage {
-	struct usage *next;
-	struct reply_to to;
-	uint64_t limit;
-	struct maildir_size size;
-	bool known;
-	char home[512];
-};
-
 enum { LANE_SHORT, LANE_LONG, LANES };
 
 static struct {
@@ -69,12 +59,6 @@ static struct {
 	struct workers *workers;
 	struct event *kick;
 	struct lane lanes[LANES];
-	struct {
-		struct job job; /* first */
-		struct usage *head, **tail, *taken;
-		unsigned n;
-		bool running;
-	} usage;
 	struct {
 		struct job job; /* first */
 		struct keep keep, taken;
@@ -86,6 +70,12 @@ static struct {
 	} sweep;
 	bool stopping;
 } mda;
+
+static void
+kick(void)
+{
+	event_active(mda.kick, EV_TIMEOUT, 0);
+}
 
 /* -- answers */
 
@@ -222,7 +212,7 @@ lane_done(struct job *job)
 	}
 	l->batch.items = NULL;
 	l->running = false;
-	event_active(mda.kick, EV_TIMEOUT, 0);
+	kick();
 }
 
 static bool
@@ -251,7 +241,7 @@ lane_put(struct lane *l, struct item *item)
 	l->items++;
 	l->files += item->n;
 	l->bytes += item->len;
-	event_active(mda.kick, EV_TIMEOUT, 0);
+	kick();
 }
 
 static void
@@ -281,7 +271,7 @@ on_unstage(struct frame *f)
 	on_keep(f);
 	mda.sweep.to = reply_later(f);
 	mda.sweep.wanted = true;
-	event_active(mda.kick, EV_TIMEOUT, 0);
+	kick();
 }
 
 static void
@@ -311,7 +301,7 @@ sweep_done(struct job *job)
 		wire_put_u64(out, mda.sweep.removed);
 		reply_send(mda.sweep.to, -1);
 	}
-	event_active(mda.kick, EV_TIMEOUT, 0);
+	kick();
 }
 
 static void
@@ -326,96 +316,6 @@ sweep_start(void)
 	mda.sweep.running = workers_submit(mda.workers, &mda.sweep.job) == 0;
 }
 
-/* -- usage */
-
-static void
-usage_one(struct usage *u)
-{
-	char path[MAILDIR_PATH];
-	int fd;
-
-	strcpy(path, u->home);
-	strcat(path, "/Maildir");
-	fd = maildir_open(mda.root, path, O_RDONLY | O_DIRECTORY);
-	if (fd == -1) {
-		u->known = errno == ENOENT;
-		return;
-	}
-	u->known = quota_usage(fd, u->limit, &u->size, NULL) == 0;
-	if (u->limit > 0)
-		batch_quota_made();
-	close(fd);
-}
-
-static void
-usage_run(struct job *job)
-{
-	(void)job;
-	for (struct usage *u = mda.usage.taken; u != NULL; u = u->next)
-		usage_one(u);
-}
-
-static void
-usage_answer(struct reply_to to, bool known, const struct maildir_size *size)
-{
-	struct buf *out = reply_begin(to, MSG_MDA_USAGE_IS);
-
-	if (out == NULL)
-		return;
-	wire_put_u64(out, known);
-	wire_put_u64(out, size->bytes);
-	wire_put_u64(out, size->messages);
-	reply_send(to, -1);
-}
-
-static void
-usage_done(struct job *job)
-{
-	struct usage *next;
-
-	(void)job;
-	for (struct usage *u = mda.usage.taken; u != NULL; u = next) {
-		next = u->next;
-		usage_answer(u->to, u->known, &u->size);
-		free(u);
-	}
-	mda.usage.taken = NULL;
-	mda.usage.running = false;
-	event_active(mda.kick, EV_TIMEOUT, 0);
-}
-
-static void
-usage_start(void)
-{
-	if (mda.usage.running || mda.usage.head == NULL)
-		return;
-	mda.usage.taken = mda.usage.head;
-	mda.usage.head = NULL;
-	mda.usage.tail = &mda.usage.head;
-	mda.usage.n = 0;
-	mda.usage.running = workers_submit(mda.workers, &mda.usage.job) == 0;
-}
-
-static void
-on_usage(struct frame *f)
-{
-	struct usage *u = mda.usage.n < WAIT_USAGE ? calloc(1, sizeof(*u)) : NULL;
-	static const struct maildir_size none;
-	struct slice home = wire_bytes(&f->in);
-
-	if (u == NULL || !maildir_home_ok(home) || !slice_copy(home, u->home, sizeof(u->home))) {
-		usage_answer(reply_later(f), false, &none);
-		free(u);
-		return;
-	}
-	u->limit = wire_u64(&f->in);
-	u->to = reply_later(f);
-	*mda.usage.tail = u;
-	mda.usage.tail = &u->next;
-	mda.usage.n++;
-	event_active(mda.kick, EV_TIMEOUT, 0);
-}
-
 /* -- the role */
 
 /* Whatever came in this turn of the loop is there now: start what can start. */
@@ -426,7 +326,7 @@ on_kick(evutil_socket_t fd, short what, void *arg)
 	sweep_start();
 	for (int i = 0; i < LANES; i++)
 		lane_start(&mda.lanes[i]);
-	usage_start();
+	usage_start(mda.workers);
 	if (mda.stopping && !mda.lanes[LANE_SHORT].running && !mda.lanes[LANE_LONG].running)
 		role_exit(0);
 }
@@ -474,8 +374,7 @@ mda_open(struct err *err)
 	if (lane_open(&mda.lanes[LANE_SHORT], false, most, err) == -1 ||
 	    lane_open(&mda.lanes[LANE_LONG], true, most < 64 ? most : 64, err) == -1)
 		return -1;
-	mda.usage.tail = &mda.usage.head;
-	mda.usage.job = (struct job){ .run = usage_run, .done = usage_done };
+	usage_open(mda.root, kick);
 	mda.sweep.job = (struct job){ .run = sweep_run, .done = sweep_done };
 	return 0;
 }
@@ -489,8 +388,15 @@ mda_start(struct err *err)
 	mda.workers = workers_new(role_base(), THREADS, 256 * 1024, 16, err);
 	if (mda.workers == NULL)
 		return -1;
-	event_active(mda.kick, EV_TIMEOUT, 0);
+	kick();
 	return 0;
+}
+
+static void
+on_usage(struct frame *f)
+{
+	usage_ask(f);
+	kick();
 }
 
 static void
@@ -510,7 +416,7 @@ mda_stop(void)
 	mda.stopping = true;
 	for (int i = 0; i < LANES; i++)
 		lane_drop(&mda.lanes[i]);
-	event_active(mda.kick, EV_TIMEOUT, 0);
+	kick();
 }
 
 static const struct msg_handler handlers[] = {
