@@ -174,16 +174,23 @@ verify_chain(struct judge *j, const struct arc_chain *c, const struct keys *keys
 
 /* -- the check */
 
+/* With the client's address, which those behind us cannot see (RFC 8617 10.2). */
+static void
+tell_method(struct judge *j, const char *result, const char *more)
+{
+	const char *ip = j->facts.ip, *line;
+
+	line = pool_printf(j->pool, "arc=%s%s%s%s", result, more, ip[0] != '\0' ? " smtp.remote-ip=" : "",
+	    ip[0] != '\0' ? judge_quote(j, ip) : "");
+	if (line != NULL)
+		judge_method(j, line);
+}
+
 static enum check_status
 tell(struct judge *j, const char *result, const char *text, const char *reason)
 {
-	const char *line = reason[0] == '\0'
-			       ? pool_printf(j->pool, "arc=%s", result)
-			       : pool_printf(j->pool, "arc=%s reason=\"%s\"", result, reason);
-
 	judge_hit(j, "arc", result, NULL, 0, "%s%s%s", text, reason[0] != '\0' ? ": " : "", reason);
-	if (line != NULL)
-		judge_method(j, line);
+	tell_method(j, result, judge_reason(j, reason));
 	return CHECK_DONE;
 }
 
@@ -192,12 +199,11 @@ tell_pass(struct judge *j, const struct arc_chain *c)
 {
 	struct slice sealer = tags_get(&c->sets[c->n - 1].seal_tags, "d");
 	const char *name = judge_clean(j, sealer, 253),
-		   *line = pool_printf(j->pool, "arc=pass (%zu seals, the last of %s)", c->n, name);
+		   *comment = pool_printf(j->pool, " (%zu seals, the last of %s)", c->n, name);
 
 	judge_hit(j, "arc", "pass", NULL, 0, "The chain of %zu seals is whole, the last is of %s",
 	    c->n, name);
-	if (line != NULL)
-		judge_method(j, line);
+	tell_method(j, "pass", comment != NULL ? comment : "");
 	j->arc_passed = true;
 	j->chain = CHAIN_PASS;
 	return CHECK_DONE;

@@ -11,6 +11,7 @@ bool arc_hash_fields(
     EVP_MD_CTX *hash, const struct mime_field *all, size_t n, struct slice h, enum canon canon);
 /* Add the fields of a set ("Name: value CRLF") in the order in which seals cover them: results, message
  * signature, seal (empty: not yet, it follows by canon_signature). */
-void arc_hash_set(EVP_MD_CTX *hash, struct slice results, struct slice signature, struct slice seal);
+void arc_hash_set(
+    EVP_MD_CTX *hash, struct slice results, struct slice signature, struct slice seal);
 
 #endif

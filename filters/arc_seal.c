@@ -243,7 +243,8 @@ put_signature(struct work *w, struct seven *seven, struct err *err)
 		put_names(w, *name, strcmp(*name, "from") == 0, &line);
 	put_names(w, "dkim-signature", false, &line);
 	buf_printf(f,
-	    "ARC-Message-Signature: i=%u; a=rsa-sha256; c=relaxed/relaxed;\r\n\td=%s; s=%s; t=%llu;\r\n\th=",
+	    "ARC-Message-Signature: i=%u; a=rsa-sha256; c=relaxed/relaxed;\r\n\td=%s; s=%s; "
+	    "t=%llu;\r\n\th=",
 	    w->instance, w->with->domain, w->with->selector, (unsigned long long)w->seconds);
 	buf_slice(f, buf_all(&w->names));
 	buf_text(f, ";\r\n\tbh=");
@@ -261,8 +262,9 @@ put_seal(struct work *w, struct err *err)
 {
 	struct slice none = { NULL, 0 };
 
-	buf_printf(&w->seal, "ARC-Seal: i=%u; a=rsa-sha256; t=%llu; cv=%s;\r\n\td=%s; s=%s;\r\n\tb=",
-	    w->instance, (unsigned long long)w->seconds, w->cv, w->with->domain, w->with->selector);
+	buf_printf(&w->seal,
+	    "ARC-Seal: i=%u; a=rsa-sha256; t=%llu; cv=%s;\r\n\td=%s; s=%s;\r\n\tb=", w->instance,
+	    (unsigned long long)w->seconds, w->cv, w->with->domain, w->with->selector);
 	if (w->seal.failed || EVP_DigestInit_ex(w->hash, EVP_sha256(), NULL) != 1)
 		return err_set(err, ERR_TEMPORARY, no_memory);
 	for (size_t i = 0; i < w->chain->n; i++)
@@ -287,7 +289,8 @@ work(struct work *w, struct seven *seven, struct err *err)
 	place = find_place(w, err);
 	if (place != 1)
 		return place;
-	if (put_results(w, err) == -1 || put_signature(w, seven, err) == -1 || put_seal(w, err) == -1)
+	if (put_results(w, err) == -1 || put_signature(w, seven, err) == -1 ||
+	    put_seal(w, err) == -1)
 		return -1;
 	return (int)w->instance;
 }

@@ -14,7 +14,8 @@ struct arc_sealer { /* borrowed; the key is RSA */
 };
 
 struct arc_message { /* borrowed */
-	struct slice prefix; /* fields of ours; the first Authentication-Results is what the set tells */
+	struct slice
+	    prefix; /* fields of ours; the first Authentication-Results is what the set tells */
 	struct slice message; /* without the cuts, it is what the next server sees */
 	const struct cut *cuts;
 	size_t n_cuts;

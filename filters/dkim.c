@@ -15,6 +15,7 @@
 #include "filters/check.h"
 
 #define KEY_RECORD_MAX 1023
+#define IDENTITY_MAX 320
 
 static struct {
 	struct judge *judge;
@@ -141,6 +142,17 @@ kept(struct judge *j, const u_char *text)
 	return copy == NULL ? "" : copy;
 }
 
+/* Of i= (RFC 6376 3.5); "" when it cannot be read. */
+static const char *
+identity(struct judge *j, DKIM *d, DKIM_SIGINFO *sig)
+{
+	u_char text[IDENTITY_MAX + 1] = "";
+
+	if (dkim_sig_getidentity(d, sig, text, sizeof(text)) != DKIM_STAT_OK)
+		return "";
+	return kept(j, text);
+}
+
 static int
 read_results(struct judge *j, DKIM *d, struct dkim_signature *out)
 {
@@ -154,7 +166,8 @@ read_results(struct judge *j, DKIM *d, struct dkim_signature *out)
 
 		*s = (struct dkim_signature){ .domain = kept(j, dkim_sig_getdomain(sigs[i])),
 			.selector = kept(j, dkim_sig_getselector(sigs[i])),
-			.algorithm = kept(j, dkim_sig_getalgorithm(sigs[i])) };
+			.algorithm = kept(j, dkim_sig_getalgorithm(sigs[i])),
+			.identity = identity(j, d, sigs[i]) };
 		s->result = signature_result(j, d, sigs[i], s, &s->why);
 	}
 	return filled;
@@ -241,22 +254,28 @@ dkim_result_name(enum dkim_result r)
 	return names[r];
 }
 
+/* " header.NAME=VALUE", or "" without one. */
+static const char *
+property(struct judge *j, const char *name, const char *value)
+{
+	const char *text = value[0] == '\0' ? "" : pool_printf(j->pool, " header.%s=%s", name, judge_quote(j, value));
+
+	return text == NULL ? "" : text;
+}
+
 static void
 tell_signature(struct judge *j, const struct dkim_signature *s, const char *rule, int64_t score)
 {
-	const char *domain = judge_quote(j, s->domain), *selector = judge_quote(j, s->selector),
-		   *line;
+	const char *line;
 
 	if (s->result == DKIM_IS_PASS)
 		judge_hit(j, "dkim", "pass", rule, score, "The signature of %s is good", s->domain);
 	else
 		judge_hit(j, "dkim", names[s->result], rule, score,
 		    "The signature of %s does not count: %s", s->domain, s->why);
-	line = pool_printf(j->pool, "dkim=%s%s%s%s header.d=%s header.s=%s%s%s", names[s->result],
-	    s->why[0] != '\0' ? " reason=\"" : "", judge_clean(j, slice_of(s->why), 100),
-	    s->why[0] != '\0' ? "\"" : "", domain, selector,
-	    s->algorithm[0] != '\0' ? " header.a=" : "",
-	    s->algorithm[0] != '\0' ? judge_quote(j, s->algorithm) : "");
+	line = pool_printf(j->pool, "dkim=%s%s%s%s%s%s", names[s->result], judge_reason(j, s->why),
+	    property(j, "d", s->domain), property(j, "s", s->selector), property(j, "a", s->algorithm),
+	    property(j, "i", s->identity));
 	if (line != NULL)
 		judge_method(j, line);
 	if (s->result == DKIM_IS_PASS || s->result == DKIM_IS_TEMPERROR)

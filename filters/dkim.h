@@ -18,6 +18,7 @@ enum dkim_result {
 struct dkim_signature { /* texts live in the judge's pool */
 	enum dkim_result result;
 	const char *domain, *selector, *algorithm;
+	const char *identity; /* i=, "@" and the domain when it does not say */
 	const char *why; /* "" for a pass */
 };
 

@@ -201,12 +201,12 @@ exception(struct judge *j, const char *author)
 
 /* -- results */
 
-/* `comment` is "" or stands in brackets with a blank before it. */
+/* `comment` is "" or what follows the result, with a blank before it. */
 static void
 tell_method(struct judge *j, const char *result, const char *comment, const char *domain)
 {
-	const char *line =
-	    pool_printf(j->pool, "dmarc=%s%s header.from=%s", result, comment, domain);
+	const char *line = pool_printf(
+	    j->pool, "dmarc=%s%s header.from=%s", result, comment, judge_quote(j, domain));
 
 	if (line != NULL)
 		judge_method(j, line);
@@ -258,8 +258,8 @@ tell_fail(struct judge *j, const struct author *author, enum dmarc_policy publis
 	if (why != NULL)
 		policy = DMARC_NONE;
 	/* the form that most receivers write: what the domain publishes, what is done */
-	comment = pool_printf(j->pool, " (p=%s dis=%s%s%s)", dmarc_policy_name(published),
-	    dmarc_policy_name(policy), why != NULL ? ", " : "", why != NULL ? why : "");
+	comment = pool_printf(j->pool, " (p=%s dis=%s)%s", dmarc_policy_name(published),
+	    dmarc_policy_name(policy), judge_reason(j, why != NULL ? why : ""));
 	tell_method(j, "fail", comment == NULL ? "" : comment, domain);
 	demand_policy(j, author, policy);
 	return CHECK_DONE;

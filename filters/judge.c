@@ -257,12 +257,31 @@ judge_clean(struct judge *j, struct slice text, size_t max)
 	return out;
 }
 
+/* Printable ASCII as a quoted string. */
+static const char *
+quoted(struct judge *j, const char *clean)
+{
+	size_t n = strlen(clean), k = 0;
+	char *out = pool_alloc(j->pool, 2 * n + 3);
+
+	if (out == NULL)
+		return "\"\"";
+	out[k++] = '"';
+	for (size_t i = 0; i < n; i++) {
+		if (clean[i] == '"' || clean[i] == '\\')
+			out[k++] = '\\';
+		out[k++] = clean[i];
+	}
+	out[k++] = '"';
+	out[k] = '\0';
+	return out;
+}
+
 const char *
 judge_quote(struct judge *j, const char *value)
 {
 	const char *clean = judge_clean(j, slice_of(value), 320);
-	size_t n = strlen(clean), at = 0, k = 0;
-	char *out;
+	size_t n = strlen(clean), at = 0;
 	bool plain = n > 0;
 
 	for (size_t i = 0; i < n; i++) {
@@ -272,19 +291,15 @@ judge_quote(struct judge *j, const char *value)
 			 strchr("!#$&*+-._^`{|}~'", clean[i]) == NULL)
 			plain = false;
 	}
-	if (plain && at <= 1)
-		return clean;
-	out = pool_alloc(j->pool, 2 * n + 3);
-	if (out == NULL)
-		return "\"\"";
-	out[k++] = '"';
-	for (size_t i = 0; i < n; i++) {
-		if (clean[i] == '"' || clean[i] == '\\')
-			out[k++] = '\\';
-		out[k++] = clean[i];
-	}
-	out[k] = '"';
-	return out;
+	return plain && at <= 1 ? clean : quoted(j, clean);
+}
+
+const char *
+judge_reason(struct judge *j, const char *text)
+{
+	const char *line = text[0] == '\0' ? "" : pool_printf(j->pool, " reason=%s", quoted(j, judge_clean(j, slice_of(text), 200)));
+
+	return line == NULL ? "" : line;
 }
 
 const char *

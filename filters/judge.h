@@ -148,6 +148,8 @@ const char *judge_clean(struct judge *j, struct slice text, size_t max);
 /* A value for Authentication-Results: as it is when it is a plain token, else quoted (RFC
  * 8601 2.2). */
 const char *judge_quote(struct judge *j, const char *value);
+/* " reason=\"...\"" for Authentication-Results (RFC 8601 2.2), in the pool; "" for an empty text. */
+const char *judge_reason(struct judge *j, const char *text);
 /* The part behind the last @; "" when there is none. */
 const char *address_domain(const char *address);
 

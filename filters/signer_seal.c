@@ -72,7 +72,8 @@ seal_seven(const struct request *r, const struct arc_sealer *with, struct buf *o
 
 	while (seven != NULL && (status = seven_step(seven, SEVEN_STEP)) == SEVEN_MORE)
 		;
-	if (status == SEVEN_CHANGED && arc_seal(with, &r->message, seven, clock_now(), out, &err) <= 0) {
+	if (status == SEVEN_CHANGED &&
+	    arc_seal(with, &r->message, seven, clock_now(), out, &err) <= 0) {
 		log_warning("no second ARC set for hosts without 8BITMIME: %s", err.text);
 		buf_reset(out);
 	}
@@ -82,7 +83,9 @@ seal_seven(const struct request *r, const struct arc_sealer *with, struct buf *o
 static const char *
 chain_in_words(enum chain_state chain)
 {
-	return chain == CHAIN_NONE ? "the first" : chain == CHAIN_PASS ? "the chain is whole" : "the chain is broken";
+	return chain == CHAIN_NONE   ? "the first"
+	       : chain == CHAIN_PASS ? "the chain is whole"
+				     : "the chain is broken";
 }
 
 static enum sign_status

@@ -573,11 +573,24 @@ identity(struct judge *j)
 	return text == NULL ? "" : text;
 }
 
+/* `why` is our own word, not that of the domain. */
+static void
+tell_method(struct judge *j, const char *result, const char *why)
+{
+	const char *from = j->facts.from, *helo = j->facts.helo, *method;
+
+	method = pool_printf(j->pool, "spf=%s%s%s%s%s%s", result, judge_reason(j, why),
+	    from[0] != '\0' ? " smtp.mailfrom=" : "", from[0] != '\0' ? judge_quote(j, from) : "",
+	    helo[0] != '\0' ? " smtp.helo=" : "", helo[0] != '\0' ? judge_quote(j, helo) : "");
+	if (method != NULL)
+		judge_method(j, method);
+}
+
 enum check_status
 check_spf(struct judge *j)
 {
-	const char *who = identity(j), *why, *method;
-	bool by_helo = j->facts.from[0] == '\0', says;
+	const char *who = identity(j), *why;
+	bool says;
 	enum spf_result r;
 	struct ip client;
 
@@ -596,10 +609,7 @@ check_spf(struct judge *j)
 	    : why[0] != '\0' ? " ("
 			     : "",
 	    why, why[0] != '\0' && !says ? ")" : "");
-	method = pool_printf(j->pool, "spf=%s smtp.%s=%s", results[r].name,
-	    by_helo ? "helo" : "mailfrom", judge_quote(j, by_helo ? j->facts.helo : j->facts.from));
-	if (method != NULL)
-		judge_method(j, method);
+	tell_method(j, results[r].name, says ? "" : why);
 	if (r == SPF_IS_PASS || r == SPF_IS_TEMPERROR)
 		judge_prove(j, "spf", address_domain(who), r == SPF_IS_TEMPERROR);
 	return CHECK_DONE;

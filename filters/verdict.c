@@ -247,6 +247,51 @@ cut_forged(struct judge *j, struct ruling *r)
 	return !j->header_cut;
 }
 
+/* The next word with the blank before it: up to a blank that is in no quotes and no comment. */
+static struct slice
+next_word(struct slice *text)
+{
+	bool is_quoted = false;
+	unsigned depth = 0;
+	struct slice all = *text;
+	size_t i = 0;
+
+	for (; i < all.len; i++) {
+		char c = all.at[i];
+
+		if (c == '\\' && i + 1 < all.len)
+			i++;
+		else if (c == '"' && depth == 0)
+			is_quoted = !is_quoted;
+		else if (!is_quoted && (c == '(' || c == ')'))
+			depth += c == '(' ? 1 : depth > 0 ? -1u : 0;
+		else if (c == ' ' && i > 0 && !is_quoted && depth == 0)
+			break;
+	}
+	*text = slice_skip(all, i);
+	return slice_first(all, i);
+}
+
+/* A result on a line of its own, folded where it gets long. */
+static void
+put_result(struct buf *out, struct slice text)
+{
+	size_t line = 8;
+
+	buf_text(out, ";\r\n\t");
+	while (text.len > 0) {
+		struct slice word = next_word(&text);
+
+		if (line > 8 && line + word.len > LINE_MAX_LEN) {
+			buf_text(out, "\r\n\t ");
+			line = 9;
+			word = slice_skip(word, 1);
+		}
+		buf_slice(out, word);
+		line += word.len;
+	}
+}
+
 static void
 write_results(struct judge *j, struct ruling *r)
 {
@@ -261,7 +306,7 @@ write_results(struct judge *j, struct ruling *r)
 	for (size_t i = 0;
 	     i < j->n_methods && line.len + strlen(j->methods[i].text) + 3 < RESULTS_MAX; i++) {
 		buf_printf(&line, "; %s", j->methods[i].text);
-		buf_printf(&r->prefix, ";\r\n\t%s", j->methods[i].text);
+		put_result(&r->prefix, slice_of(j->methods[i].text));
 	}
 	buf_text(&r->prefix, "\r\n");
 	r->authentication_results = pool_text(j->pool, buf_all(&line));

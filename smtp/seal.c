@@ -45,7 +45,11 @@ static void
 tell(const struct session *s, bool sealed, const char *why)
 {
 	const struct transaction *t = s->tx;
-	struct event_note note = { .qid = t->qid, .event = EVENT_SEALED, .from = t->from, .ip = s->ip, .msgid = t->head.msgid };
+	struct event_note note = { .qid = t->qid,
+		.event = EVENT_SEALED,
+		.from = t->from,
+		.ip = s->ip,
+		.msgid = t->head.msgid };
 	char text[1000];
 	size_t named = 0, n = 0;
 
@@ -53,7 +57,8 @@ tell(const struct session *s, bool sealed, const char *why)
 	for (size_t i = 0; i < t->n_rcpts && n < sizeof(text) / 2; i++) {
 		if (!goes_on(&t->rcpts[i]) || named == NAMED_MAX)
 			continue;
-		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%.80s", named > 0 ? ", " : "", t->rcpts[i].address);
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%.80s", named > 0 ? ", " : "",
+		    t->rcpts[i].address);
 		named++;
 	}
 	snprintf(text + n, sizeof(text) - n, ": %s", why);
@@ -73,7 +78,8 @@ go_on(struct session *s, bool sealed, const char *why)
 static bool
 fits(const struct transaction *t)
 {
-	return t->set.len > 0 && t->judged.len + t->trace.len + 2 + t->set.len <= ENVELOPE_PREFIX_MAX;
+	return t->set.len > 0 &&
+	       t->judged.len + t->trace.len + 2 + t->set.len <= ENVELOPE_PREFIX_MAX;
 }
 
 static void
@@ -94,7 +100,8 @@ seal_is(void *arg, struct frame *answer)
 	if (sealed && !fits(t)) {
 		t->set.len = t->set_seven.len = 0;
 		sealed = false;
-		snprintf(why, sizeof(why), "it does not fit beside the other fields that are added");
+		snprintf(
+		    why, sizeof(why), "it does not fit beside the other fields that are added");
 	}
 	go_on(s, sealed, why);
 	session_run(s);

@@ -3,11 +3,13 @@ import base64
 import email.utils
 import io
 import os
+import re
 import socket
 import subprocess
 import time
 import zipfile
 
+import authres
 import dkim
 import pytest
 
@@ -55,10 +57,38 @@ def filtering(tmp_path):
         f.stop()
 
 
+HOSTILE = ["plain", 'a";dkim=pass header.d=bank.test;x="', "x; dmarc=pass header.from=bank.test", "(", ")", "\\", 'q\\"', "a b", "=", "\xe9t\xe9",
+           "x" * 300, "\t;", "/", "[1.2.3.4]", "%{i}", '"', "''", ";", "a@b@c"]
+
+
+def test_results_are_read_alike_whatever_stands_in_them(filtering, rsa):
+    """Every property is there, and an independent parser reads the values that came, and no other result."""
+    data = signed(rsa, mail(), identity=b'so(me"one@peer.test')
+    f = filtering(with_key(rsa))
+    for value in HOSTILE:
+        clean = "".join(c if " " <= c < "\x7f" else "?" * len(c.encode()) for c in value)
+        v = f.judge(data, sender=f"{value}@peer.test", helo=value)
+        field = re.match(r"Authentication-Results: (.*?)\r\n(?![ \t])", v.prefix, re.S).group(0)
+        assert max(map(len, field.split("\r\n"))) <= 998
+        read = authres.AuthenticationResultsHeader.parse(re.sub(r"\r\n(?=[ \t])", "", field).strip())
+        assert read.authserv_id == HOST and [r.method for r in read.results] == ["spf", "dkim", "dmarc", "arc"], field
+        spf, dk, dm, arc = [{f"{p.type}.{p.name}": re.sub(r"\\(.)", r"\1", p.value) for p in r.properties} for r in read.results]
+        if "smtp.mailfrom" not in spf:  # it passes over an address that is quoted as a whole
+            whole = re.sub(r'(["\\\\])', r"\\\1", f"{clean}@peer.test")
+            assert f' smtp.mailfrom="{whole}"' in re.sub(r"\r\n(?=[ \t])", "", field).replace("\t", " "), field
+            spf["smtp.mailfrom"] = f"{clean}@peer.test"
+        assert spf == {"smtp.mailfrom": f"{clean}@peer.test"[:320], "smtp.helo": clean}, (field, spf)
+        if "header.i" not in dk:
+            assert 'header.i="so(me\\"one@peer.test"' in field
+            dk["header.i"] = 'so(me"one@peer.test'
+        assert dk == {"header.d": "peer.test", "header.s": "sel", "header.a": "rsa-sha256", "header.i": 'so(me"one@peer.test'}, dk
+        assert dm == {"header.from": "peer.test"} and arc == {"smtp.remote-ip": "192.0.2.1"}, field
+
+
 def test_good_mail(filtering):
     v = filtering().judge(mail())
     assert (v.verdict, v.reply, v.hits["spf"][0], v.hits["rdns"][0]) == (ACCEPT, "", "pass", "pass"), v
-    assert v.results == HOST + "; spf=pass smtp.mailfrom=someone@peer.test; dkim=none; dmarc=none header.from=peer.test; arc=none"
+    assert v.results == HOST + "; spf=pass smtp.mailfrom=someone@peer.test smtp.helo=mail.peer.test; dkim=none; dmarc=none header.from=peer.test; arc=none smtp.remote-ip=192.0.2.1"
     assert f"Authentication-Results: {HOST};\r\n\tspf=pass" in v.prefix
     assert "X-Spam-Status: No, score=-0.1 required=5 tests=SPF_PASS(-0.1)\r\n" in v.prefix
     assert "X-Spam-Flag" not in v.prefix

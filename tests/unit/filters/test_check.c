@@ -356,6 +356,8 @@ test_quoting(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++)
 		assert_string_equal(judge_quote(j, rows[i].in), rows[i].out);
+	assert_string_equal(judge_reason(j, ""), "");
+	assert_string_equal(judge_reason(j, "a \"b\"; c\r\n"), " reason=\"a \\\"b\\\"; c??\"");
 	judge_free(&j);
 	conf_free(&c);
 }
