@@ -203,24 +203,54 @@ cert_look(const char *certificate, const char *key, const char *hostname, struct
 
 /* -- TLSA */
 
+/* Of an encoded public key; len < 1: there is none. */
+static int
+pin_of(const unsigned char *der, int len, char out[static CERT_PIN_SIZE])
+{
+	unsigned char hash[32];
+
+	if (len <= 0 || EVP_Digest(der, (size_t)len, hash, NULL, EVP_sha256(), NULL) != 1)
+		return -1;
+	for (size_t i = 0; i < sizeof(hash); i++)
+		snprintf(out + 2 * i, 3, "%02x", hash[i]);
+	return 0;
+}
+
 int
 cert_pin(const char *certificate, char out[static CERT_PIN_SIZE], struct err *err)
 {
 	FILE *f = fopen(certificate, "re");
 	X509 *x = f != NULL ? PEM_read_X509(f, NULL, NULL, NULL) : NULL;
-	unsigned char *der = NULL, hash[32];
-	int len = x != NULL ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &der) : -1;
-	bool hashed = len > 0 && EVP_Digest(der, (size_t)len, hash, NULL, EVP_sha256(), NULL) == 1;
+	unsigned char *der = NULL;
+	int len = x != NULL ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &der) : -1, rc = pin_of(der, len, out);
 
 	if (f == NULL)
 		err_sys(err, "%s", certificate);
 	else
 		fclose(f);
-	if (f != NULL && !hashed)
+	if (f != NULL && rc == -1)
 		ssl_error(err, certificate);
-	for (size_t i = 0; hashed && i < sizeof(hash); i++)
-		snprintf(out + 2 * i, 3, "%02x", hash[i]);
 	X509_free(x);
 	OPENSSL_free(der);
-	return hashed ? 0 : -1;
+	return rc;
+}
+
+int
+cert_key_pin(const char *key, char out[static CERT_PIN_SIZE], struct err *err)
+{
+	FILE *f = fopen(key, "re");
+	/* a key with a password is not asked for it */
+	EVP_PKEY *pkey = f != NULL ? PEM_read_PrivateKey(f, NULL, NULL, (void *)(uintptr_t) "") : NULL;
+	unsigned char *der = NULL;
+	int len = pkey != NULL ? i2d_PUBKEY(pkey, &der) : -1, rc = pin_of(der, len, out);
+
+	if (f == NULL)
+		err_sys(err, "%s", key);
+	else
+		fclose(f);
+	if (f != NULL && rc == -1)
+		ssl_error(err, key);
+	EVP_PKEY_free(pkey);
+	OPENSSL_free(der);
+	return rc;
 }

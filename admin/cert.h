@@ -26,5 +26,8 @@ int cert_look(const char *certificate, const char *key, const char *hostname, st
 /* The SHA-256 of a certificate's public key in hexadecimal: what follows "3 1 1" in a TLSA record (RFC
  * 6698 2.1, 7671 5.1). */
 int cert_pin(const char *certificate, char out[static CERT_PIN_SIZE], struct err *err);
+/* The same of a private key whose certificate is not there yet. */
+int cert_key_pin(const char *key, char out[static CERT_PIN_SIZE], struct err *err);
+#define CERT_NEXT ".next" /* behind tls.key: the key that comes after it */
 
 #endif

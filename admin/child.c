@@ -139,6 +139,8 @@ child_ended(struct child *c, int status)
 	link_finish(c->link);
 	log_death(c, status);
 	c->renewing = 0;
+	if (c->role == ROLE_SIGNER)
+		dkim_keys_taken();
 	if (c->fresh && !supervisor.stopping)
 		replace_failed();
 	if (c->asked)

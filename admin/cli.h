@@ -112,10 +112,11 @@ void cli_close(struct cli *cli);
 /* -- cli_dns_check.c: the command, for the table of its noun */
 int cli_dns_check(struct cli *cli, const struct cli_args *args);
 
-/* -- cli_dkim.c */
+/* -- cli_dkim_keys.c */
 
-/* The DKIM keys there are: rows {domain, selector, algorithm, record}; `record` is the text to
- * publish. */
+/* The DKIM keys there are, by domain and selector: rows {domain, selector, algorithm, name, record, state, since, until,
+ * published, seen, signs}. `record` is the text to publish at `name`; states and `published` are those of
+ * admin/dkim_rule.h; times are us since 1970. */
 int cli_dkim_keys(struct cli *cli, struct rows *keys, struct err *err);
 
 /* -- cli_files.c: the stores themselves, while the server is down */

@@ -101,13 +101,52 @@ check_queue(struct check *c)
 	rows_free(&q);
 }
 
+/* What is to be done about a key; most of them: nothing. true: it signs. */
 static bool
-has_key(const struct rows *keys, const char *domain)
+check_key(struct check *c, const struct row *k)
 {
-	for (size_t i = 0; i < keys->n; i++)
-		if (strcasecmp(row_text(&keys->at[i], "domain"), domain) == 0)
-			return true;
-	return false;
+	const char *domain = row_text(k, "domain"), *selector = row_text(k, "selector"),
+		   *published = row_text(k, "published"), *state = row_text(k, "state");
+	bool active = strcmp(state, "active") == 0, signs = table_true(row_text(k, "signs"));
+	char show[400], retire[500];
+
+	snprintf(show, sizeof(show), "publish what `tegami dns show %.250s` prints for it", domain);
+	snprintf(retire, sizeof(retire), "remove its record from DNS, then: tegami dkim retire %.250s %.63s", domain, selector);
+	if (active && strcmp(published, "wrong") == 0)
+		finding(&c->found, "dkim", FINDING_ERROR, show, "the key %s of %s does not sign: DNS has another record for it",
+		    selector, domain);
+	else if (active && strcmp(published, "missing") == 0)
+		finding(&c->found, "dkim", signs ? FINDING_WARNING : FINDING_ERROR, show,
+		    signs ? "the key %s of %s signs, but its record is not in DNS: receivers cannot check it"
+			  : "the key %s of %s does not sign: its record is not in DNS",
+		    selector, domain);
+	else if (strcmp(state, "next") == 0)
+		finding(&c->found, "dkim", FINDING_WARNING, show, "the next key %s of %s waits for its record in DNS", selector,
+		    domain);
+	else if (strcmp(state, "retired") == 0)
+		finding(&c->found, "dkim", FINDING_WARNING, retire, "the record of the old key %s of %s is not wanted any more",
+		    selector, domain);
+	return signs;
+}
+
+static void
+check_dkim_of(struct check *c, const char *domain, const struct rows *keys)
+{
+	char advice[400];
+	size_t n = 0, signing = 0;
+
+	for (size_t i = 0; i < keys->n; i++) {
+		if (strcasecmp(row_text(&keys->at[i], "domain"), domain) != 0)
+			continue;
+		n++;
+		signing += check_key(c, &keys->at[i]);
+	}
+	snprintf(advice, sizeof(advice), "tegami dkim create %.250s", domain);
+	if (signing > 0)
+		finding(&c->found, "dkim", FINDING_OK, "", "mail of %s is signed", domain);
+	else
+		finding(&c->found, "dkim", FINDING_WARNING, n == 0 ? advice : "tegami dkim list", "mail of %s is not signed",
+		    domain);
 }
 
 static void
@@ -116,23 +155,13 @@ check_dkim(struct check *c)
 	struct err err = { .kind = ERR_NONE };
 	struct admin_request rq;
 	struct rows domains, keys;
-	char advice[400];
 
 	rows_init(&domains);
 	rows_init(&keys);
 	cli_rq(&rq, "domain.list");
 	if (cli_ask(c->cli, &rq, &domains, &err) == 0 && cli_dkim_keys(c->cli, &keys, &err) == 0) {
-		for (size_t i = 0; i < domains.n; i++) {
-			const char *domain = row_text(&domains.at[i], "domain");
-
-			snprintf(advice, sizeof(advice), "tegami dkim create %.250s", domain);
-			if (has_key(&keys, domain))
-				finding(&c->found, "dkim", FINDING_OK, "", "mail of %s is signed",
-				    domain);
-			else
-				finding(&c->found, "dkim", FINDING_WARNING, advice,
-				    "mail of %s is not signed", domain);
-		}
+		for (size_t i = 0; i < domains.n; i++)
+			check_dkim_of(c, row_text(&domains.at[i], "domain"), &keys);
 		if (domains.n == 0)
 			finding(&c->found, "domains", FINDING_WARNING,
 			    "tegami domain add example.org",

@@ -4,116 +4,10 @@
 #include <strings.h>
 
 #include "admin/cert.h"
-#include "admin/cli.h"
+#include "admin/cli_records.h"
 
-#define TTL 3600
 #define STRING_MAX 255 /* of one string in a TXT record (RFC 1035 3.3) */
 #define STRING_CUT 200
-
-static void
-record(struct rows *rows, const char *name, const char *type, const char *value)
-{
-	char ttl[12];
-	struct admin_word words[] = { { "name", name }, { "ttl", ttl }, { "type", type },
-		{ "value", value } };
-
-	snprintf(ttl, sizeof(ttl), "%d", TTL);
-	rows_add(rows, words, COUNT(words));
-}
-
-/* Where programs of the domain's users find their servers (RFC 6186, 8314 5.1). */
-static void
-services(struct rows *rows, const char *hostname, const char *domain)
-{
-	static const struct {
-		const char *name;
-		unsigned port;
-	} known[] = { { "_submissions._tcp", 465 }, { "_submission._tcp", 587 }, { "_imaps._tcp", 993 } };
-	char name[400], value[400];
-
-	for (size_t i = 0; i < COUNT(known); i++) {
-		snprintf(name, sizeof(name), "%s.%s", known[i].name, domain);
-		snprintf(value, sizeof(value), "0 1 %u %s.", known[i].port, hostname);
-		record(rows, name, "SRV", value);
-	}
-}
-
-/* The pins of our certificates, when the host itself is in this domain (RFC 7672 3.1.1). */
-static void
-pins(struct rows *rows, const struct conf *conf, const char *domain)
-{
-	struct slice host = slice_of(conf->hostname), zone = slice_of(domain);
-	char name[400], value[CERT_PIN_SIZE + 8] = "3 1 1 ";
-
-	if (!slice_ends_nocase(host, zone) || (host.len > zone.len && host.at[host.len - zone.len - 1] != '.'))
-		return;
-	snprintf(name, sizeof(name), "_25._tcp.%s", conf->hostname);
-	for (size_t i = 0; i < conf->tls.certificate.n; i++)
-		if (cert_pin(conf->tls.certificate.at[i], value + strlen("3 1 1 "), NULL) == 0)
-			record(rows, name, "TLSA", value);
-}
-
-/* Where reports on the domain's mail go: "mailto:a@b.test,mailto:c@d.test". */
-static void
-report_uris(const struct conf *conf, const char *domain, char *out, size_t size)
-{
-	const struct conf_strings *to = &conf->reports.address;
-	size_t len = 0;
-
-	snprintf(out, size, "mailto:postmaster@%s", domain);
-	for (size_t i = 0; i < to->n && len < size; i++)
-		len += (size_t)snprintf(out + len, size - len, "%smailto:%s", i > 0 ? "," : "", to->at[i]);
-}
-
-/* DMARC (RFC 9989) and, with an address for them, TLS reports (RFC 8460). An address in another domain has to
- * agree in that domain's zone (RFC 9990 4). */
-static void
-reports(struct rows *rows, const struct conf *conf, const char *domain)
-{
-	const struct conf_strings *to = &conf->reports.address;
-	char name[600], value[2200], uris[2000];
-
-	report_uris(conf, domain, uris, sizeof(uris));
-	snprintf(name, sizeof(name), "_dmarc.%s", domain);
-	snprintf(value, sizeof(value), "v=DMARC1; p=none; rua=%s", uris);
-	record(rows, name, "TXT", value);
-	if (to->n == 0)
-		return;
-	snprintf(name, sizeof(name), "_smtp._tls.%s", domain);
-	snprintf(value, sizeof(value), "v=TLSRPTv1; rua=%s", uris);
-	record(rows, name, "TXT", value);
-	for (size_t i = 0; i < to->n; i++) {
-		const char *at = strrchr(to->at[i], '@');
-
-		if (at == NULL || strcasecmp(at + 1, domain) == 0)
-			continue;
-		snprintf(name, sizeof(name), "%s._report._dmarc.%s", domain, at + 1);
-		record(rows, name, "TXT", "v=DMARC1");
-	}
-}
-
-/* MX, SPF, a DKIM record for each key, DMARC, TLSA, SRV. */
-static void
-records_of(struct rows *rows, const struct conf *conf, const char *domain, const struct rows *keys)
-{
-	const char *hostname = conf->hostname;
-	char name[400], value[600];
-
-	snprintf(value, sizeof(value), "10 %s.", hostname);
-	record(rows, domain, "MX", value);
-	record(rows, domain, "TXT", "v=spf1 mx -all");
-	for (size_t i = 0; i < keys->n; i++) {
-		const struct row *k = &keys->at[i];
-
-		if (strcasecmp(row_text(k, "domain"), domain) != 0)
-			continue;
-		snprintf(name, sizeof(name), "%s._domainkey.%s", row_text(k, "selector"), domain);
-		record(rows, name, "TXT", row_text(k, "record"));
-	}
-	reports(rows, conf, domain);
-	pins(rows, conf, domain);
-	services(rows, hostname, domain);
-}
 
 /* A long text is several strings, one a line, in parentheses. */
 static void
@@ -137,48 +31,85 @@ txt_value(struct buf *out, struct slice s)
 }
 
 static void
-print_zone(struct cli *cli, const struct rows *records, const char *hostname, const char *domain,
-    bool signs)
+print_records(struct buf *out, const struct rows *records)
 {
 	size_t most = 0;
 
 	for (size_t i = 0; i < records->n; i++)
 		if (strlen(row_text(&records->at[i], "name")) > most)
 			most = strlen(row_text(&records->at[i], "name"));
-	buf_printf(&cli->out, "; to be published in the zone of %s\n", domain);
 	for (size_t i = 0; i < records->n; i++) {
 		const struct row *r = &records->at[i];
 		const char *name = row_text(r, "name"), *type = row_text(r, "type");
 
-		buf_printf(&cli->out, "%s.%*s  %s  IN  %-3s  ", name, (int)(most - strlen(name)),
-		    "", row_text(r, "ttl"), type);
+		buf_printf(out, "%s.%*s  %s  IN  %-5s  ", name, (int)(most - strlen(name)), "", row_text(r, "ttl"), type);
 		if (strcmp(type, "TXT") == 0)
-			txt_value(&cli->out, slice_of(row_text(r, "value")));
+			txt_value(out, slice_of(row_text(r, "value")));
 		else
-			buf_text(&cli->out, row_text(r, "value"));
-		buf_char(&cli->out, '\n');
+			buf_text(out, row_text(r, "value"));
+		buf_char(out, '\n');
 	}
-	buf_printf(&cli->out,
-	    "; %s itself needs an A record (AAAA too, if it has IPv6), and each of its addresses "
-	    "a\n"
-	    "; PTR record that leads back to it. TLSA counts only where the zone is signed (DNSSEC); change it\n"
-	    "; before the certificate's key changes. SRV lets mail programs find their servers. DMARC: once reports look right, raise p=none to "
-	    "quarantine.\n",
-	    hostname);
-	if (!signs)
-		buf_printf(&cli->out,
-		    "; There is no DKIM key yet: `tegami dkim create %s` makes one; then show this "
-		    "again.\n",
-		    domain);
 }
 
-static bool
-signs(const struct rows *keys, const char *domain)
+/* Which key is not in use yet, and which record is not wanted any more. */
+static void
+print_keys(struct buf *out, const struct rows *keys, const char *domain)
 {
-	for (size_t i = 0; i < keys->n; i++)
-		if (strcasecmp(row_text(&keys->at[i], "domain"), domain) == 0)
-			return true;
-	return false;
+	static const struct {
+		const char *state, *text;
+	} notes[] = {
+		{ "next", "is that of the next key, which signs once it is seen in DNS" },
+		{ "retiring", "is of a key that signs no more; leave it for mail on its way until `tegami dkim list` calls it retired" },
+		{ "retired", "can be removed; then `tegami dkim retire` forgets the key" },
+	};
+	size_t n = 0;
+
+	for (size_t i = 0; i < keys->n; i++) {
+		if (strcasecmp(row_text(&keys->at[i], "domain"), domain) != 0)
+			continue;
+		n++;
+		for (size_t k = 0; k < COUNT(notes); k++)
+			if (strcmp(row_text(&keys->at[i], "state"), notes[k].state) == 0)
+				buf_printf(out, "; %s._domainkey.%s. %s\n", row_text(&keys->at[i], "selector"), domain,
+				    notes[k].text);
+	}
+	if (n == 0)
+		buf_printf(out,
+		    "; There is no DKIM key yet: `tegami dkim create %s` makes them; then show this again.\n", domain);
+}
+
+static void
+print_hints(struct buf *out, const struct conf *conf, const char *domain)
+{
+	char policy[POLICY_SIZE], *line, *rest = NULL;
+
+	buf_printf(out,
+	    "; %s itself needs an A record (AAAA too, if it has IPv6), and each of its addresses a PTR record that\n"
+	    "; leads back to it. SRV lets mail programs find their servers; leave out those you do not offer.\n"
+	    "; DMARC: once reports look right, raise p=none to quarantine.\n",
+	    conf->hostname);
+	if (records_host_inside(conf, domain))
+		buf_printf(out,
+		    "; TLSA counts only where the zone is signed (DNSSEC). To change the certificate's key without a gap, put\n"
+		    "; the coming key at %s" CERT_NEXT ", publish what is shown for it then, and use it two days later.\n",
+		    conf->tls.key.n > 0 ? conf->tls.key.at[0] : "tls.key");
+	buf_printf(out,
+	    "; mta-sts, autoconfig and autodiscover are names for a web server; leave them and _mta-sts out without one.\n"
+	    "; It serves at https://mta-sts.%s/.well-known/mta-sts.txt (raise testing to enforce once reports look right,\n"
+	    "; and change the id with it):\n",
+	    domain);
+	records_policy(conf, policy);
+	for (line = strtok_r(policy, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
+		buf_printf(out, ";   %s\n", line);
+}
+
+static void
+print_zone(struct cli *cli, const struct rows *records, const struct rows *keys, const char *domain)
+{
+	buf_printf(&cli->out, "; to be published in the zone of %s\n", domain);
+	print_records(&cli->out, records);
+	print_keys(&cli->out, keys, domain);
+	print_hints(&cli->out, cli_conf(cli), domain);
 }
 
 static int
@@ -210,7 +141,7 @@ dns_show(struct cli *cli, const struct cli_args *args)
 			json_init(&j, &cli->out);
 			table_json(&j, &records, columns);
 		} else
-			print_zone(cli, &records, cli_conf(cli)->hostname, name, signs(&keys, name));
+			print_zone(cli, &records, &keys, name);
 	}
 	rows_free(&domain);
 	rows_free(&keys);

@@ -6,6 +6,7 @@
  *   control_request.c  one request: its steps, asked of the owners
  *   control_own.c      requests that control answers itself (trace, spam.stats, status, check)
  *   control_learn.c    spam.learn
+ *   control_dkim.c     the records of our DKIM keys, watched in DNS (control_dkim.h)
  *   control_log.c      log lines of all roles, written to stderr
  *   control_tls.c      TLS with other servers: sessions counted, policies kept
  *   control_reports.c  reports that other servers sent

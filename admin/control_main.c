@@ -2,7 +2,7 @@
  *
  * It holds no mail, no password and no key. When it dies, roles keep their lines and events for a
  * while, and mail goes on; the second that was not yet in history.db is lost. */
-#include "admin/control.h"
+#include "admin/control_dkim.h"
 
 #include <unistd.h>
 
@@ -53,7 +53,8 @@ start(struct err *err)
 
 	control.started = clock_now();
 	control.keeper = workers_new(role_base(), 1, 0, KEEPER_JOBS_MAX, err);
-	if (control.keeper == NULL || logger_start(err) == -1 || events_start(err) == -1)
+	if (control.keeper == NULL || logger_start(err) == -1 || events_start(err) == -1 ||
+	    dkim_watch_start(err) == -1)
 		return -1;
 	if (listener < 0) {
 		log_warning("there is no control socket; tegami cannot reach this server");
@@ -65,8 +66,17 @@ start(struct err *err)
 static void
 link_up(struct link *l)
 {
-	(void)l;
 	logger_learn_pids();
+	if (link_peer(l) == ROLE_SIGNER)
+		dkim_watch_soon();
+}
+
+static int
+reload(struct err *err)
+{
+	(void)err;
+	dkim_watch_soon();
+	return 0;
 }
 
 /* -- the end: what the others said last is waited for; then events (they are lines too), then lines
@@ -155,6 +165,7 @@ main(void)
 		.open = open_stores,
 		.start = start,
 		.link_up = link_up,
+		.reload = reload,
 		.stop = stop };
 
 	return role_main(&ops);

@@ -9,6 +9,7 @@
 
 #include "admin/control.h"
 #include "admin/control_check.h"
+#include "admin/control_dkim.h"
 #include "admin/rows.h"
 #include "admin/spam.h"
 #include "base/clock.h"
@@ -110,6 +111,8 @@ static const struct {
 	{ "status", own_status },
 	{ "status.check", check_start },
 	{ "dns.ask", dns_start },
+	{ "dkim.list", dkim_list_start },
+	{ "dkim.activate", dkim_activate_start },
 };
 
 void

@@ -2,7 +2,7 @@
 
 # Keys for DKIM as files: for the CLI and tegamid, the only ones that may read them.
 noinst_LIBRARIES += filters/libdkimkey.a
-filters_libdkimkey_a_SOURCES = filters/dkim_key.h filters/dkim_key.c
+filters_libdkimkey_a_SOURCES = filters/dkim_key.h filters/dkim_key.c filters/dkim_state.h filters/dkim_state.c
 filters_libdkimkey_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
 DKIM_KEY_LIBS = filters/libdkimkey.a $(OPENSSL_LIBS)
 
@@ -11,21 +11,22 @@ noinst_LIBRARIES += admin/libadmin.a
 admin_libadmin_a_SOURCES = admin/rows.h admin/rows.c admin/text.h admin/text.c admin/json.h admin/json.c \
 	admin/table.h admin/table.c admin/verbs.h admin/verbs.c admin/story.h admin/story.c \
 	admin/cli_args.c admin/cli.h admin/message.h admin/message.c admin/cert.h admin/cert.c \
-	admin/spam.h admin/spam.c admin/dmarc_sources.h admin/dmarc_sources.c
+	admin/spam.h admin/spam.c admin/dmarc_sources.h admin/dmarc_sources.c admin/dkim_rule.h admin/dkim_rule.c
 admin_libadmin_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS) $(OPENSSL_CFLAGS)
 
 role_PROGRAMS += admin/control
 admin_control_SOURCES = admin/control.h admin/control_main.c admin/control_clients.c admin/control_request.c \
 	admin/control_own.c admin/control_learn.c admin/control_check.h admin/control_check.c admin/control_dns.c \
-	admin/control_log.c admin/control_events.c admin/control_tls.c admin/control_reports.c
+	admin/control_log.c admin/control_events.c admin/control_tls.c admin/control_reports.c \
+	admin/control_dkim.h admin/control_dkim.c admin/control_dkim_look.c
 admin_control_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
-admin_control_LDADD = admin/libadmin.a $(SCORE_LIBS) $(HISTORY_LIBS) $(DB_LIBS) $(DNS_LIBS) $(ROLE_LIBS)
+admin_control_LDADD = filters/libdkimkey.a admin/libadmin.a $(SCORE_LIBS) $(HISTORY_LIBS) $(DB_LIBS) $(DNS_LIBS) $(ROLE_LIBS)
 
 bin_PROGRAMS += tegami
 tegami_SOURCES = admin/cli.c admin/cli_ask.c admin/cli_files.c admin/cli_init.c admin/cli_domain.c admin/cli_user.c \
 	admin/cli_alias.c admin/cli_queue.c admin/cli_destination.h admin/cli_destination.c \
-	admin/cli_route.c admin/cli_trace.c admin/cli_filter.c admin/cli_spam.c admin/cli_dkim.c \
-	admin/cli_dns.c admin/cli_dns_check.c admin/cli_findings.h admin/cli_findings.c \
+	admin/cli_route.c admin/cli_trace.c admin/cli_filter.c admin/cli_spam.c admin/cli_dkim.c admin/cli_dkim_keys.c \
+	admin/cli_dns.c admin/cli_records.h admin/cli_records.c admin/cli_dns_check.c admin/cli_findings.h admin/cli_findings.c \
 	admin/cli_check.h admin/cli_check.c admin/cli_check_host.c admin/cli_status.c admin/cli_config.c \
 	admin/cli_rescue.h admin/cli_rescue.c \
 	admin/cli_reports.h admin/cli_reports.c admin/cli_dmarc.c admin/cli_tlsrpt.c
@@ -45,9 +46,9 @@ sendmail_LDADD = admin/libsendmail.a $(CONF_READ_LIBS) $(BASE_LIBS)
 sbin_PROGRAMS += tegamid
 tegamid_SOURCES = admin/tegamid.c admin/supervisor.h admin/supervisor.c admin/child.c admin/spawn.c admin/setup.c admin/listen.c \
 	admin/reload.c admin/relink.c admin/replace.c admin/stop.c admin/watch.c \
-	admin/privilege.c
+	admin/privilege.c admin/dkim_keys.c
 tegamid_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
-tegamid_LDADD = $(PREPARE_LIBS) $(CONF_READ_LIBS) $(BASE_LIBS)
+tegamid_LDADD = filters/libdkimkey.a $(PREPARE_LIBS) $(CONF_READ_LIBS) $(BASE_LIBS)
 
 ADMIN_TEST_LIBS = admin/libadmin.a $(SCORE_LIBS) $(DB_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/admin/test_text tests/unit/admin/test_table tests/unit/admin/test_cli_args \
@@ -83,3 +84,7 @@ uninstall-hook:
 check_PROGRAMS += tests/unit/admin/test_admin
 tests_unit_admin_test_admin_SOURCES = tests/unit/admin/test_admin.c
 tests_unit_admin_test_admin_LDADD = $(ADMIN_TEST_LIBS)
+
+check_PROGRAMS += tests/unit/admin/test_dkim_rule
+tests_unit_admin_test_dkim_rule_SOURCES = tests/unit/admin/test_dkim_rule.c
+tests_unit_admin_test_dkim_rule_LDADD = admin/libadmin.a filters/libdkimkey.a $(BASE_LIBS) $(UNIT_LIBS)

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,6 +15,7 @@
 #include "admin/supervisor.h"
 #include "base/log.h"
 #include "conf/told.h"
+#include "filters/dkim_state.h"
 
 #define KEYS_MAX 400		/* DKIM keys */
 
@@ -107,22 +109,18 @@ send_certificates(struct child *c)
 	send_fd(c, SETUP_FILE_TICKETS, "", supervisor.tickets);
 }
 
-/* keys/DOMAIN.SELECTOR.pem -> "DOMAIN SELECTOR"; false for any other name. */
+/* keys/DOMAIN.SELECTOR.pem -> "DOMAIN SELECTOR STATE SINCE SEEN" (dkim_state.h); false for any other name. */
 static bool
-key_name(const char *file, char *name, size_t size)
+key_name(int keys, const char *file, char *name, size_t size)
 {
-	struct slice s = slice_of(file);
-	ptrdiff_t dot;
+	char domain[256], selector[256];
+	struct dkim_standing s;
 
-	if (s.len < 6 || !slice_ends_nocase(s, SLICE(".pem")))
+	if (!dkim_key_parts(file, domain, selector))
 		return false;
-	s.len -= 4;
-	dot = slice_find_last(s, '.');
-	if (dot < 1 || (size_t)dot + 1 >= s.len || s.len >= size)
-		return false;
-	slice_copy(s, name, size);
-	name[dot] = ' ';
-	return true;
+	s = dkim_standing(keys, domain, selector);
+	return snprintf(name, size, "%s %s %s %" PRId64 " %d", domain, selector, dkim_state_name(s.state), s.since,
+		   s.seen) < (int)size;
 }
 
 static void
@@ -137,7 +135,7 @@ send_keys(struct child *c)
 		char name[512];
 		int fd;
 
-		if (!key_name(e->d_name, name, sizeof name))
+		if (!key_name(dirfd(keys), e->d_name, name, sizeof name))
 			continue;
 		if (n++ == KEYS_MAX) {
 			log_error("more than %d DKIM keys in keys/; the rest are not used",

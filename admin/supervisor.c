@@ -63,7 +63,10 @@ on_ready(struct frame *f)
 
 	if (c->renewing > 0) {
 		c->renewing--;
-		watch_notes(f);
+		if (c->role == ROLE_SIGNER)
+			dkim_keys_taken();
+		else
+			watch_notes(f);
 		return;
 	}
 	if (c->state == CHILD_STARTING) {
@@ -90,6 +93,8 @@ on_failed(struct frame *f)
 	if (c->renewing > 0) {
 		c->renewing--;
 		log_error("%s", why);
+		if (c->role == ROLE_SIGNER)
+			dkim_keys_taken();
 		return;
 	}
 	if (c->asked) {
@@ -137,6 +142,10 @@ on_admin(struct frame *f)
 
 	if (slice_eq(verb, SLICE("role.list"))) {
 		list_roles(to);
+		return;
+	}
+	if (slice_eq(verb, SLICE("server.dkim"))) {
+		dkim_keys_change(f, to);
 		return;
 	}
 	if (!slice_eq(verb, SLICE("server.reload"))) {

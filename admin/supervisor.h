@@ -118,6 +118,12 @@ void watch_forget(void);
 /* Log what smtpd says of renewed certificates, unless another one said it. */
 void watch_notes(struct frame *f);
 
+/* -- dkim_keys.c: what becomes of DKIM keys */
+/* "server.dkim": change them, hand them to `signer`, and answer. */
+void dkim_keys_change(struct frame *f, struct reply_to to);
+/* The signer has taken them, or died and will get them at its start. */
+void dkim_keys_taken(void);
+
 /* -- relink.c: the links between the roles */
 /* Link a role that was just started with all that run. */
 void relink_all(struct child *c);

@@ -39,7 +39,7 @@ static const struct {
 	{ "app.", ROLE_AUTH },
 	{ "queue.", ROLE_QUEUE },
 	{ "relay.", ROLE_RELAY },
-	{ "dkim.", ROLE_SIGNER },
+	{ "dkim.", ROLE_CONTROL },
 	{ "filter.", ROLE_FILTER },
 	{ "clients.", ROLE_SMTPD },
 	{ "dns.", ROLE_CONTROL },

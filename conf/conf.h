@@ -68,7 +68,7 @@ struct conf {
 	struct conf_strings trusted_proxies;
 	struct conf_strings normalize_line_ends;
 	struct { bool enabled; } spf;
-	struct { bool enabled; } dkim;
+	struct { bool enabled; int64_t check_every, retire_after; } dkim;
 	struct { bool enabled; struct conf_strings allow_networks, allow_domains; } dmarc;
 	struct { struct conf_strings address; } reports;
 	struct { bool enabled; struct conf_strings trusted; bool seal; char *domain; } arc;

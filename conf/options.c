@@ -140,6 +140,11 @@ const struct conf_row conf_rows[] = {
 	    "Check whether the sender's domain lets this client send for it." },
 	{ "dkim.enabled", 0, CONF_BOOL, false, ONE(dkim.enabled), "true", 0, 0, ANY, FILTERS,
 	    "Verify DKIM signatures of incoming mail. Outgoing mail is signed whenever its domain has a key." },
+	{ "dkim.check_every", 0, CONF_TIME, false, ONE(dkim.check_every), "10m", SECOND, DAY, ANY, R(CONTROL),
+	    "How often the records of our own keys are looked up in DNS. A next key signs once its record was seen; one whose "
+	    "record went away or is another key's stops." },
+	{ "dkim.retire_after", 0, CONF_TIME, false, ONE(dkim.retire_after), "7d", SECOND, 365 * DAY, ANY, R(CONTROL),
+	    "How long the record of a key stays published after the key's last signature: mail is checked late, too." },
 	{ "dmarc.enabled", 0, CONF_BOOL, false, ONE(dmarc.enabled), "true", 0, 0, ANY, FILTERS,
 	    "Follow the policy that the domain in From publishes: mail that fails it goes to Junk or is refused, as the domain "
 	    "wants. A message with several From fields, or with one that does not hold exactly one address, is refused then." },

@@ -56,19 +56,6 @@ is_domain(const char *domain)
 }
 
 static int
-sync_dir(const char *path, struct err *err)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
-
-	rc = fd >= 0 ? fsync(fd) : -1;
-	if (rc == -1)
-		err_sys(err, "%s", path);
-	if (fd >= 0)
-		close(fd);
-	return rc;
-}
-
-static int
 write_key(EVP_PKEY *key, const char *path, struct err *err)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -85,21 +72,25 @@ write_key(EVP_PKEY *key, const char *path, struct err *err)
 	return synced ? 0 : err_sys(err, "%s", path);
 }
 
-/* Under its name if that is free: 1 done, 0 taken, -1 + err. */
+/* Under its name if that is free: 1 done, 0 taken, -1 + err. How it stands is written down first. */
 static int
-publish(const char *temporary, const char *domain, const char *selector, struct err *err)
+publish(int keys, const char *temporary, const char *domain, const char *selector, enum dkim_state state,
+    struct err *err)
 {
+	struct dkim_standing standing = { state, (int64_t)time(NULL), false };
 	char path[PATH_SIZE];
 
 	snprintf(path, sizeof(path), DKIM_KEYS_DIR "/%s.%s.pem", domain, selector);
-	if (link(temporary, path) == 0)
-		return 1;
-	return errno == EEXIST ? 0 : err_sys(err, "%s", path);
+	if (access(path, F_OK) == 0)
+		return 0;
+	if (dkim_standing_put(keys, domain, selector, &standing, err) == -1)
+		return -1;
+	return link(temporary, path) == 0 ? 1 : err_sys(err, "%s", path);
 }
 
 static int
-name_key(const char *temporary, const char *domain, char selector[static DKIM_SELECTOR_SIZE],
-    struct err *err)
+name_key(int keys, const char *temporary, const char *domain, enum dkim_state state,
+    char selector[static DKIM_SELECTOR_SIZE], struct err *err)
 {
 	time_t now = time(NULL);
 	char day[16];
@@ -108,21 +99,43 @@ name_key(const char *temporary, const char *domain, char selector[static DKIM_SE
 
 	strftime(day, sizeof(day), "%Y%m%d", gmtime_r(&now, &tm));
 	snprintf(selector, DKIM_SELECTOR_SIZE, "%s", day);
-	rc = publish(temporary, domain, selector, err);
+	rc = publish(keys, temporary, domain, selector, state, err);
 	for (char c = 'a'; rc == 0 && c <= 'z'; c++) {
 		snprintf(selector, DKIM_SELECTOR_SIZE, "%s%c", day, c);
-		rc = publish(temporary, domain, selector, err);
+		rc = publish(keys, temporary, domain, selector, state, err);
 	}
 	if (rc == 0)
 		return err_set(err, ERR_EXISTS, "%s has 27 keys of today already", domain);
 	return rc == 1 ? 0 : -1;
 }
 
+/* Write the key and give it its name. */
+static int
+keep_key(EVP_PKEY *key, const char *domain, enum dkim_state state, char selector[static DKIM_SELECTOR_SIZE],
+    struct err *err)
+{
+	int keys = open(DKIM_KEYS_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
+	char temporary[PATH_SIZE];
+
+	if (keys < 0)
+		return err_sys(err, DKIM_KEYS_DIR);
+	snprintf(temporary, sizeof(temporary), DKIM_KEYS_DIR "/.new.%d", (int)getpid());
+	rc = dkim_lock(keys, true, err);
+	if (rc == 0)
+		rc = write_key(key, temporary, err);
+	if (rc == 0)
+		rc = name_key(keys, temporary, domain, state, selector, err);
+	unlink(temporary);
+	if (rc == 0 && fsync(keys) == -1)
+		rc = err_sys(err, DKIM_KEYS_DIR);
+	close(keys);
+	return rc;
+}
+
 int
-dkim_key_create(const char *domain, enum dkim_algorithm algorithm,
+dkim_key_create(const char *domain, enum dkim_algorithm algorithm, enum dkim_state state,
     char selector[static DKIM_SELECTOR_SIZE], struct err *err)
 {
-	char temporary[PATH_SIZE];
 	EVP_PKEY *key;
 	int rc;
 
@@ -135,13 +148,9 @@ dkim_key_create(const char *domain, enum dkim_algorithm algorithm,
 					: EVP_RSA_gen(RSA_BITS);
 	if (key == NULL)
 		return ssl_error(err, "the key could not be made");
-	snprintf(temporary, sizeof(temporary), DKIM_KEYS_DIR "/.new.%d", (int)getpid());
-	rc = write_key(key, temporary, err);
+	rc = keep_key(key, domain, state, selector, err);
 	EVP_PKEY_free(key);
-	if (rc == 0)
-		rc = name_key(temporary, domain, selector, err);
-	unlink(temporary);
-	return rc == 0 ? sync_dir(DKIM_KEYS_DIR, err) : rc;
+	return rc;
 }
 
 /* -- finding them */
@@ -150,24 +159,6 @@ static int
 not_hidden(const struct dirent *d)
 {
 	return d->d_name[0] != '.';
-}
-
-/* "example.org.20261124.pem" -> "example.org", "20261124"; false for any other name. */
-static bool
-parts_of(const char *name, char domain[static 256], char selector[static 256])
-{
-	struct slice s = slice_of(name);
-	ptrdiff_t dot;
-
-	if (s.len > 250 || !slice_ends_nocase(s, SLICE(".pem")))
-		return false;
-	s.len -= 4;
-	dot = slice_find_last(s, '.');
-	if (dot <= 0 || (size_t)dot + 1 == s.len)
-		return false;
-	slice_copy(slice_first(s, (size_t)dot), domain, 256);
-	slice_copy(slice_skip(s, (size_t)dot + 1), selector, 256);
-	return true;
 }
 
 int
@@ -181,7 +172,7 @@ dkim_key_each(int (*fn)(void *arg, const char *domain, const char *selector, con
 	if (n == -1)
 		return errno == ENOENT ? 0 : err_sys(err, DKIM_KEYS_DIR);
 	for (int i = 0; i < n; i++) {
-		if (rc == 0 && parts_of(files[i]->d_name, domain, selector)) {
+		if (rc == 0 && dkim_key_parts(files[i]->d_name, domain, selector)) {
 			snprintf(path, sizeof(path), DKIM_KEYS_DIR "/%.255s", files[i]->d_name);
 			rc = fn(arg, domain, selector, path);
 		}

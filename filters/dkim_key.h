@@ -1,25 +1,23 @@
 /* dkim_key - the private keys that sign our users' mail, as files
  *
  * keys/DOMAIN.SELECTOR.pem below state_dir (a selector has no dot): PKCS#8, mode 0600, root's. The
- * supervisor hands them to `signer` as SETUP_FILE_DKIM_KEY named "DOMAIN SELECTOR"; nobody else
- * reads them. Linked by programs of root only. */
+ * supervisor hands them to `signer` as SETUP_FILE_DKIM_KEY named "DOMAIN SELECTOR STATE SINCE SEEN"
+ * (dkim_state.h; the last three may be missing: active); nobody else reads them. Linked by programs of root only. */
 #ifndef FILTERS_DKIM_KEY_H
 #define FILTERS_DKIM_KEY_H
 
 #include <stddef.h>
 
-#include "base/err.h"
+#include "filters/dkim_state.h"
 
-#define DKIM_KEYS_DIR "keys"
-#define DKIM_SELECTOR_SIZE 64
 #define DKIM_RECORD_SIZE 1024 /* holds the record of a 4096-bit RSA key */
 
 enum dkim_algorithm { DKIM_RSA, DKIM_ED25519 };
 
 /* Make a key (RSA of 2048 bits, or Ed25519) under DKIM_KEYS_DIR of the working directory and say
  * its selector (today's date, with a letter behind it if there is one of that name). `domain` in
- * lower case. Durable when it returns 0. */
-int dkim_key_create(const char *domain, enum dkim_algorithm algorithm,
+ * lower case; `state` is how it begins. Durable when it returns 0. */
+int dkim_key_create(const char *domain, enum dkim_algorithm algorithm, enum dkim_state state,
     char selector[static DKIM_SELECTOR_SIZE], struct err *err);
 
 /* Call fn for every key file (sorted by domain, then selector) until it returns non-zero; returns

@@ -1,6 +1,6 @@
 /* dkim_sign - signs one message with one key, header and body relaxed
  *
- * From is signed once more than it is there, so that nobody can add a second one. Fields that hops
+ * What readers see of a header is signed once more than it is there, so that nobody can add another. Fields that hops
  * write (Received and the like) are not signed.
  *
  * Errors: ERR_TEMPORARY with the library's reason. */
@@ -22,7 +22,9 @@ static const char *const signed_fields[] = { "from", "reply-to", "subject", "dat
 	"message-id", "in-reply-to", "references", "mime-version", "content-type",
 	"content-transfer-encoding", "sender", "resent-date", "resent-from", "resent-to",
 	"resent-cc", "list-id", "list-unsubscribe", "list-unsubscribe-post", NULL };
-static const char *const oversigned[] = { "from", NULL };
+/* What readers see, and what says how the text is to be read: signed once more than it is there. */
+static const char *const oversigned[] = { "from", "reply-to", "subject", "date", "to", "cc", "message-id",
+	"mime-version", "content-type", "content-transfer-encoding", "sender", NULL };
 
 const char *const *
 dkim_signed_fields(void)

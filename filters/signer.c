@@ -1,8 +1,8 @@
 /* signer - holds the DKIM private keys and signs our own users' mail
  *
- * Keys come as descriptors named "DOMAIN SELECTOR" from the supervisor and stay in memory. A
- * message is signed when its From has one address whose domain has keys here, with every one of
- * them. Whose session it is, `auth` says by its ticket; that this user may write as the address in
+ * Keys come as descriptors named "DOMAIN SELECTOR STATE SINCE SEEN" from the supervisor (dkim_state.h) and stay in
+ * memory while they may sign. A message is signed when its From has one address whose domain has keys here, with
+ * every one that is active, RSA first, and that `control` has not stopped because its record is not in DNS. Whose session it is, `auth` says by its ticket; that this user may write as the address in
  * From, `directory` says. smtpd has asked the same, but it is the one that strangers speak to: if it
  * is broken into, it must not get our signature under other names than those of who is logged in.
  *
@@ -10,6 +10,7 @@
  *
  * Errors: "try later" when auth or directory do not answer, memory is gone or the library fails;
  * "refused" for an author who is not the user; "no key" when there is none to sign with. */
+#include <inttypes.h>
 #include <openssl/crypto.h>
 #include <openssl/pem.h>
 #include <stdio.h>
@@ -36,6 +37,8 @@
 struct key {
 	char *domain, *selector, *pem;
 	enum dkim_algorithm algorithm;
+	struct dkim_standing standing;
+	bool stopped; /* control says that its record is missing or wrong */
 	char record[DKIM_RECORD_SIZE];
 	EVP_PKEY *sealing; /* made of it when the first message is sealed */
 };
@@ -90,23 +93,41 @@ read_pem(int fd)
 	return text;
 }
 
+/* What follows the selector, none of it: active. */
+static struct dkim_standing
+standing_of(struct slice rest)
+{
+	struct dkim_standing s = { DKIM_ACTIVE, 0, false };
+	uint64_t since = 0;
+	char state[16];
+
+	if (slice_copy(slice_cut(&rest, ' '), state, sizeof(state)))
+		dkim_state_read(state, &s.state);
+	slice_to_u64(slice_cut(&rest, ' '), &since);
+	s.since = (int64_t)since;
+	s.seen = slice_eq(rest, SLICE("1"));
+	return s;
+}
+
 static struct key *
 key_read(int fd, const char *name, struct err *err)
 {
 	struct key *k = calloc(1, sizeof(*k));
-	struct slice rest = slice_of(name), domain = slice_cut(&rest, ' ');
+	struct slice rest = slice_of(name), domain = slice_cut(&rest, ' '), selector = slice_cut(&rest, ' ');
 
-	if (k == NULL || domain.len == 0 || rest.len == 0) {
+	if (k == NULL || domain.len == 0 || selector.len == 0) {
 		err_set(err, ERR_BUG, "its name is not \"DOMAIN SELECTOR\"");
 		free(k);
 		return NULL;
 	}
 	k->domain = slice_dup(domain);
-	k->selector = slice_dup(rest);
+	k->selector = slice_dup(selector);
+	k->standing = standing_of(rest);
 	if (dkim_key_record(fd, &k->algorithm, k->record, err) == -1)
 		goto bad;
-	k->pem = read_pem(fd);
-	if (k->domain != NULL && k->selector != NULL && k->pem != NULL)
+	/* what never signs again is not kept */
+	k->pem = k->standing.state == DKIM_RETIRING ? NULL : read_pem(fd);
+	if (k->domain != NULL && k->selector != NULL && (k->pem != NULL || k->standing.state == DKIM_RETIRING))
 		return k;
 	err_sys(err, "it cannot be read");
 bad:
@@ -136,7 +157,7 @@ keys_read(struct keys *all)
 static bool
 signs(const struct key *k, const char *domain)
 {
-	return strcmp(k->domain, domain) == 0;
+	return k->standing.state == DKIM_ACTIVE && !k->stopped && strcmp(k->domain, domain) == 0;
 }
 
 static bool
@@ -165,6 +186,15 @@ signer_rsa_key(const char *domain, struct arc_sealer *out)
 		return k->sealing != NULL;
 	}
 	return false;
+}
+
+static struct key *
+find_key(const struct keys *all, const char *domain, const char *selector)
+{
+	for (size_t i = 0; i < all->n; i++)
+		if (strcmp(all->at[i]->domain, domain) == 0 && strcmp(all->at[i]->selector, selector) == 0)
+			return all->at[i];
+	return NULL;
 }
 
 /* -- signing */
@@ -223,17 +253,19 @@ job_later(struct job *job, const char *why)
 	job_end(job, SIGN_LATER, (struct slice){ 0 }, why);
 }
 
-/* A field for each of the domain's keys; how many, -1: it cannot be done. */
+/* A field for each of the domain's keys that sign, RSA on top, for not every receiver reads on past a kind it does not
+ * know; how many, -1: it cannot be done. */
 static int
 sign_with_all(const struct job *job, struct seven *seven, struct buf *out, struct err *err)
 {
+	static const enum dkim_algorithm order[] = { DKIM_RSA, DKIM_ED25519 };
 	int n = 0;
 
-	for (size_t i = 0; i < keys.n && n < PER_DOMAIN_MAX; i++) {
-		const struct key *k = keys.at[i];
+	for (size_t i = 0; i < COUNT(order) * keys.n && n < PER_DOMAIN_MAX; i++) {
+		const struct key *k = keys.at[i % keys.n];
 		struct dkim_signer with = { k->domain, k->selector, k->algorithm, k->pem };
 
-		if (strcmp(k->domain, job->domain) != 0)
+		if (k->algorithm != order[i / keys.n] || !signs(k, job->domain))
 			continue;
 		if (dkim_sign_message(&with, job->prefix, job->body.bytes, seven, clock_now(), out,
 			err) == -1)
@@ -411,7 +443,7 @@ on_sign(struct frame *f)
 static int
 dkim_list(void *owner, const struct admin_request *rq, struct admin_out *out, struct err *err)
 {
-	char name[600];
+	char name[600], since[24];
 
 	(void)owner;
 	(void)rq;
@@ -420,14 +452,34 @@ dkim_list(void *owner, const struct admin_request *rq, struct admin_out *out, st
 		const struct key *k = keys.at[i];
 
 		snprintf(name, sizeof(name), "%s._domainkey.%s", k->selector, k->domain);
+		snprintf(since, sizeof(since), "%" PRId64, k->standing.since);
 		admin_row(out, "domain", k->domain, "selector", k->selector, "algorithm",
-		    dkim_algorithm_name(k->algorithm), "name", name, "record", k->record, NULL);
+		    dkim_algorithm_name(k->algorithm), "name", name, "record", k->record, "state",
+		    dkim_state_name(k->standing.state), "since", since, "seen",
+		    k->standing.seen ? "yes" : "no", "stopped", k->stopped ? "yes" : "no", NULL);
 	}
+	return 0;
+}
+
+/* From control: may this key sign? */
+static int
+dkim_stop(void *owner, const struct admin_request *rq, struct admin_out *out, struct err *err)
+{
+	const char *domain = admin_get(rq, "domain"), *selector = admin_get(rq, "selector"),
+		   *stop = admin_get(rq, "stop");
+	struct key *k = domain != NULL && selector != NULL ? find_key(&keys, domain, selector) : NULL;
+
+	(void)owner;
+	(void)out;
+	if (k == NULL)
+		return err_set(err, ERR_NOT_FOUND, "there is no such key");
+	k->stopped = stop != NULL && strcmp(stop, "yes") == 0;
 	return 0;
 }
 
 static const struct admin_verb verbs[] = {
 	{ "dkim.list", dkim_list },
+	{ "dkim.stop", dkim_stop },
 	{ NULL, NULL },
 };
 
@@ -453,6 +505,8 @@ warm_up(void)
 		struct dkim_signer with = { k->domain, k->selector, k->algorithm, k->pem };
 		struct err err = { 0 };
 
+		if (k->pem == NULL)
+			continue;
 		buf_reset(&out);
 		seen |= k->algorithm == DKIM_RSA ? 1 : 2;
 		if (dkim_sign_message(
@@ -479,9 +533,22 @@ signer_reload(struct err *err)
 	(void)err;
 	fresh.n = 0;
 	keys_read(&fresh);
+	for (size_t i = 0; i < fresh.n; i++) {
+		const struct key *old = find_key(&keys, fresh.at[i]->domain, fresh.at[i]->selector);
+
+		fresh.at[i]->stopped = old != NULL && old->stopped;
+	}
 	keys_free(&keys);
 	keys = fresh;
 	return 0;
+}
+
+/* Keys went on their way: the same, without a configuration. */
+static int
+signer_renew(struct buf *notes, struct err *err)
+{
+	(void)notes;
+	return signer_reload(err);
 }
 
 static void
@@ -503,6 +570,7 @@ static const struct role_ops ops = {
 	.handlers = handlers,
 	.open = signer_open,
 	.reload = signer_reload,
+	.renew = signer_renew,
 	.stop = signer_stop,
 };
 

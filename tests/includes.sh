@@ -21,7 +21,7 @@ allowed() {
 	smtp/*) echo base conf smtp ;;
 	filters/*) echo base conf storage filters ;;
 	delivery/*) echo base conf storage delivery smtp/proto ;;
-	admin/*) echo base conf storage admin smtp/proto filters/dkim_key.h filters/tokens.h ;; # the form of keys as files
+	admin/*) echo base conf storage admin smtp/proto filters/dkim_key.h filters/dkim_state.h filters/tokens.h ;; # the form of keys as files
 	esac
 }
 

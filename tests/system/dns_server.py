@@ -37,6 +37,7 @@ class DnsServer:
     def __init__(self, port, zones=None):
         self.port = port
         self.zones = zones or {}
+        self.ttl = 300  # s, of every record
         self.asked = []
         self.stopping = False
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -86,11 +87,11 @@ class DnsServer:
             if isinstance(values, str):
                 return values
             if values:
-                response.answer.append(dns.rrset.from_text_list(name, 300, "IN", text, values))
+                response.answer.append(dns.rrset.from_text_list(name, self.ttl, "IN", text, values))
                 return how
             if "CNAME" not in data or text == "CNAME":
                 return how
-            response.answer.append(dns.rrset.from_text_list(name, 300, "IN", "CNAME", data["CNAME"]))
+            response.answer.append(dns.rrset.from_text_list(name, self.ttl, "IN", "CNAME", data["CNAME"]))
             name = dns.name.from_text(data["CNAME"][0])
         return how
 

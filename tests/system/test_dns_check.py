@@ -1,10 +1,15 @@
 """tegami dns show and dns check: what to publish, and whether the world sees it."""
+import hashlib
 import json
+import os
 import re
+import subprocess
 
 import pytest
 
 from dns_server import SERVFAIL
+
+PATH = os.environ["PATH"] + ":/usr/sbin:/sbin"
 
 
 @pytest.fixture
@@ -18,11 +23,10 @@ def published(server):
     """The zone as `dns show` wants it, in the form of the scripted DNS server."""
     zones = {"mx.example.test": {"A": ["192.0.2.7"]}, "7.2.0.192.in-addr.arpa": {"PTR": ["mx.example.test."]}}
     for r in json.loads(server.cli("--json", "dns", "show", "example.test")):
-        if r["type"] in ("MX", "TXT"):
-            value = r["value"]
-            if r["type"] == "TXT":
-                value = " ".join(f'"{value[i:i + 200]}"' for i in range(0, len(value), 200))
-            zones.setdefault(r["name"], {}).setdefault(r["type"], []).append(value)
+        value = r["value"]
+        if r["type"] == "TXT":
+            value = " ".join(f'"{value[i:i + 200]}"' for i in range(0, len(value), 200))
+        zones.setdefault(r["name"], {}).setdefault(r["type"], []).append(value)
     return zones
 
 
@@ -65,6 +69,7 @@ def test_one_thing_is_wrong(server, name, what):
 def test_show_pins_the_certificate_and_names_services(server):
     text = server.cli("dns", "show", "example.test")
     assert re.search(r"^_25\._tcp\.mx\.example\.test\.\s+3600\s+IN\s+TLSA\s+3 1 1 [0-9a-f]{64}$", text, re.M), text
+    assert re.search(r"^; *version: STSv1$", text, re.M) and re.search(r'^_mta-sts\.example\.test\. .* TXT +"v=STSv1; id=[0-9a-f]{16}"$', text, re.M)
     assert re.search(r"^_submissions\._tcp\.example\.test\.\s+3600\s+IN\s+SRV\s+0 1 465 mx\.example\.test\.$", text, re.M)
 
 
@@ -77,3 +82,24 @@ def test_dead_dns_is_said_at_once(server):
     assert len(dns) == 1 and dns[0]["state"] == "error" and "answers nothing" in dns[0]["text"], rows
     assert len(rows) <= 4, rows
     assert not [r for r in rows if r["name"] == "address" and r["state"] == "error"], rows
+
+
+def test_show_pins_the_coming_key(server):
+    before = server.json("dns", "show", "example.test")
+    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", f"{server.key}.next"], check=True, capture_output=True)
+    der = subprocess.run(["openssl", "pkey", "-in", f"{server.key}.next", "-pubout", "-outform", "DER"], check=True, capture_output=True).stdout
+    new = [r for r in server.json("dns", "show", "example.test") if r not in before]
+    assert [(r["name"], r["type"], r["value"]) for r in new] == [
+        ("_25._tcp.mx.example.test", "TLSA", "3 1 1 " + hashlib.sha256(der).hexdigest())]
+
+
+def test_show_is_a_zone_file(server, tmp_path):
+    """What it prints loads as it is, below what every zone has."""
+    server.cli("dkim", "rotate", "example.test")
+    zone = tmp_path / "zone"
+    zone.write_text("$ORIGIN example.test.\n@ 3600 IN SOA mx hostmaster 1 3600 900 604800 300\n@ 3600 IN NS mx\nmx 3600 IN A 192.0.2.7\n"
+                    + server.cli("dns", "show", "example.test"))
+    p = subprocess.run(["nsd-checkzone", "example.test", zone], env={"PATH": PATH}, capture_output=True, text=True)
+    assert p.returncode == 0, p.stdout + p.stderr
+    zone.write_text(zone.read_text() + "broken IN TLSA 3 1 1 zz\n")
+    assert subprocess.run(["nsd-checkzone", "example.test", zone], env={"PATH": PATH}, capture_output=True).returncode != 0

@@ -29,7 +29,7 @@ routes(void **state)
 		{ "user.passwd", 2, ROLE_DIRECTORY, ROLE_AUTH, "user.show", "cred.passwd", NULL },
 		{ "app.list", 1, ROLE_AUTH, 0, "app.list", NULL, NULL },
 		{ "queue.retry", 1, ROLE_QUEUE, 0, "queue.retry", NULL, NULL },
-		{ "dkim.list", 1, ROLE_SIGNER, 0, "dkim.list", NULL, NULL },
+		{ "dkim.list", 1, ROLE_CONTROL, 0, "dkim.list", NULL, NULL },
 		{ "filter.test", 1, ROLE_FILTER, 0, "filter.test", NULL, NULL },
 		{ "role.list", 1, ROLE_TEGAMID, 0, "role.list", NULL, NULL },
 		{ "server.reload", 1, ROLE_TEGAMID, 0, "server.reload", NULL, NULL },

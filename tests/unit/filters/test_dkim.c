@@ -49,7 +49,7 @@ make_keys(void **state)
 		char path[300];
 		int fd;
 
-		if (dkim_key_create("example.org", algorithm, p->selector, &err) == -1)
+		if (dkim_key_create("example.org", algorithm, DKIM_ACTIVE, p->selector, &err) == -1)
 			return -1;
 		snprintf(path, sizeof(path), DKIM_KEYS_DIR "/example.org.%s.pem", p->selector);
 		fd = open(path, O_RDONLY);

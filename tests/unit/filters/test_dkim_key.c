@@ -77,8 +77,8 @@ keys(void **state)
 	(void)state;
 	assert_int_equal(dkim_key_each(see, &s, &err), 0);
 	assert_int_equal(s.n, 0);
-	assert_int_equal(dkim_key_create("example.test", DKIM_RSA, one, &err), 0);
-	assert_int_equal(dkim_key_create("example.test", DKIM_ED25519, two, &err), 0);
+	assert_int_equal(dkim_key_create("example.test", DKIM_RSA, DKIM_ACTIVE, one, &err), 0);
+	assert_int_equal(dkim_key_create("example.test", DKIM_ED25519, DKIM_NEXT, two, &err), 0);
 	assert_string_not_equal(one, two);
 	assert_int_equal(dkim_key_each(see, &s, &err), 0);
 	assert_int_equal(s.n, 2);
@@ -96,7 +96,7 @@ bad_domains(void **state)
 		char selector[DKIM_SELECTOR_SIZE];
 		struct err err = { .kind = ERR_NONE };
 
-		assert_int_equal(dkim_key_create(bad[i], DKIM_RSA, selector, &err), -1);
+		assert_int_equal(dkim_key_create(bad[i], DKIM_RSA, DKIM_ACTIVE, selector, &err), -1);
 		assert_int_equal(err.kind, ERR_USAGE);
 	}
 }
