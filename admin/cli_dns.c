@@ -30,8 +30,17 @@ txt_value(struct buf *out, struct slice s)
 	buf_text(out, several ? " )" : "");
 }
 
+/* Of another domain, whose zone file is another one. */
+static bool
+is_outside(const char *name, const char *domain)
+{
+	size_t len = strlen(name), zone = strlen(domain);
+
+	return len < zone || strcasecmp(name + len - zone, domain) != 0 || (len > zone && name[len - zone - 1] != '.');
+}
+
 static void
-print_records(struct buf *out, const struct rows *records)
+print_records(struct buf *out, const struct rows *records, const char *domain)
 {
 	size_t most = 0;
 
@@ -42,6 +51,8 @@ print_records(struct buf *out, const struct rows *records)
 		const struct row *r = &records->at[i];
 		const char *name = row_text(r, "name"), *type = row_text(r, "type");
 
+		if (is_outside(name, domain))
+			buf_text(out, "; in that domain's zone: ");
 		buf_printf(out, "%s.%*s  %s  IN  %-5s  ", name, (int)(most - strlen(name)), "", row_text(r, "ttl"), type);
 		if (strcmp(type, "TXT") == 0)
 			txt_value(out, slice_of(row_text(r, "value")));
@@ -107,7 +118,7 @@ static void
 print_zone(struct cli *cli, const struct rows *records, const struct rows *keys, const char *domain)
 {
 	buf_printf(&cli->out, "; to be published in the zone of %s\n", domain);
-	print_records(&cli->out, records);
+	print_records(&cli->out, records, domain);
 	print_keys(&cli->out, keys, domain);
 	print_hints(&cli->out, cli_conf(cli), domain);
 }

@@ -7,100 +7,9 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "admin/cli_findings.h"
+#include "admin/cli_dns_look.h"
+#include "admin/dkim_rule.h"
 #include "admin/message.h"
-
-#define ADDRESSES_MAX 8
-#define ADDRESS_SIZE 46
-#define SILENT_MAX 2 /* questions without any answer, after which no more are asked */
-
-struct look {
-	struct cli *cli;
-	struct findings *found;
-	const char *domain, *hostname;
-	char address[ADDRESSES_MAX][ADDRESS_SIZE]; /* of the host name */
-	size_t n_addresses;
-	bool heard;	 /* DNS answered something */
-	unsigned silent; /* questions that DNS did not answer */
-	bool broken;	 /* no use to go on: told once */
-};
-
-struct answer { /* to one question */
-	struct rows rows;
-	bool answered, secure;
-	const char *status;
-};
-
-/* -- asking */
-
-/* Each silent question costs the whole time-out of the resolver: when nothing at all answers, the
- * administrator wants to know that, not to wait for thirty of them. */
-static bool
-dns_is_dead(struct look *l)
-{
-	if (l->heard || l->silent < SILENT_MAX)
-		return false;
-	if (!l->broken)
-		finding(l->found, "dns", FINDING_ERROR,
-		    "see whether this machine reaches its name servers (resolver.servers, or the "
-		    "root servers without it), then try again",
-		    "DNS answers nothing here, so the rest was not asked");
-	l->broken = true;
-	return true;
-}
-
-static bool
-ask(struct look *l, const char *name, const char *type, const char *zone, struct answer *a)
-{
-	struct err err = { .kind = ERR_NONE };
-	struct admin_request rq;
-
-	if (dns_is_dead(l))
-		return false;
-	rows_init(&a->rows);
-	cli_rq(&rq, "dns.ask");
-	cli_rq_word(&rq, "name", name);
-	cli_rq_word(&rq, "type", type);
-	cli_rq_word(&rq, "zone", zone);
-	if (cli_ask(l->cli, &rq, &a->rows, &err) == -1 || a->rows.n == 0) {
-		if (!l->broken)
-			finding(l->found, "server", FINDING_WARNING, "try again in a moment", "%s",
-			    err.text);
-		l->broken = true;
-		rows_free(&a->rows);
-		return false;
-	}
-	a->status = row_text(&a->rows.at[0], "status");
-	a->answered = strcmp(row_text(&a->rows.at[0], "answered"), "no") != 0;
-	a->secure = strcmp(row_text(&a->rows.at[0], "secure"), "yes") == 0;
-	l->heard = l->heard || a->answered;
-	l->silent += !a->answered;
-	return true;
-}
-
-static size_t
-count(const struct answer *a)
-{
-	return a->rows.n - 1;
-}
-
-static const char *
-value(const struct answer *a, size_t i)
-{
-	return row_text(&a->rows.at[i + 1], "value");
-}
-
-/* DNS itself failed: nobody knows. true: that was told. */
-static bool
-unanswered(struct look *l, const char *what, const char *name, const struct answer *a)
-{
-	if (a->answered)
-		return false;
-	finding(l->found, what, FINDING_WARNING,
-	    "see whether the domain's name servers, and ours (resolver.servers), can be reached",
-	    "%s could not be looked up: %s", name, a->status);
-	return true;
-}
 
 /* -- where mail goes */
 
@@ -111,11 +20,11 @@ check_mx(struct look *l)
 	struct answer a;
 	bool ours = false;
 
-	if (!ask(l, l->domain, "MX", NULL, &a))
+	if (!look_ask(l, l->domain, "MX", NULL, &a))
 		return;
 	snprintf(advice, sizeof(advice), "publish: %s. MX 10 %s.", l->domain, l->hostname);
-	for (size_t i = 0; i < count(&a); i++) {
-		const char *host = strchr(value(&a, i), ' ');
+	for (size_t i = 0; i < look_count(&a); i++) {
+		const char *host = strchr(look_value(&a, i), ' ');
 
 		host = host == NULL ? "" : host + 1;
 		if (strcasecmp(host, l->hostname) == 0)
@@ -124,7 +33,7 @@ check_mx(struct look *l)
 			snprintf(others + strlen(others), sizeof(others) - strlen(others),
 			    "%s%.120s", others[0] != '\0' ? ", " : "", host);
 	}
-	if (unanswered(l, "mx", l->domain, &a))
+	if (look_unanswered(l, "mx", l->domain, &a))
 		;
 	else if (ours && others[0] == '\0')
 		finding(l->found, "mx", FINDING_OK, "", "mail for %s comes to %s", l->domain,
@@ -132,7 +41,7 @@ check_mx(struct look *l)
 	else if (ours)
 		finding(l->found, "mx", FINDING_OK, "", "mail for %s comes to %s; other hosts: %s",
 		    l->domain, l->hostname, others);
-	else if (count(&a) > 0)
+	else if (look_count(&a) > 0)
 		finding(l->found, "mx", FINDING_ERROR, advice, "mail for %s goes to %s, not to %s",
 		    l->domain, others, l->hostname);
 	else
@@ -153,12 +62,12 @@ take_addresses(struct look *l, const char *type)
 	struct answer a;
 	bool known;
 
-	if (!ask(l, l->hostname, type, NULL, &a))
+	if (!look_ask(l, l->hostname, type, NULL, &a))
 		return false;
-	known = !unanswered(l, "address", l->hostname, &a);
+	known = !look_unanswered(l, "address", l->hostname, &a);
 	if (known)
-		for (size_t i = 0; i < count(&a) && l->n_addresses < ADDRESSES_MAX; i++)
-			snprintf(l->address[l->n_addresses++], ADDRESS_SIZE, "%s", value(&a, i));
+		for (size_t i = 0; i < look_count(&a) && l->n_addresses < ADDRESSES_MAX; i++)
+			snprintf(l->address[l->n_addresses++], ADDRESS_SIZE, "%s", look_value(&a, i));
 	rows_free(&a.rows);
 	return known;
 }
@@ -169,11 +78,11 @@ check_pointer(struct look *l, const char *address)
 	struct answer a;
 	bool fits = false;
 
-	if (!ask(l, address, "PTR", NULL, &a))
+	if (!look_ask(l, address, "PTR", NULL, &a))
 		return;
-	for (size_t i = 0; i < count(&a); i++)
-		fits = fits || strcasecmp(value(&a, i), l->hostname) == 0;
-	if (unanswered(l, "ptr", address, &a))
+	for (size_t i = 0; i < look_count(&a); i++)
+		fits = fits || strcasecmp(look_value(&a, i), l->hostname) == 0;
+	if (look_unanswered(l, "ptr", address, &a))
 		;
 	else if (fits)
 		finding(
@@ -183,7 +92,7 @@ check_pointer(struct look *l, const char *address)
 		    "ask whoever gave you the address for a PTR record with the host name; many "
 		    "servers "
 		    "refuse mail without it",
-		    "%s leads to %s, not to %s", address, count(&a) > 0 ? value(&a, 0) : "no name",
+		    "%s leads to %s, not to %s", address, look_count(&a) > 0 ? look_value(&a, 0) : "no name",
 		    l->hostname);
 	rows_free(&a.rows);
 }
@@ -197,11 +106,11 @@ check_lists(struct look *l, const char *address)
 		const char *zone = conf->spam.dnsbl[i].name;
 		struct answer a;
 
-		if (!ask(l, address, "A", zone, &a))
+		if (!look_ask(l, address, "A", zone, &a))
 			return;
 		/* 127.255.255.0/24 is how lists say that they do not answer us */
-		if (count(&a) > 0 && strncmp(value(&a, 0), "127.", 4) == 0 &&
-		    strncmp(value(&a, 0), "127.255.255.", 12) != 0)
+		if (look_count(&a) > 0 && strncmp(look_value(&a, 0), "127.", 4) == 0 &&
+		    strncmp(look_value(&a, 0), "127.255.255.", 12) != 0)
 			finding(l->found, "dnsbl", FINDING_ERROR,
 			    "look on that list's web site why, end the cause, then ask to be taken "
 			    "off",
@@ -276,8 +185,8 @@ count_that_begin(const struct answer *a, const char *with)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < count(a); i++)
-		n += strncasecmp(value(a, i), with, strlen(with)) == 0;
+	for (size_t i = 0; i < look_count(a); i++)
+		n += strncasecmp(look_value(a, i), with, strlen(with)) == 0;
 	return n;
 }
 
@@ -288,11 +197,11 @@ check_spf(struct look *l)
 	struct answer a;
 	size_t n;
 
-	if (!ask(l, l->domain, "TXT", NULL, &a))
+	if (!look_ask(l, l->domain, "TXT", NULL, &a))
 		return;
 	n = count_that_begin(&a, "v=spf1");
 	snprintf(advice, sizeof(advice), "publish: %s. TXT \"v=spf1 mx -all\"", l->domain);
-	if (unanswered(l, "spf", l->domain, &a))
+	if (look_unanswered(l, "spf", l->domain, &a))
 		;
 	else if (n == 0)
 		finding(l->found, "spf", FINDING_ERROR, advice, "%s publishes no SPF record",
@@ -309,46 +218,71 @@ check_spf(struct look *l)
 
 /* -- signatures */
 
-/* The same record but for blanks? */
-static bool
-same_record(const char *a, const char *b)
+static enum dkim_dns
+judge_key(const struct answer *a, const char *record)
 {
-	while (*a != '\0' || *b != '\0') {
-		if (*a == ' ')
-			a++;
-		else if (*b == ' ')
-			b++;
-		else if (*a++ != *b++)
-			return false;
-	}
-	return true;
+	if (!a->answered)
+		return DKIM_DNS_UNKNOWN;
+	if (look_count(a) == 0)
+		return DKIM_DNS_ABSENT;
+	return look_count(a) == 1 && dkim_record_same(look_value(a, 0), record) ? DKIM_DNS_RIGHT : DKIM_DNS_WRONG;
+}
+
+/* What is said of a key, by its state and what DNS has; "%s" is its selector. */
+static const struct {
+	const char *state;
+	enum dkim_dns dns;
+	enum finding_state finding;
+	const char *text, *advice; /* NULL: publish what dns show prints */
+} key_rows[] = {
+	{ "active", DKIM_DNS_RIGHT, FINDING_OK, "the key %s is published", "" },
+	{ "active", DKIM_DNS_ABSENT, FINDING_ERROR, "the key %s is not published: receivers cannot check its signatures", NULL },
+	{ "active", DKIM_DNS_WRONG, FINDING_ERROR, "what is published for the key %s is another key, or several records", NULL },
+	{ "next", DKIM_DNS_RIGHT, FINDING_OK, "the next key %s is published; it signs within minutes", "" },
+	{ "next", DKIM_DNS_ABSENT, FINDING_WARNING, "the next key %s waits: it is not published", NULL },
+	{ "next", DKIM_DNS_WRONG, FINDING_ERROR, "what is published for the next key %s is another key, or several records",
+	    NULL },
+	{ "retiring", DKIM_DNS_RIGHT, FINDING_OK, "the old key %s is still published, as it should be for a while", "" },
+	{ "retiring", DKIM_DNS_ABSENT, FINDING_WARNING, "the old key %s is published no more, but mail on its way wants it", NULL },
+	{ "retiring", DKIM_DNS_WRONG, FINDING_WARNING, "what is published for the old key %s is another key", NULL },
+	{ "retired", DKIM_DNS_ABSENT, FINDING_OK, "the record of the old key %s is removed", "" },
+	{ "retired", DKIM_DNS_RIGHT, FINDING_WARNING, "the record of the old key %s is not wanted any more",
+	    "remove it from DNS, then retire the key once more: tegami dkim retire" },
+	{ "retired", DKIM_DNS_WRONG, FINDING_WARNING, "there is still a record for the old key %s",
+	    "remove it from DNS, then retire the key once more: tegami dkim retire" },
+};
+
+/* The text with the selector in place of its "%s". */
+static void
+put_selector(char *out, size_t size, const char *text, const char *selector)
+{
+	const char *at = strstr(text, "%s");
+
+	snprintf(out, size, "%.*s%s%s", (int)(at - text), text, selector, at + 2);
 }
 
 static void
 check_key(struct look *l, const struct row *key)
 {
 	const char *selector = row_text(key, "selector");
-	char name[400], advice[500];
+	char name[400], advice[800], text[300];
 	struct answer a;
+	enum dkim_dns dns;
 
 	snprintf(name, sizeof(name), "%s._domainkey.%s", selector, l->domain);
-	if (!ask(l, name, "TXT", NULL, &a))
+	if (!look_ask(l, name, "TXT", NULL, &a))
 		return;
 	snprintf(advice, sizeof(advice), "publish what `tegami dns show %s` prints for %s",
 	    l->domain, name);
-	if (unanswered(l, "dkim", name, &a))
-		;
-	else if (count(&a) == 1 && same_record(value(&a, 0), row_text(key, "record")))
-		finding(l->found, "dkim", FINDING_OK, "", "the key %s is published", selector);
-	else if (count(&a) == 0)
-		finding(l->found, "dkim", FINDING_ERROR, advice,
-		    "the key %s signs mail but is not published: receivers take the signature as "
-		    "broken",
-		    selector);
-	else
-		finding(l->found, "dkim", FINDING_ERROR, advice,
-		    "what is published for the key %s is %s", selector,
-		    count(&a) > 1 ? "several records" : "another key");
+	dns = judge_key(&a, row_text(key, "record"));
+	for (size_t i = 0; i < COUNT(key_rows) && !look_unanswered(l, "dkim", name, &a); i++) {
+		if (key_rows[i].dns != dns || strcmp(key_rows[i].state, row_text(key, "state")) != 0)
+			continue;
+		put_selector(text, sizeof(text), key_rows[i].text, selector);
+		finding(l->found, "dkim", key_rows[i].finding, key_rows[i].advice != NULL ? key_rows[i].advice : advice, "%s",
+		    text);
+		break;
+	}
 	rows_free(&a.rows);
 }
 
@@ -386,20 +320,20 @@ check_dmarc(struct look *l)
 	size_t n;
 
 	snprintf(name, sizeof(name), "_dmarc.%s", l->domain);
-	if (!ask(l, name, "TXT", NULL, &a))
+	if (!look_ask(l, name, "TXT", NULL, &a))
 		return;
 	n = count_that_begin(&a, "v=DMARC1");
 	snprintf(advice, sizeof(advice),
 	    "publish: %s. TXT \"v=DMARC1; p=none; rua=mailto:%s%s\"", name,
 	    to->n > 0 ? to->at[0] : "postmaster@", to->n > 0 ? "" : l->domain);
-	if (unanswered(l, "dmarc", name, &a))
+	if (look_unanswered(l, "dmarc", name, &a))
 		;
-	else if (n == 1 && strcasestr(value(&a, 0), "p=none") != NULL)
+	else if (n == 1 && strcasestr(look_value(&a, 0), "p=none") != NULL)
 		finding(l->found, "dmarc", FINDING_OK, "",
 		    "the policy only watches (p=none); raise it once the reports look right");
 	else if (n == 1)
 		finding(
-		    l->found, "dmarc", FINDING_OK, "", "a policy is published: %s", value(&a, 0));
+		    l->found, "dmarc", FINDING_OK, "", "a policy is published: %s", look_value(&a, 0));
 	else if (n > 1)
 		finding(l->found, "dmarc", FINDING_ERROR, "leave one of them",
 		    "%s has %zu records, which count as none", name, n);
@@ -412,7 +346,7 @@ check_dmarc(struct look *l)
 /* -- the command */
 
 static void (*const checks[])(
-    struct look *) = { check_mx, check_addresses, check_spf, check_dkim, check_dmarc };
+    struct look *) = { check_mx, check_addresses, check_spf, check_dkim, check_dmarc, look_at_records };
 
 int
 cli_dns_check(struct cli *cli, const struct cli_args *args)

@@ -72,6 +72,19 @@ tlsa_text_of(struct slice rdata, char out[static VALUE_MAX])
 	return true;
 }
 
+/* Three numbers and a name (RFC 2782). */
+static bool
+srv_text_of(struct slice rdata, char out[static VALUE_MAX])
+{
+	const unsigned char *n = (const unsigned char *)rdata.at;
+	char host[DNS_NAME_TEXT];
+
+	if (rdata.len < 7 || !dns_rdata_name(slice_skip(rdata, 6), host))
+		return false;
+	snprintf(out, VALUE_MAX, "%u %u %u %s", n[0] << 8 | n[1], n[2] << 8 | n[3], n[4] << 8 | n[5], host);
+	return true;
+}
+
 static const struct {
 	const char *name;
 	unsigned type;
@@ -84,6 +97,7 @@ static const struct {
 	{ "PTR", DNS_PTR, name_text_of },
 	{ "CNAME", DNS_CNAME, name_text_of },
 	{ "TLSA", DNS_TLSA, tlsa_text_of },
+	{ "SRV", DNS_SRV, srv_text_of },
 };
 
 static void

@@ -26,7 +26,8 @@ bin_PROGRAMS += tegami
 tegami_SOURCES = admin/cli.c admin/cli_ask.c admin/cli_files.c admin/cli_init.c admin/cli_domain.c admin/cli_user.c \
 	admin/cli_alias.c admin/cli_queue.c admin/cli_destination.h admin/cli_destination.c \
 	admin/cli_route.c admin/cli_trace.c admin/cli_filter.c admin/cli_spam.c admin/cli_dkim.c admin/cli_dkim_keys.c \
-	admin/cli_dns.c admin/cli_records.h admin/cli_records.c admin/cli_dns_check.c admin/cli_findings.h admin/cli_findings.c \
+	admin/cli_dns.c admin/cli_records.h admin/cli_records.c admin/cli_dns_check.c \
+	admin/cli_dns_look.h admin/cli_dns_look.c admin/cli_dns_records.c admin/cli_findings.h admin/cli_findings.c \
 	admin/cli_check.h admin/cli_check.c admin/cli_check_host.c admin/cli_status.c admin/cli_config.c \
 	admin/cli_rescue.h admin/cli_rescue.c \
 	admin/cli_reports.h admin/cli_reports.c admin/cli_dmarc.c admin/cli_tlsrpt.c

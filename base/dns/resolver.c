@@ -34,9 +34,17 @@ struct question {
 	bool live;                    /* not answered yet */
 	bool asking;                  /* ub_resolve_event is still on the stack */
 	bool done;                    /* libunbound is through with it */
+	bool fresh;		      /* asked in that context */
 };
 
 static struct ub_ctx *ctx;
+
+/* The administrator has just published something: control's questions are asked anew, in a context that remembers
+ * nothing from before the questions that are under way together. It goes when nobody has asked for FRESH_S. */
+#define FRESH_S 2
+static struct ub_ctx *fresh;
+static struct event *fresh_timer;
+static unsigned n_fresh; /* questions under way in it */
 static struct question *questions;
 static unsigned n_live, n_open;
 static const struct timeval *timeout; /* a common one: all timers wait equally long */
@@ -100,6 +108,7 @@ question_free(struct question *q)
 	*q->at = q->next;
 	if (q->next != NULL)
 		q->next->at = q->at;
+	n_fresh -= q->fresh;
 	n_live -= q->live;
 	n_open--;
 	free(q);
@@ -173,14 +182,51 @@ got_packet(void *arg, int rcode, void *packet, int len, int sec, char *why, int 
 		question_free(q);
 }
 
+static void
+fresh_end(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct timeval life = { FRESH_S, 0 };
+
+	(void)fd, (void)what, (void)arg;
+	if (n_fresh > 0) {
+		evtimer_add(fresh_timer, &life);
+		return;
+	}
+	if (fresh != NULL)
+		ub_ctx_delete(fresh);
+	fresh = NULL;
+}
+
+/* Where control's question is asked: the usual context if there is no memory for one of its own. */
+static struct ub_ctx *
+fresh_context(void)
+{
+	static const struct timeval life = { FRESH_S, 0 };
+	struct err err;
+
+	if (fresh_timer == NULL)
+		fresh_timer = evtimer_new(role_base(), fresh_end, NULL);
+	if (fresh_timer == NULL || evtimer_add(fresh_timer, &life) == -1)
+		return ctx;
+	if (n_fresh > 0)
+		return fresh;
+	if (fresh != NULL)
+		ub_ctx_delete(fresh);
+	fresh = context_new(role_base(), role_conf(), &err);
+	return fresh != NULL ? fresh : ctx;
+}
+
 /* Give the question to libunbound, which may answer at once. */
 static void
-question_ask(struct question *q, const char *name)
+question_ask(struct question *q, const char *name, bool anew)
 {
+	struct ub_ctx *where = anew ? fresh_context() : ctx;
 	int id, r;
 
+	q->fresh = where == fresh && fresh != NULL;
+	n_fresh += q->fresh;
 	q->asking = true;
-	r = ub_resolve_event(ctx, name, (int)q->type, 1, q, got_packet, &id);
+	r = ub_resolve_event(where, name, (int)q->type, 1, q, got_packet, &id);
 	q->asking = false;
 	if (r != 0 && !q->done) {
 		answer_failure(q->to, DNS_TEMPORARY, ub_strerror(r));
@@ -220,7 +266,7 @@ handle_ask(struct frame *f)
 		answer_failure(to, DNS_TEMPORARY, "too many DNS questions are under way");
 		return;
 	}
-	question_ask(q, name);
+	question_ask(q, name, link_peer(f->link) == ROLE_CONTROL);
 }
 
 /* -- the role */
@@ -261,19 +307,22 @@ resolver_open(struct err *err)
 static int
 resolver_reload(struct err *err)
 {
-	struct ub_ctx *fresh = context_new(role_base(), role_conf(), err);
+	struct ub_ctx *made = context_new(role_base(), role_conf(), err);
 
-	if (fresh == NULL)
+	if (made == NULL)
 		return -1;
 	set_timeout();
 	ub_ctx_delete(ctx);
-	ctx = fresh;
+	ctx = made;
 	while (questions != NULL) {
 		if (questions->live)
 			answer_failure(
 			    questions->to, DNS_TEMPORARY, "the resolver was reconfigured");
 		question_free(questions);
 	}
+	if (fresh != NULL)
+		ub_ctx_delete(fresh);
+	fresh = NULL;
 	return 0;
 }
 

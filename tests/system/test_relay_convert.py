@@ -236,7 +236,7 @@ def test_signed_as_it_leaves(signing, to_domain, name, how):
         assert s.getreply()[0] == 250
     mail = wait_until("the mail", lambda: peers[to_domain].mails[before:])[0]
     zone = {f"{k['selector']}._domainkey.example.test.": k["record"] for k in server.json("dkim", "list")}
-    assert mail.data.count(b"DKIM-Signature:") == 2 and b"Bcc" not in mail.data
+    assert mail.data.count(b"DKIM-Signature:") == 2 and b"\nBcc" not in mail.data
     for i in range(2):
         assert dkim.DKIM(mail.data).verify(idx=i, dnsfunc=lambda n, timeout=5: zone[n.decode()].encode()), mail.data
     seven = to_domain == "seven.test"
