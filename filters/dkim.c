@@ -1,8 +1,9 @@
-/* dkim - verifies DKIM signatures, key by key as DNS answers come
+/* dkim - verifies DKIM signatures, once all keys are there
  *
- * The library asks for a key through our function, which answers from what is known or says
- * "later": the handle is thrown away and all is done again. The body is hashed only when all keys
- * are there.
+ * Each signature is read by our own strict code first (dkim_field.h), and so is the record of its key
+ * (pubkey.h): what is malformed, too long or too weak gets its result there and the library never sees
+ * it. All keys are asked for at once; only when every answer is there does libopendkim hash and verify
+ * what is left. It takes the keys through our function, from what is known.
  *
  * What libopendkim lets pass and we do not: rsa-sha1, and an l= that leaves text behind it
  * unsigned. */
@@ -13,14 +14,23 @@
 #include <string.h>
 
 #include "filters/check.h"
+#include "filters/dkim_field.h"
+#include "filters/pubkey.h"
 
-#define KEY_RECORD_MAX 1023
-#define IDENTITY_MAX 320
+#define KEY_RECORD_MAX 1023 /* the library's buffer; an RSA key of 4096 bits takes 750 */
+
+struct looked_at { /* signatures, from the top */
+	const struct mime_field *field[DKIM_SIGNATURES_MAX];
+	struct dkim_signature *out;
+	int n;
+};
 
 static struct {
 	struct judge *judge;
 	bool waits;
 } running;
+
+/* -- keys */
 
 /* The answer about a signature's key; NULL: not yet. */
 static const struct answer *
@@ -48,8 +58,6 @@ find_key(DKIM *d, DKIM_SIGINFO *sig, u_char *out, size_t size)
 		running.waits = true;
 		return DKIM_CBSTAT_TRYAGAIN;
 	}
-	/* trouble with DNS is found again in signature_result(); here it must not end the other
-	 * signatures */
 	if (a->status != DNS_OK || a->n != 1)
 		return DKIM_CBSTAT_NOTFOUND;
 	text = rdata_text(running.judge, a->rdata[0]);
@@ -81,6 +89,78 @@ set(const char **why, enum dkim_result r, const char *text)
 	return r;
 }
 
+/* -- before the library */
+
+static const char *
+kept(struct judge *j, struct slice text)
+{
+	const char *copy = text.at == NULL ? "" : pool_text(j->pool, text);
+
+	return copy == NULL ? "" : copy;
+}
+
+/* What is wrong with the key; DKIM_IS_NONE: nothing. false: it is not known yet. */
+static bool
+judge_key(struct judge *j, const struct tags *tags, enum dkim_result *r, const char **why)
+{
+	static const enum dkim_result results[] = {
+		[PUBKEY_WAITS] = DKIM_IS_NONE,
+		[PUBKEY_OK] = DKIM_IS_NONE,
+		[PUBKEY_TEMPERROR] = DKIM_IS_TEMPERROR,
+		[PUBKEY_WEAK] = DKIM_IS_POLICY,
+		[PUBKEY_NONE] = DKIM_IS_PERMERROR,
+	};
+	EVP_PKEY *key;
+	enum pubkey_status status =
+	    pubkey_get(j, tags_get(tags, "s"), tags_get(tags, "d"), tags_get(tags, "a"), &key, why);
+
+	EVP_PKEY_free(key);
+	*r = results[status];
+	return status != PUBKEY_WAITS;
+}
+
+/* Read one signature; its result stays DKIM_IS_NONE when the library is to verify it. false: its key is
+ * not known yet. */
+static bool
+look_at(struct judge *j, const struct mime_field *f, struct dkim_signature *s)
+{
+	struct tags tags;
+	struct slice identity;
+
+	*s = (struct dkim_signature){ .result = DKIM_IS_NONE, .why = "" };
+	s->result = dkim_field_read(f->value, j->facts.now / 1000000, &tags, &s->why);
+	identity = tags_get(&tags, "i");
+	s->domain = kept(j, tags_get(&tags, "d"));
+	s->selector = kept(j, tags_get(&tags, "s"));
+	s->algorithm = kept(j, tags_get(&tags, "a"));
+	s->identity = kept(j, identity);
+	if (identity.at == NULL && s->domain[0] != '\0')
+		s->identity = pool_printf(j->pool, "@%s", s->domain);
+	if (s->identity == NULL)
+		s->identity = "";
+	return s->result != DKIM_IS_NONE || judge_key(j, &tags, &s->result, &s->why);
+}
+
+/* -1: keys are missing; else how many signatures are left for the library. */
+static int
+look_at_all(struct judge *j, struct looked_at *all)
+{
+	bool waits = false;
+	int left = 0;
+
+	for (size_t i = 0; i < j->n_fields && all->n < DKIM_SIGNATURES_MAX; i++) {
+		if (!slice_eq_nocase(j->fields[i].name, SLICE("DKIM-Signature")))
+			continue;
+		all->field[all->n] = &j->fields[i];
+		if (!look_at(j, &j->fields[i], &all->out[all->n]))
+			waits = true;
+		left += all->out[all->n++].result == DKIM_IS_NONE;
+	}
+	return waits ? -1 : left;
+}
+
+/* -- what the library says */
+
 static enum dkim_result
 passed(DKIM *d, DKIM_SIGINFO *sig, const char **why)
 {
@@ -96,22 +176,14 @@ passed(DKIM *d, DKIM_SIGINFO *sig, const char **why)
 }
 
 static enum dkim_result
-signature_result(
-    struct judge *j, DKIM *d, DKIM_SIGINFO *sig, const struct dkim_signature *s, const char **why)
+signature_result(DKIM *d, DKIM_SIGINFO *sig, const char **why)
 {
-	unsigned flags = dkim_sig_getflags(sig);
-	const struct answer *key;
 	const char *text;
 	int error = dkim_sig_geterror(sig);
 
-	if (error == DKIM_SIGERROR_OK && (flags & DKIM_SIGFLAG_PASSED) != 0 &&
+	if (error == DKIM_SIGERROR_OK && (dkim_sig_getflags(sig) & DKIM_SIGFLAG_PASSED) != 0 &&
 	    dkim_sig_getbh(sig) == DKIM_SIGBH_MATCH)
 		return passed(d, sig, why);
-	key = s->selector[0] == '\0' || s->domain[0] == '\0'
-		  ? NULL
-		  : key_answer(j, s->selector, s->domain);
-	if (key != NULL && key->status == DNS_TEMPORARY)
-		return set(why, DKIM_IS_TEMPERROR, "DNS did not answer for the key");
 	switch (error) {
 	case DKIM_SIGERROR_OK:
 	case DKIM_SIGERROR_UNKNOWN:
@@ -125,68 +197,63 @@ signature_result(
 	case DKIM_SIGERROR_KEYTOOSMALL:
 		return set(why, DKIM_IS_POLICY, "the key is too short");
 	case DKIM_SIGERROR_NOKEY:
+		return set(why, DKIM_IS_PERMERROR, "the key record is too long");
+	case DKIM_SIGERROR_SUBDOMAIN:
 		return set(why, DKIM_IS_PERMERROR,
-		    key != NULL && key->n > 1 ? "there are several keys" : "there is no such key");
-	case DKIM_SIGERROR_KEYREVOKED:
-		return set(why, DKIM_IS_PERMERROR, "the key was revoked");
+		    "its key (t=s) is not for an identity (i=) below the domain");
 	}
 	text = dkim_sig_geterrorstr(error);
 	return set(why, DKIM_IS_PERMERROR, text != NULL ? text : "the signature is malformed");
 }
 
-static const char *
-kept(struct judge *j, const u_char *text)
-{
-	const char *copy = text == NULL ? "" : pool_text(j->pool, slice_of((const char *)text));
-
-	return copy == NULL ? "" : copy;
-}
-
-/* Of i= (RFC 6376 3.5); "" when it cannot be read. */
-static const char *
-identity(struct judge *j, DKIM *d, DKIM_SIGINFO *sig)
-{
-	u_char text[IDENTITY_MAX + 1] = "";
-
-	if (dkim_sig_getidentity(d, sig, text, sizeof(text)) != DKIM_STAT_OK)
-		return "";
-	return kept(j, text);
-}
-
-static int
-read_results(struct judge *j, DKIM *d, struct dkim_signature *out)
+/* The library leaves out what it cannot read; the others are in order. */
+static void
+read_results(DKIM *d, struct looked_at *all)
 {
 	DKIM_SIGINFO **sigs = NULL;
-	int n = 0, filled = 0;
+	int n = 0, k = 0;
 
 	if (dkim_getsiglist(d, &sigs, &n) != DKIM_STAT_OK)
-		return 0;
-	for (int i = 0; i < n && filled < DKIM_SIGNATURES_MAX; i++) {
-		struct dkim_signature *s = &out[filled++];
+		n = 0;
+	for (int i = 0; i < all->n; i++) {
+		struct dkim_signature *s = &all->out[i];
+		const char *domain, *selector;
 
-		*s = (struct dkim_signature){ .domain = kept(j, dkim_sig_getdomain(sigs[i])),
-			.selector = kept(j, dkim_sig_getselector(sigs[i])),
-			.algorithm = kept(j, dkim_sig_getalgorithm(sigs[i])),
-			.identity = identity(j, d, sigs[i]) };
-		s->result = signature_result(j, d, sigs[i], s, &s->why);
+		if (s->result != DKIM_IS_NONE)
+			continue;
+		domain = k < n ? (const char *)dkim_sig_getdomain(sigs[k]) : NULL;
+		selector = k < n ? (const char *)dkim_sig_getselector(sigs[k]) : NULL;
+		if (domain == NULL || selector == NULL || strcasecmp(domain, s->domain) != 0 ||
+		    strcasecmp(selector, s->selector) != 0) {
+			s->result = set(&s->why, DKIM_IS_PERMERROR, "the signature is malformed");
+			continue;
+		}
+		s->testing = (dkim_sig_getflags(sigs[k]) & DKIM_SIGFLAG_TESTKEY) != 0;
+		s->result = signature_result(d, sigs[k++], &s->why);
 	}
-	return filled;
 }
 
-/* All fields but what is no field, and the signatures past the limit. The library copies a field up
- * to its first NUL and then reads it at its full length: none with a NUL is given to it. */
+/* Is this signature left for the library? All others are kept from it. */
 static bool
-give_header(struct judge *j, DKIM *d)
+is_left(const struct looked_at *all, const struct mime_field *f)
 {
-	unsigned signatures = 0;
+	for (int i = 0; i < all->n; i++)
+		if (all->field[i] == f)
+			return all->out[i].result == DKIM_IS_NONE;
+	return false;
+}
 
+/* All fields but what is no field, and the signatures that are not for it. The library copies a field
+ * up to its first NUL and then reads it at its full length: none with a NUL is given to it. */
+static bool
+give_header(struct judge *j, DKIM *d, const struct looked_at *all)
+{
 	for (size_t i = 0; i < j->n_fields; i++) {
 		struct slice f = j->fields[i].whole;
 
-		if (j->fields[i].name.len == 0)
-			continue;
-		if (slice_eq_nocase(j->fields[i].name, SLICE("DKIM-Signature")) &&
-		    ++signatures > DKIM_SIGNATURES_MAX)
+		if (j->fields[i].name.len == 0 ||
+		    (slice_eq_nocase(j->fields[i].name, SLICE("DKIM-Signature")) &&
+			!is_left(all, &j->fields[i])))
 			continue;
 		while (f.len > 0 && (f.at[f.len - 1] == '\n' || f.at[f.len - 1] == '\r'))
 			f.len--;
@@ -197,33 +264,44 @@ give_header(struct judge *j, DKIM *d)
 	return true;
 }
 
-static int
-verify(struct judge *j, DKIM *d, struct dkim_signature *out)
+/* false: it waits for a key after all. */
+static bool
+verify(struct judge *j, DKIM *d, struct looked_at *all)
 {
 	DKIM_STAT status;
 
-	if (!give_header(j, d))
-		return 0;
-	status = dkim_eoh(d);
-	if (running.waits)
-		return -1;
-	if (status == DKIM_STAT_OK && j->content.len > 0)
-		status = dkim_body(d, (u_char *)j->content.at, j->content.len);
-	if (status == DKIM_STAT_OK)
-		dkim_eom(d, NULL);
-	return read_results(j, d, out);
+	if (give_header(j, d, all)) {
+		status = dkim_eoh(d);
+		if (running.waits)
+			return false;
+		if (status == DKIM_STAT_OK && j->content.len > 0)
+			status = dkim_body(d, (u_char *)j->content.at, j->content.len);
+		if (status == DKIM_STAT_OK)
+			dkim_eom(d, NULL);
+		read_results(d, all);
+	}
+	for (int i = 0; i < all->n; i++)
+		if (all->out[i].result == DKIM_IS_NONE)
+			all->out[i].result = set(&all->out[i].why, DKIM_IS_PERMERROR,
+			    "the header is too broken to verify it");
+	return true;
 }
 
 int
 dkim_evaluate(struct judge *j, struct dkim_signature out[static DKIM_SIGNATURES_MAX])
 {
-	DKIM_LIB *lib = library();
+	struct looked_at all = { .out = out };
 	uint64_t now = (uint64_t)(j->facts.now / 1000000);
+	DKIM_LIB *lib;
 	DKIM_STAT status;
 	DKIM *d;
-	int n;
+	bool done;
+	int left = look_at_all(j, &all);
 
-	if (lib == NULL || judge_field(j, "DKIM-Signature", NULL) == 0)
+	if (left <= 0)
+		return left == -1 ? -1 : all.n;
+	lib = library();
+	if (lib == NULL)
 		return 0;
 	dkim_options(lib, DKIM_OP_SETOPT, DKIM_OPTS_FIXEDTIME, &now, sizeof(now));
 	d = dkim_verify(lib, (const u_char *)"message", NULL, &status);
@@ -231,10 +309,10 @@ dkim_evaluate(struct judge *j, struct dkim_signature out[static DKIM_SIGNATURES_
 		return 0;
 	running.judge = j;
 	running.waits = false;
-	n = verify(j, d, out);
+	done = verify(j, d, &all);
 	running.judge = NULL;
 	dkim_free(d);
-	return n;
+	return done ? all.n : -1;
 }
 
 /* -- the check */
@@ -266,15 +344,17 @@ property(struct judge *j, const char *name, const char *value)
 static void
 tell_signature(struct judge *j, const struct dkim_signature *s, const char *rule, int64_t score)
 {
-	const char *line;
+	const char *domain = s->domain[0] == '\0' ? "nobody" : s->domain;
+	const char *test = s->testing ? " (its key is in test mode, t=y)" : "", *line;
 
 	if (s->result == DKIM_IS_PASS)
-		judge_hit(j, "dkim", "pass", rule, score, "The signature of %s is good", s->domain);
+		judge_hit(j, "dkim", "pass", rule, score, "The signature of %s is good%s", domain, test);
 	else
 		judge_hit(j, "dkim", names[s->result], rule, score,
-		    "The signature of %s does not count: %s", s->domain, s->why);
-	line = pool_printf(j->pool, "dkim=%s%s%s%s%s%s", names[s->result], judge_reason(j, s->why),
-	    property(j, "d", s->domain), property(j, "s", s->selector), property(j, "a", s->algorithm),
+		    "The signature of %s does not count: %s%s", domain, s->why, test);
+	line = pool_printf(j->pool, "dkim=%s%s%s%s%s%s%s", names[s->result],
+	    s->testing ? " (test mode)" : "", judge_reason(j, s->why), property(j, "d", s->domain),
+	    property(j, "s", s->selector), property(j, "a", s->algorithm),
 	    property(j, "i", s->identity));
 	if (line != NULL)
 		judge_method(j, line);
@@ -305,7 +385,8 @@ check_dkim(struct judge *j)
 	for (int i = 0, told = 0; i < n; i++) {
 		bool pass = sigs[i].result == DKIM_IS_PASS, first;
 
-		bad = !good && sigs[i].result != DKIM_IS_TEMPERROR;
+		/* who only tests loses nothing by a broken one (RFC 6376 3.6.1) */
+		bad = !good && sigs[i].result != DKIM_IS_TEMPERROR && !sigs[i].testing;
 		first = told == 0 && (pass || bad);
 		told += first;
 		tell_signature(j, &sigs[i],

@@ -17,9 +17,10 @@ enum dkim_result {
 
 struct dkim_signature { /* texts live in the judge's pool */
 	enum dkim_result result;
-	const char *domain, *selector, *algorithm;
-	const char *identity; /* i=, "@" and the domain when it does not say */
-	const char *why; /* "" for a pass */
+	const char *domain, *selector, *algorithm; /* "" when they cannot be read */
+	const char *identity;			   /* i=, "@" and the domain when it does not say */
+	const char *why;			   /* "" for a pass */
+	bool testing;				   /* its key says t=y */
 };
 
 const char *dkim_result_name(enum dkim_result r);

@@ -48,7 +48,7 @@ decode_rsa(const unsigned char *der, size_t n)
 }
 
 static EVP_PKEY *
-decode(struct slice kind, struct slice p, const char **why)
+decode(struct slice kind, struct slice p, bool *weak, const char **why)
 {
 	unsigned char der[RECORD_MAX];
 	ptrdiff_t n = tags_base64(p, der, sizeof(der));
@@ -66,8 +66,8 @@ decode(struct slice kind, struct slice p, const char **why)
 	key = decode_rsa(der, (size_t)n);
 	if (key != NULL &&
 	    (EVP_PKEY_bits(key) < PUBKEY_BITS_MIN || EVP_PKEY_bits(key) > PUBKEY_BITS_MAX)) {
-		*why = EVP_PKEY_bits(key) < PUBKEY_BITS_MIN ? "the key is too short"
-							    : "the key is too long";
+		*weak = EVP_PKEY_bits(key) < PUBKEY_BITS_MIN;
+		*why = *weak ? "the key is too short" : "the key is too long";
 		EVP_PKEY_free(key);
 		key = NULL;
 	}
@@ -75,7 +75,7 @@ decode(struct slice kind, struct slice p, const char **why)
 }
 
 static EVP_PKEY *
-read_record(struct slice text, struct slice algorithm, const char **why)
+read_record(struct slice text, struct slice algorithm, bool *weak, const char **why)
 {
 	struct slice kind, version;
 	struct tags tags;
@@ -93,7 +93,7 @@ read_record(struct slice text, struct slice algorithm, const char **why)
 	    !list_names(tags_get(&tags, "h"), "sha256") ||
 	    !list_names(tags_get(&tags, "s"), "email"))
 		return NULL;
-	return decode(kind, tags_get(&tags, "p"), why);
+	return decode(kind, tags_get(&tags, "p"), weak, why);
 }
 
 enum pubkey_status
@@ -102,6 +102,7 @@ pubkey_get(struct judge *j, struct slice selector, struct slice domain, struct s
 {
 	const struct answer *a;
 	char name[600];
+	bool weak = false;
 
 	*key = NULL;
 	*why = "there is no such key";
@@ -119,8 +120,8 @@ pubkey_get(struct judge *j, struct slice selector, struct slice domain, struct s
 		return PUBKEY_NONE;
 	*why = "there are several keys";
 	if (a->n == 1)
-		*key = read_record(rdata_text(j, a->rdata[0]), algorithm, why);
-	return *key != NULL ? PUBKEY_OK : PUBKEY_NONE;
+		*key = read_record(rdata_text(j, a->rdata[0]), algorithm, &weak, why);
+	return *key != NULL ? PUBKEY_OK : weak ? PUBKEY_WEAK : PUBKEY_NONE;
 }
 
 /* RSA takes the digest as that of the text, Ed25519 signs the digest itself (RFC 8463 3). */

@@ -13,6 +13,7 @@ enum pubkey_status {
 	PUBKEY_WAITS, /* for DNS */
 	PUBKEY_OK,
 	PUBKEY_TEMPERROR,
+	PUBKEY_WEAK, /* an RSA key that is too short */
 	PUBKEY_NONE /* no key, a revoked or a useless one; *why says which */
 };
 

@@ -74,7 +74,8 @@ value_of(char letter, const struct spf_names *names, char *out, size_t size)
 		snprintf(out, size, "%s", names->sender);
 		break;
 	case 'l':
-		snprintf(out, size, "%.*s", at == NULL ? 0 : (int)(at - names->sender), names->sender);
+		snprintf(
+		    out, size, "%.*s", at == NULL ? 0 : (int)(at - names->sender), names->sender);
 		break;
 	case 'o':
 		snprintf(out, size, "%s", address_domain(names->sender));
@@ -182,7 +183,7 @@ spf_macro_expand(struct slice text, bool in_text, const struct spf_names *names,
 			if (text.at[1] == '{')
 				put_macro(slice_skip(text, 1), names, out);
 			else
-				buf_text(out, text.at[1] == '%' ? "%"
+				buf_text(out, text.at[1] == '%'   ? "%"
 					      : text.at[1] == '_' ? " "
 								  : "%20");
 		}

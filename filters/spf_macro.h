@@ -5,12 +5,12 @@
 #include "base/buf.h"
 #include "filters/judge.h"
 
-struct spf_names {			/* what the letters stand for */
+struct spf_names {                          /* what the letters stand for */
 	const char *sender, *helo, *domain; /* s l o; h; d: the domain whose record it is */
-	const char *validated;		/* p: the client's name, or "unknown" */
-	const char *receiver;		/* r */
-	const struct ip *client;	/* i c v */
-	int64_t now;			/* t: seconds since 1970 */
+	const char *validated;              /* p: the client's name, or "unknown" */
+	const char *receiver;               /* r */
+	const struct ip *client;            /* i c v */
+	int64_t now;                        /* t: seconds since 1970 */
 };
 
 /* A macro at the front of `s`, which begins with '%': its length, or 0. The letters c, r and t stand

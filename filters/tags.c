@@ -25,7 +25,8 @@ is_value(struct slice value)
 	for (size_t i = 0; i < value.len; i++) {
 		unsigned char c = (unsigned char)value.at[i];
 
-		if ((c < ' ' && c != '\t' && c != '\r' && c != '\n') || c >= 127)
+		/* bytes past ASCII: RFC 8616 3 */
+		if ((c < ' ' && c != '\t' && c != '\r' && c != '\n') || c == 127)
 			return false;
 	}
 	return true;

@@ -262,7 +262,7 @@ def test_dkim(filtering, rsa):
     data = signed(rsa, mail(b"the true words\r\n"))
     v = f.judge(data)
     assert v.hits["dkim"][0] == "pass", v
-    assert "dkim=pass header.d=peer.test header.s=sel header.a=rsa-sha256" in v.results
+    assert "dkim=pass header.d=peer.test header.s=sel header.a=rsa-sha256 header.i=@peer.test" in v.results
     v = f.judge(data.replace(b"the true", b"the false"))
     assert v.hits["dkim"][0] == "fail" and 'dkim=fail reason="the text was changed"' in v.results, v
     v = f.judge(data.replace(b"Subject: a", b"Subject: b"))

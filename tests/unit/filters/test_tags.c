@@ -35,7 +35,8 @@ test_lists(void **state)
 		{ "1a=1", false, NULL },
 		{ "a b=1", false, NULL },
 		{ "a=\x01", false, NULL },
-		{ "a=\xc3\xa4", false, NULL },
+		{ "a=\x7f", false, NULL },
+		{ "a=\xc3\xa4", true, NULL }, { "\xc3\xa4=1", false, NULL },
 	};
 
 	(void)state;
