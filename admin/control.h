@@ -10,6 +10,8 @@
  *   control_log.c      log lines of all roles, written to stderr
  *   control_tls.c      TLS with other servers: sessions counted, policies kept
  *   control_reports.c  reports that other servers sent
+ *   control_dmarc.c    DMARC results that filter saw, and
+ *   control_tell.c     the reports made of them, sent to who asked for them (control_tell.h)
  *   control_events.c   events of all roles, kept in history.db
  * One thread (the keeper) touches history.db and score.db, in the order in which jobs are given to
  * it. */

@@ -3,6 +3,7 @@
  * It holds no mail, no password and no key. When it dies, roles keep their lines and events for a
  * while, and mail goes on; the second that was not yet in history.db is lost. */
 #include "admin/control_dkim.h"
+#include "admin/control_tell.h"
 
 #include <unistd.h>
 
@@ -54,7 +55,7 @@ start(struct err *err)
 	control.started = clock_now();
 	control.keeper = workers_new(role_base(), 1, 0, KEEPER_JOBS_MAX, err);
 	if (control.keeper == NULL || logger_start(err) == -1 || events_start(err) == -1 ||
-	    dkim_watch_start(err) == -1)
+	    dkim_watch_start(err) == -1 || tell_start(err) == -1)
 		return -1;
 	if (listener < 0) {
 		log_warning("there is no control socket; tegami cannot reach this server");
@@ -150,6 +151,7 @@ static const struct msg_handler handlers[] = {
 	{ MSG_LOG, on_log },
 	{ MSG_EVENT, events_take },
 	{ MSG_TLS_COUNT, tls_take_counts },
+	{ MSG_DMARC_SEEN, dmarc_take },
 	{ MSG_STS_PUT, tls_take_policy },
 	{ MSG_STS_GET, tls_tell_policy },
 	{ MSG_REPORT_PUT, reports_take },

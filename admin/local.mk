@@ -14,13 +14,21 @@ admin_libadmin_a_SOURCES = admin/rows.h admin/rows.c admin/text.h admin/text.c a
 	admin/spam.h admin/spam.c admin/dmarc_sources.h admin/dmarc_sources.c admin/dkim_rule.h admin/dkim_rule.c
 admin_libadmin_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS) $(OPENSSL_CFLAGS)
 
+# Reports to other domains, as files and mails.
+noinst_LIBRARIES += admin/libtell.a
+admin_libtell_a_SOURCES = admin/tell.h admin/tell_dmarc.c admin/tell_tls.c admin/tell_mail.c
+admin_libtell_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS) $(ZLIB_CFLAGS)
+TELL_LIBS = admin/libtell.a admin/libadmin.a $(ZLIB_LIBS)
+
 role_PROGRAMS += admin/control
 admin_control_SOURCES = admin/control.h admin/control_main.c admin/control_clients.c admin/control_request.c \
 	admin/control_own.c admin/control_learn.c admin/control_check.h admin/control_check.c admin/control_dns.c \
 	admin/control_log.c admin/control_events.c admin/control_tls.c admin/control_reports.c \
-	admin/control_dkim.h admin/control_dkim.c admin/control_dkim_look.c
+	admin/control_dkim.h admin/control_dkim.c admin/control_dkim_look.c \
+	admin/control_tell.h admin/control_dmarc.c admin/control_tell.c admin/control_tell_dmarc.c \
+	admin/control_tell_tls.c admin/control_post.c
 admin_control_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
-admin_control_LDADD = filters/libdkimkey.a admin/libadmin.a $(SCORE_LIBS) $(HISTORY_LIBS) $(DB_LIBS) $(DNS_LIBS) $(ROLE_LIBS)
+admin_control_LDADD = $(TELL_LIBS) filters/libdkimkey.a admin/libadmin.a $(SCORE_LIBS) $(HISTORY_LIBS) $(DB_LIBS) $(DNS_LIBS) $(ROLE_LIBS)
 
 bin_PROGRAMS += tegami
 tegami_SOURCES = admin/cli.c admin/cli_ask.c admin/cli_files.c admin/cli_init.c admin/cli_domain.c admin/cli_user.c \
@@ -69,6 +77,9 @@ tests_unit_admin_test_sendmail_head_SOURCES = tests/unit/admin/test_sendmail_hea
 tests_unit_admin_test_sendmail_head_LDADD = admin/libsendmail.a $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_storage_test_history_SOURCES = tests/unit/storage/test_history.c
 tests_unit_storage_test_history_LDADD = $(HISTORY_LIBS) $(DB_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+check_PROGRAMS += tests/unit/storage/test_history_dmarc
+tests_unit_storage_test_history_dmarc_SOURCES = tests/unit/storage/test_history_dmarc.c
+tests_unit_storage_test_history_dmarc_LDADD = $(HISTORY_LIBS) $(DB_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_filters_test_dkim_key_SOURCES = tests/unit/filters/test_dkim_key.c
 tests_unit_filters_test_dkim_key_LDADD = admin/libadmin.a $(DKIM_KEY_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
 
@@ -82,6 +93,10 @@ install-exec-hook:
 uninstall-hook:
 	rm -f $(DESTDIR)$(bindir)/mailq $(DESTDIR)$(bindir)/newaliases
 
+check_PROGRAMS += tests/unit/admin/test_tell
+tests_unit_admin_test_tell_SOURCES = tests/unit/admin/test_tell.c
+tests_unit_admin_test_tell_CPPFLAGS = $(AM_CPPFLAGS) $(ZLIB_CFLAGS)
+tests_unit_admin_test_tell_LDADD = $(TELL_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/admin/test_admin
 tests_unit_admin_test_admin_SOURCES = tests/unit/admin/test_admin.c
 tests_unit_admin_test_admin_LDADD = $(ADMIN_TEST_LIBS)

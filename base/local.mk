@@ -15,6 +15,7 @@ base_libbase_a_SOURCES = \
 	base/qid.h base/qid.c \
 	base/refusal.h base/refusal.c \
 	base/report.h base/report.c \
+	base/rua.h base/rua.c \
 	base/sandbox.h base/sandbox.c \
 	base/seven.h base/seven_inner.h base/seven.c base/seven_code.c base/seven_head.c base/seven_out.c \
 	base/slice.h base/slice.c \
@@ -50,7 +51,14 @@ tests_unit_base_test_link_LDADD = $(BASE_LIBS) $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/base/test_refusal
 tests_unit_base_test_refusal_SOURCES = tests/unit/base/test_refusal.c
 tests_unit_base_test_refusal_LDADD = base/libbase.a $(UNIT_LIBS)
+check_PROGRAMS += tests/unit/base/test_rua
+tests_unit_base_test_rua_SOURCES = tests/unit/base/test_rua.c
+tests_unit_base_test_rua_LDADD = base/libbase.a $(UNIT_LIBS)
 
+# fuzzing: ./configure CC=clang, then make tests/fuzz/base_rua
+EXTRA_PROGRAMS += tests/fuzz/base_rua
+tests_fuzz_base_rua_SOURCES = tests/fuzz/base_rua.c base/rua.c base/slice.c
+tests_fuzz_base_rua_CFLAGS = $(AM_CFLAGS) -fsanitize=fuzzer,address,undefined
 # fuzzing: ./configure CC=clang, then make tests/fuzz/base_seven
 EXTRA_PROGRAMS += tests/fuzz/base_seven
 tests_fuzz_base_seven_SOURCES = tests/fuzz/base_seven.c

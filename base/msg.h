@@ -71,6 +71,10 @@ enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 	X(TLS_COUNT,      R(RELAY),       R(CONTROL),      "(uttttttttu)", FD_NO)                 \
 		/* (day since 1970, domain, policy type, policy lines, host, its ip, our ip, RFC  \
 		 * 8460 result or "", why, sessions)* */                                          \
+	X(DMARC_SEEN,     R(FILTER),      R(CONTROL),      "(utttttttttttt)", FD_NO)              \
+		/* (time us, policy domain, organization, policy, rua, ip, disposition, dkim, spf,\
+		 * reasons, header From's domain, sender's domain, results)*: see                 \
+		 * storage/history_dmarc.h */                                                     \
 	X(STS_PUT,        R(RELAY),       R(CONTROL),      "ttuut",  FD_NO)               \
 		/* keep: domain, id, fetched us, expires us, policy ("": none any more) */ \
 	X(STS_GET,        R(RELAY),       R(CONTROL),      "t",      FD_NO)               \
@@ -134,7 +138,7 @@ enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 		/* enum scan_status, virus name or why */                                         \
 	X(SIGN,           R(SMTPD),       R(SIGNER),       "ubbbu",  FD_MAY)                      \
 		/* qid, ticket, prefix, body (or fd), 1: for seven bits, too */                   \
-	X(SIGN_IS,        R(SIGNER),      R(SMTPD),        "ubt",    FD_NO)                       \
+	X(SIGN_IS,        R(SIGNER),      R(SMTPD)|R(CONTROL), "ubt",    FD_NO)                       \
 		/* enum sign_status, DKIM-Signature fields (as in a prefix: envelope.h), why */   \
 	X(SEAL,           R(SMTPD),       R(SIGNER),       "ubbbutu", FD_MAY)                     \
 		/* qid, the filter's prefix, body (or fd), cuts, enum chain_state, domain of the  \
@@ -142,6 +146,8 @@ enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 	X(SEAL_IS,        R(SIGNER),      R(SMTPD),        "ubbt",   FD_NO)                       \
 		/* enum sign_status, ARC set, that for seven bits, in words: whose it is, or why  \
 		 * there is none */                                                               \
+	X(SIGN_REPORT,    R(CONTROL),     R(SIGNER),       "b",      FD_NO)                       \
+		/* a message from the address of reports; the answer is SIGN_IS */                \
 	/* -- resolver */                                                                         \
 	X(DNS_ASK,        R(FILTER)|R(RELAY)|R(SMTPD)|R(CONTROL), R(RESOLVER), "tu", FD_NO)       \
 		/* name, rr type */                                                               \
@@ -162,9 +168,9 @@ enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 		/* qid: forget it; no answer */                                                   \
 	X(QUEUE_RCPTS,    R(SMTPD),       R(QUEUE),        "u(uttttut)", FD_NO)                   \
 		/* qid; recipients as in envelope.c */                                            \
-	X(QUEUE_PUT,      R(SMTPD),       R(QUEUE),        "uuttttbbbub(uttttut)", FD_NO)         \
-		/* envelope: see envelope.c */                                                    \
-	X(QUEUE_IS,       R(QUEUE),       R(SMTPD),        "ut",     FD_NO)                       \
+	X(QUEUE_PUT,      R(SMTPD)|R(CONTROL), R(QUEUE),   "uuttttbbbub(uttttut)", FD_NO)         \
+		/* envelope: see envelope.c; control: from <>, a report to another domain */      \
+	X(QUEUE_IS,       R(QUEUE),       R(SMTPD)|R(CONTROL), "ut",     FD_NO)                       \
 		/* enum put_status, why */                                                        \
 	/* -- delivery */                                                                         \
 	X(MDA_STAGE,      R(QUEUE),       R(MDA),          "uubbb(utttb)", FD_MAY)                \

@@ -60,6 +60,16 @@ domain_ok(const char *name)
 }
 
 static void
+report_from(struct reading *r)
+{
+	const char *from = r->conf->reports.from, *at = strrchr(from, '@');
+
+	if (from[0] != '\0' && (at == NULL || at == from || strpbrk(from, " \"<>()[],;:\\") != NULL || !domain_ok(at + 1)))
+		problem(r, place_line(r, "reports.from"),
+		    "reports.from \"%s\" is no plain address; write it as \"postmaster@example.org\"", from);
+}
+
+static void
 sni(struct reading *r)
 {
 	for (size_t i = 0; i < r->conf->n_sni; i++) {
@@ -343,6 +353,7 @@ conf_check(struct reading *r)
 	mail_dir(r);
 	pairs(r, &r->conf->tls, place_line(r, "tls.certificate"), "tls");
 	sni(r);
+	report_from(r);
 	listeners(r);
 	smarthost(r);
 	sources(r);

@@ -1,7 +1,9 @@
 /* conf - birth and end of struct conf, and small questions to it */
 #include "conf/conf.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "conf/value.h"
 
@@ -54,4 +56,19 @@ conf_filters_on(const struct conf *c)
 {
 	return c->spf.enabled || c->dkim.enabled || c->dmarc.enabled || c->arc.enabled || c->antivirus.enabled ||
 	    c->spam.enabled || c->reports.address.n > 0;
+}
+
+void
+conf_report_from(const struct conf *c, char out[static 320])
+{
+	const char *host = c->hostname, *above = strchr(host, '.');
+
+	if (c->reports.from[0] != '\0') {
+		snprintf(out, 320, "%s", c->reports.from);
+		return;
+	}
+	/* "mx.example.org" serves example.org; "example.org" is the domain itself */
+	if (above != NULL && strchr(above + 1, '.') != NULL)
+		host = above + 1;
+	snprintf(out, 320, "postmaster@%.255s", host);
 }

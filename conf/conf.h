@@ -70,8 +70,8 @@ struct conf {
 	struct { bool enabled; } spf;
 	struct { bool enabled; int64_t check_every, retire_after; } dkim;
 	struct { bool enabled; struct conf_strings allow_networks, allow_domains; } dmarc;
-	struct { struct conf_strings address; } reports;
 	struct { bool enabled; struct conf_strings trusted; bool seal; char *domain; } arc;
+	struct { struct conf_strings address; bool dmarc, tls; int64_t interval; char *from; } reports;	/* conf_report_from() */
 	struct {
 		bool enabled;
 		char *database;
@@ -139,6 +139,9 @@ void conf_free(struct conf **c);
 const char *conf_default_file(void);
 /* Is there any filter to ask for mail of this kind of listener? Off altogether saves the hop. */
 bool conf_filters_on(const struct conf *c);
+/* The address that reports to other domains come from: reports.from, or postmaster of the domain above hostname. `out` holds
+ * 320 bytes. */
+void conf_report_from(const struct conf *c, char out[static 320]);
 /* "127.0.0.1:25" -> host and port; false when it is not of that form. `host` holds 256 bytes. */
 bool conf_host_port(const char *text, uint16_t default_port, char *host, uint16_t *port);
 /* Does `ip` (text, v4 or v6; v4-mapped counts as v4) lie in one of "a.b.c.d/n"? */

@@ -169,6 +169,17 @@ const struct conf_row conf_rows[] = {
 	    "Addresses of ours (users or aliases) that DMARC and TLS reports of other servers are sent to: `tegami dns show` "
 	    "publishes them, mail to them is delivered as any other, and the reports in it are read for `tegami dmarc show` and "
 	    "`tegami tlsrpt show`." },
+	{ "reports.dmarc", 0, CONF_BOOL, false, ONE(reports.dmarc), "true", 0, 0, ANY, R(FILTER) | R(CONTROL),
+	    "Send DMARC aggregate reports (RFC 9990) to the domains that ask for them (rua): how much of the mail that came in "
+	    "their name passed, from which addresses. They are signed, so none go out until the domain of reports.from has a DKIM key." },
+	{ "reports.tls", 0, CONF_BOOL, false, ONE(reports.tls), "true", 0, 0, ANY, R(CONTROL),
+	    "Send TLS reports (RFC 8460) to the domains that ask for them: how many of the connections to their servers had the TLS that "
+	    "they promise, and why others had not. Signed like the DMARC reports." },
+	{ "reports.interval", 0, CONF_TIME, false, ONE(reports.interval), "1d", SECOND, 7 * DAY, ANY, R(CONTROL),
+	    "The time that one DMARC report speaks of. Receivers expect a day; the days begin at midnight UTC." },
+	{ "reports.from", 0, CONF_TEXT, false, ONE(reports.from), none, 0, 300, ANY, R(FILTER) | R(SIGNER) | R(CONTROL),
+	    "The address that reports come from, and that their readers may write to; its domain must be one of ours with a DKIM key. "
+	    "When not given: postmaster at the domain above hostname (mx.example.org: postmaster@example.org)." },
 
 	{ "antivirus.enabled", 0, CONF_BOOL, false, ONE(antivirus.enabled), "false", 0, 0, ANY,
 	    FILTERS | R(SCAN),

@@ -437,6 +437,15 @@ envelope_fault(const struct envelope *e)
 	return NULL;
 }
 
+/* The same for control, which sends reports to other domains and nothing else. */
+static const char *
+report_fault(const struct envelope *e)
+{
+	if (e->from[0] != '\0' || (e->flags & ~(unsigned)ENVELOPE_TLS_OPTIONAL) != 0)
+		return "control sends nothing but reports";
+	return NULL;
+}
+
 /* The slices of a frame live only as long as it does. */
 static bool
 own_slices(struct envelope *e, struct pool *pool)
@@ -481,6 +490,8 @@ read_put(struct frame *f, struct queue_content *c)
 	e->n_rcpts = n;
 	if (!own_slices(e, c->pool))
 		return "out of memory";
+	if (link_peer(f->link) == ROLE_CONTROL && report_fault(e) != NULL)
+		return report_fault(e);
 	return envelope_fault(e);
 }
 

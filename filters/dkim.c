@@ -360,6 +360,7 @@ tell_signature(struct judge *j, const struct dkim_signature *s, const char *rule
 		judge_method(j, line);
 	if (s->result == DKIM_IS_PASS || s->result == DKIM_IS_TEMPERROR)
 		judge_prove(j, "dkim", s->domain, s->result == DKIM_IS_TEMPERROR);
+	judge_result(j, &(struct auth_result){ "dkim", s->domain, s->selector, names[s->result], s->why });
 }
 
 enum check_status

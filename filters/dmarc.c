@@ -119,7 +119,7 @@ align(struct judge *j, const struct author *author, const struct proof *p)
 	return strcmp(walk.organization, author->walk.organization) == 0 ? yes : ALIGN_NO;
 }
 
-/* The best of all proofs; *which is the one. */
+/* The best of all proofs; *which is the one. Reports want to know of each, so all are waited for. */
 static enum alignment
 align_all(struct judge *j, const struct author *author, const struct proof **which)
 {
@@ -130,12 +130,16 @@ align_all(struct judge *j, const struct author *author, const struct proof **whi
 		enum alignment a = align(j, author, &j->proofs[i]);
 
 		waits = waits || a == ALIGN_WAITS;
+		if (a == ALIGN_YES && strcmp(j->proofs[i].by, "spf") == 0)
+			j->seen.spf = true;
+		else if (a == ALIGN_YES)
+			j->seen.dkim = true;
 		if (a > best) {
 			best = a;
 			*which = &j->proofs[i];
 		}
 	}
-	return waits && best != ALIGN_YES ? ALIGN_WAITS : best;
+	return waits ? ALIGN_WAITS : best;
 }
 
 /* -- policy (RFC 9989 4.7, 5.4) */
@@ -182,13 +186,15 @@ wanted_policy(const struct author *author, enum dmarc_policy published)
 	return author->walk.record.testing && published > DMARC_NONE ? published - 1 : published;
 }
 
-/* Why the administrator takes the message all the same; NULL: no reason. */
+/* Why the administrator takes the message all the same, and *type, what a report calls that; NULL: no
+ * reason. */
 static const char *
-exception(struct judge *j, const char *author)
+exception(struct judge *j, const char *author, const char **type)
 {
 	const char *sealer = arc_vouches(j, author);
 	const struct conf_strings *domains = &j->conf->dmarc.allow_domains;
 
+	*type = "trusted_forwarder";
 	if (conf_networks_hold(&j->conf->dmarc.allow_networks, j->facts.ip))
 		return "the client is in dmarc.allow_networks";
 	for (size_t i = 0; i < domains->n; i++)
@@ -196,7 +202,34 @@ exception(struct judge *j, const char *author)
 			if (!j->proofs[k].unknown &&
 			    is_at_or_below(j->proofs[k].domain, domains->at[i]))
 				return "it comes through one of dmarc.allow_domains";
+	*type = "local_policy";
 	return sealer == NULL ? NULL : pool_printf(j->pool, "%s of arc.trusted saw DMARC pass", sealer);
+}
+
+/* -- for the reports that the domain wants */
+
+static void
+note_seen(struct judge *j, const struct author *author, const char *disposition)
+{
+	const struct dmarc_record *r = &author->walk.record;
+	struct policy_seen *seen = &j->seen;
+
+	seen->from = author->domain;
+	seen->domain = author->walk.at;
+	seen->organization = author->walk.organization;
+	seen->rua = judge_clean(j, r->rua, 2000);
+	seen->disposition = disposition;
+	snprintf(seen->policy, sizeof(seen->policy), "%s %s %s %c %c %c", dmarc_policy_name(r->p),
+	    dmarc_policy_name(r->sp), dmarc_policy_name(r->np), r->strict_dkim ? 's' : 'r',
+	    r->strict_spf ? 's' : 'r', r->testing ? 'y' : 'n');
+	seen->known = true;
+}
+
+static void
+note_reason(struct judge *j, const char *type, const char *comment)
+{
+	j->seen.reason = type;
+	j->seen.comment = comment;
 }
 
 /* -- results */
@@ -213,11 +246,13 @@ tell_method(struct judge *j, const char *result, const char *comment, const char
 }
 
 static enum check_status
-tell_pass(struct judge *j, const struct author *author, const struct proof *proof)
+tell_pass(struct judge *j, const struct author *author, const struct proof *proof,
+    enum dmarc_policy published)
 {
 	judge_hit(j, "dmarc", "pass", "DMARC_PASS", -500, "%s stands behind the message (%s of %s)",
 	    author->domain, strcmp(proof->by, "spf") == 0 ? "SPF" : "DKIM", proof->domain);
 	tell_method(j, "pass", "", author->domain);
+	note_seen(j, author, published == DMARC_NONE ? "none" : "pass");
 	return CHECK_DONE;
 }
 
@@ -245,7 +280,7 @@ static enum check_status
 tell_fail(struct judge *j, const struct author *author, enum dmarc_policy published)
 {
 	enum dmarc_policy policy = wanted_policy(author, published);
-	const char *domain = author->domain, *why = exception(j, domain);
+	const char *domain = author->domain, *type, *why = exception(j, domain, &type);
 	const char *comment;
 
 	if (policy == DMARC_NONE)
@@ -256,7 +291,12 @@ tell_fail(struct judge *j, const struct author *author, enum dmarc_policy publis
 	    domain, dmarc_policy_name(published), published != policy ? " (in test)" : "",
 	    why != NULL ? "; it is taken since " : "", why != NULL ? why : "");
 	if (why != NULL)
+		note_reason(j, type, why);
+	else if (policy != published)
+		note_reason(j, "policy_test_mode", "the record says that the policy is being tested");
+	if (why != NULL)
 		policy = DMARC_NONE;
+	note_seen(j, author, dmarc_policy_name(policy));
 	/* the form that most receivers write: what the domain publishes, what is done */
 	comment = pool_printf(j->pool, " (p=%s dis=%s)%s", dmarc_policy_name(published),
 	    dmarc_policy_name(policy), judge_reason(j, why != NULL ? why : ""));
@@ -270,13 +310,17 @@ static enum check_status
 tell_unknown(struct judge *j, const struct author *author, const struct proof *proof,
     enum dmarc_policy published)
 {
+	const char *type;
+
 	judge_hit(j, "dmarc", "temperror", NULL, 0,
 	    "DNS did not answer when %s of %s was looked at, so nobody knows whether %s stands "
 	    "behind the "
 	    "message",
 	    strcmp(proof->by, "spf") == 0 ? "SPF" : "DKIM", proof->domain, author->domain);
 	tell_method(j, "temperror", "", author->domain);
-	if (wanted_policy(author, published) != DMARC_NONE && exception(j, author->domain) == NULL)
+	note_seen(j, author, "none");
+	if (wanted_policy(author, published) != DMARC_NONE &&
+	    exception(j, author->domain, &type) == NULL)
 		judge_demand(j, VERDICT_DEFER,
 		    pool_printf(j->pool,
 			"451 4.7.1 DNS did not answer when %s was to be proven (DMARC); please try "
@@ -340,7 +384,7 @@ check_dmarc(struct judge *j)
 	if (a == ALIGN_WAITS || published_policy(j, &author, &published) == CHECK_WAIT)
 		return CHECK_WAIT;
 	if (a == ALIGN_YES)
-		return tell_pass(j, &author, proof);
+		return tell_pass(j, &author, proof, published);
 	return a == ALIGN_UNKNOWN ? tell_unknown(j, &author, proof, published)
 				  : tell_fail(j, &author, published);
 }

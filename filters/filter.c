@@ -22,6 +22,7 @@
 #include "base/sandbox.h"
 #include "filters/check.h"
 #include "filters/reports.h"
+#include "filters/seen.h"
 #include "filters/tokens.h"
 #include "filters/verdict.h"
 
@@ -178,6 +179,7 @@ job_finish(struct job *job)
 	} else {
 		answer_check(job, &r);
 		tell_trace(job, &r);
+		seen_note(job->judge, r.verdict);
 		if (r.verdict == VERDICT_ACCEPT)
 			reports_look(job->judge);
 	}
@@ -523,6 +525,7 @@ filter_reload(struct err *err)
 static void
 filter_stop(void)
 {
+	seen_flush();
 	reports_on_idle(exit_when_done);
 	exit_when_done();
 }
@@ -537,6 +540,7 @@ static const struct role_ops ops = {
 	.role = ROLE_FILTER,
 	.handlers = handlers,
 	.open = filter_open,
+	.start = seen_start,
 	.reload = filter_reload,
 	.stop = filter_stop,
 };

@@ -217,6 +217,13 @@ judge_prove(struct judge *j, const char *by, const char *domain, bool unknown)
 }
 
 void
+judge_result(struct judge *j, const struct auth_result *r)
+{
+	if (j->n_results < JUDGE_RESULTS_MAX)
+		j->results[j->n_results++] = *r;
+}
+
+void
 judge_demand(struct judge *j, enum verdict verdict, const char *reply, const char *why)
 {
 	/* "later" outweighs junk, for it may turn out as a refusal */

@@ -18,6 +18,7 @@
 #define JUDGE_HITS_MAX 96
 #define JUDGE_METHODS_MAX 32
 #define JUDGE_PROOFS_MAX 16
+#define JUDGE_RESULTS_MAX 12 /* of SPF and DKIM, for reports */
 #define JUDGE_RECORDS_MAX 100 /* of one DNS answer; the rest is left out */
 #define JUDGE_POOL_MAX (4 * 1024 * 1024)
 
@@ -67,6 +68,22 @@ struct proof { /* a domain that a check has proven to stand behind the message *
 	bool unknown; /* DNS did not answer; it may be so */
 };
 
+struct auth_result { /* of SPF or of one signature, as reports tell it (RFC 9990) */
+	const char *by;       /* "spf", "dkim" */
+	const char *domain, *selector, *result, *why;
+};
+
+struct policy_seen { /* what a DMARC report says of the message */
+	bool known;           /* a policy was found and applied */
+	const char *from;     /* the domain in From */
+	const char *domain, *organization;
+	char policy[64];      /* as in storage/history_dmarc.h */
+	const char *rua;      /* as published, only bytes of ASCII that can be printed */
+	const char *disposition;
+	bool dkim, spf;       /* aligned and good */
+	const char *reason, *comment; /* why not what the domain wants; NULL: none */
+};
+
 /* What a check wants done whatever the score is: the domain's policy, a rule that knows no exception. */
 struct demand {
 	enum verdict verdict; /* VERDICT_ACCEPT: nothing */
@@ -105,6 +122,9 @@ struct judge {
 	struct proof proofs[JUDGE_PROOFS_MAX];
 	size_t n_proofs;
 	struct demand demand;
+	struct auth_result results[JUDGE_RESULTS_MAX];
+	size_t n_results;
+	struct policy_seen seen;
 	struct arc_chain *arc; /* arc_chain.h; NULL: not read yet */
 	bool arc_passed;
 	enum chain_state chain; /* for who sends it on */
@@ -136,6 +156,8 @@ void judge_method(struct judge *j, const char *text);
 
 /* Note a domain proven (or perhaps so) by "spf" or "dkim". Texts must be constants or in the pool. */
 void judge_prove(struct judge *j, const char *by, const char *domain, bool unknown);
+/* Note a result for reports: texts must be constants or in the pool. */
+void judge_result(struct judge *j, const struct auth_result *r);
 /* Demand a verdict; the hardest one demanded counts. `reply` ("" when it is not refused) and `why`
  * must be constants or in the pool; NULL, for want of memory, defers the message. */
 void judge_demand(struct judge *j, enum verdict verdict, const char *reply, const char *why);

@@ -19,7 +19,7 @@ filters_libfilter_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENDKIM_CFLAGS) $(OPENSSL_CFLAG
 FILTER_LIBS = filters/libfilter.a $(ADDRESS_LIBS) $(SCORE_LIBS) $(DB_LIBS) $(SPF2_LIBS) $(OPENDKIM_LIBS) $(EXPAT_LIBS) $(ZLIB_LIBS) -lcrypto -lm
 
 role_PROGRAMS += filters/filter
-filters_filter_SOURCES = filters/filter.c filters/reports.h filters/reports.c
+filters_filter_SOURCES = filters/filter.c filters/reports.h filters/reports.c filters/seen.h filters/seen.c
 filters_filter_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 filters_filter_LDADD = $(FILTER_LIBS) $(DNS_LIBS) $(ROLE_LIBS)
 

@@ -23,6 +23,7 @@
 #include "base/envelope.h"
 #include "base/log.h"
 #include "base/role.h"
+#include "conf/conf.h"
 #include "filters/dkim_sign.h"
 #include "filters/signer.h"
 
@@ -438,6 +439,39 @@ on_sign(struct frame *f)
 		job_later(job, "auth is not there");
 }
 
+/* -- reports to other domains: control's, and only under the one address that they come from */
+
+static bool
+is_reporter(const char *author)
+{
+	char from[320];
+
+	conf_report_from(role_conf(), from);
+	return slice_eq_nocase(slice_of(author), slice_of(from));
+}
+
+static void
+on_sign_report(struct frame *f)
+{
+	struct reply_to to = reply_later(f);
+	struct job job = { .fd = -1, .body = { .bytes = wire_bytes(&f->in) } };
+	struct err err = { 0 };
+	struct buf out;
+	int n = 0;
+
+	if (!dkim_sign_author(job.prefix, job.body.bytes, job.author) || !is_reporter(job.author)) {
+		answer(to, SIGN_REFUSED, (struct slice){ 0 }, "it is not from the address of reports");
+		return;
+	}
+	buf_init(&out, FIELDS_MAX);
+	job.domain = strrchr(job.author, '@') + 1;
+	if (have_key(job.domain))
+		n = sign_with_all(&job, NULL, &out, &err);
+	answer(to, n > 0 ? SIGN_DONE : n == 0 ? SIGN_NO_KEY : SIGN_LATER, buf_all(&out),
+	    n == 0 ? "its domain has no key" : err.text);
+	buf_free(&out);
+}
+
 /* -- the administrator */
 
 static int
@@ -561,6 +595,7 @@ signer_stop(void)
 static const struct msg_handler handlers[] = {
 	{ MSG_SIGN, on_sign },
 	{ MSG_SEAL, signer_on_seal },
+	{ MSG_SIGN_REPORT, on_sign_report },
 	{ MSG_ADMIN, on_admin },
 	{ MSG_NONE, NULL },
 };

@@ -612,5 +612,6 @@ check_spf(struct judge *j)
 	tell_method(j, results[r].name, says ? "" : why);
 	if (r == SPF_IS_PASS || r == SPF_IS_TEMPERROR)
 		judge_prove(j, "spf", address_domain(who), r == SPF_IS_TEMPERROR);
+	judge_result(j, &(struct auth_result){ "spf", address_domain(who), "", results[r].name, why });
 	return CHECK_DONE;
 }

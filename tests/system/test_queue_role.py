@@ -332,6 +332,32 @@ def test_ticket(state):
     assert q.put(qid_at(n=6), [A], flags=SUBMITTED, ticket=b"\2" * 16)[0] == PUT_TEMPORARY
 
 
+def test_control_sends_only_reports(state):
+    """It has no session and no user: its mail comes from <>, and claims nothing."""
+    q = state()
+    q.clean()
+
+    def put(n, sender="", flags=0):
+        body = b"Subject: x\r\n\r\nhello\r\n"
+        q.control.send("QUEUE_PUT", qid_at(n=n), flags, sender, "", "", "", b"", b"", b"", len(body), body,
+                       REMOTE, "x@far.example", "", "", "x@far.example", 1, "", id=n)
+        while True:
+            f = q.control.want("QUEUE_IS")
+            if f.id == n:
+                return f.f[0]
+    assert put(1) == PUT_OK
+    assert put(2, sender="alice@example.test") == PUT_TEMPORARY
+    assert put(3, flags=SUBMITTED) == PUT_TEMPORARY
+    assert put(4, flags=REPORT) == PUT_TEMPORARY
+    f = q.relay.want("RELAY_SEND")
+    assert f.f[3] == "" and f.groups(8)[0][1] == "x@far.example"
+    q.relay.send("RELAY_SENT", f.f[0], "far.example", "", 0, STEP_PERMANENT, 550, "5.1.1", "no", 0, id=f.id)
+    deadline = time.time() + 20
+    while q.rows("SELECT * FROM message") and time.time() < deadline:
+        time.sleep(0.1)
+    assert not q.rows("SELECT * FROM message")  # and nobody is told
+
+
 def spool(q, qid, body):
     credit, at = 256 * 1024, 0
     while at < len(body):
