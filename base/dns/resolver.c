@@ -312,17 +312,18 @@ resolver_reload(struct err *err)
 	if (made == NULL)
 		return -1;
 	set_timeout();
+	/* both before the questions: libunbound may answer some of them while it goes */
 	ub_ctx_delete(ctx);
 	ctx = made;
+	if (fresh != NULL)
+		ub_ctx_delete(fresh);
+	fresh = NULL;
 	while (questions != NULL) {
 		if (questions->live)
 			answer_failure(
 			    questions->to, DNS_TEMPORARY, "the resolver was reconfigured");
 		question_free(questions);
 	}
-	if (fresh != NULL)
-		ub_ctx_delete(fresh);
-	fresh = NULL;
 	return 0;
 }
 

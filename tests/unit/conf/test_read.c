@@ -157,7 +157,7 @@ static const struct {
 	{ "reports { from = \"postmaster\" }", "F:5: reports.from \"postmaster\" is no plain address; write it as" },
 	{ "reports { from = \"A <a@b.test>\" }", "F:5: reports.from \"A <a@b.test>\" is no plain address; write it as" },
 	{ "reports { from = \"a@b..test\" }", "F:5: reports.from \"a@b..test\" is no plain address; write it as" },
-	{ "reports { interval = 10ms }", "F:5: reports.interval:" },
+	{ "reports { interval = 10ms }", "F:5: reports.interval = \"10ms\" is not of the right form" },
 	{ "resolver { servers = {\"ns.test\"} }", "F:5: resolver.servers: \"ns.test\" is no address; give IP" },
 	{ "hostname = \"again.test\"", "F:5: hostname was set in line 1 already; remove one" },
 	{ "limits { hops = 7 }\nlimits { hops = 8 }", "F:6: limits.hops was set in line 5 already; remove one" },
