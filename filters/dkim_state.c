@@ -171,14 +171,15 @@ static void
 take_key(struct lines *all, const struct lines *written, const char *selector)
 {
 	struct line *l = &all->at[all->n];
+	size_t len = strlen(selector);
 
-	if (all->n == LINES_MAX || strlen(selector) >= sizeof(l->selector))
+	if (all->n == LINES_MAX || len >= sizeof(l->selector))
 		return;
 	*l = (struct line){ .s = { DKIM_ACTIVE, 0, false } };
 	for (size_t i = 0; i < written->n; i++)
 		if (strcmp(written->at[i].selector, selector) == 0)
 			*l = written->at[i];
-	snprintf(l->selector, sizeof(l->selector), "%s", selector);
+	memcpy(l->selector, selector, len + 1);
 	all->n++;
 }
 

@@ -106,18 +106,21 @@ send_away(struct session *s, void *arg)
 	session_shed(s, "This server is short of memory; please try again later");
 }
 
-/* This process's part of what is too much. */
+/* This process's part of what is too much goes. What is freed counts as free at once: who has a right
+ * to the rest is not refused until the next look. */
 static void
 shed_memory(uint64_t own, const struct clients_sums *sums)
 {
-	uint64_t most = (uint64_t)role_conf()->limits.memory;
+	uint64_t most = (uint64_t)role_conf()->limits.memory, wanted;
 	struct shed shed = { 0 };
 
 	if (sums->held <= most)
 		return;
-	shed.left = (uint64_t)((double)(sums->held - most) * (double)own / (double)sums->held);
+	wanted = (uint64_t)((double)(sums->held - most) * (double)own / (double)sums->held);
+	shed.left = wanted;
 	session_each(find_most, &shed);
 	session_each(send_away, &shed);
+	clients_hold(own - (wanted - shed.left));
 }
 
 /* -- every second */

@@ -219,7 +219,7 @@ def put(**tags):
 
 RULES = [
     (put(), "pass", ""),
-    (put(x=b"%d" % (NOW + 100)), "pass", ""),
+    (put(x=b"%d" % (NOW + 100000)), "pass", ""),
     (put(x=b"%d" % (NOW - 100), t=b"%d" % (NOW - 200)), "fail", "at this time"),
     (put(x=b"%d" % (NOW - 300), t=b"%d" % (NOW - 200)), "permerror", "ends"),
     (put(x=b"soon"), "permerror", "(x=)"),

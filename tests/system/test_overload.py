@@ -154,7 +154,7 @@ def test_memory_of_trusted_clients(start):
 
     assert wait_until("MAIL to be refused", begins_nothing) == (
         "451 4.3.0 This server is short of memory; please try again later\r\n")
-    assert len(held) > 1.5 * MIB / 33000 - 1
+    assert len(held) > 1.5 * MIB / 35000 - 1  # what each holds beside its bytes counts too
     now = overload(server)
     assert (now["level"], now["reason"]) == ("full", "memory") and now["memory"] >= 1.4 * MIB
     assert "too much memory is in use" in server.cli("status")
