@@ -60,7 +60,7 @@ find_key(DKIM *d, DKIM_SIGINFO *sig, u_char *out, size_t size)
 	}
 	if (a->status != DNS_OK || a->n != 1)
 		return DKIM_CBSTAT_NOTFOUND;
-	text = rdata_text(running.judge, a->rdata[0]);
+	text = a->rdata[0];
 	if (text.len > KEY_RECORD_MAX || text.len >= size ||
 	    memchr(text.at, '\0', text.len) != NULL)
 		return DKIM_CBSTAT_NOTFOUND;

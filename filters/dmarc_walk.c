@@ -60,14 +60,14 @@ ask(struct judge *j, const char *name)
 
 /* Exactly one record counts; several are none (RFC 9989 4.10). */
 static void
-read_answer(struct judge *j, const struct answer *a, struct step *step)
+read_answer(const struct answer *a, struct step *step)
 {
 	unsigned n = 0;
 
 	for (size_t i = 0; a->status == DNS_OK && i < a->n; i++) {
 		struct dmarc_record record;
 
-		if (!dmarc_record_read(rdata_text(j, a->rdata[i]), &record))
+		if (!dmarc_record_read(a->rdata[i], &record))
 			continue;
 		step->record = record;
 		n++;
@@ -91,7 +91,7 @@ ask_all(struct judge *j, struct step *steps, size_t *n)
 	for (size_t i = 0; i < *n; i++) {
 		if (answers[i]->status == DNS_TEMPORARY)
 			return WALK_TEMPERROR;
-		read_answer(j, answers[i], &steps[i]);
+		read_answer(answers[i], &steps[i]);
 		if (steps[i].found && steps[i].record.psd != DMARC_PSD_UNKNOWN)
 			*n = i + 1;
 	}

@@ -138,30 +138,65 @@ judge_dns(struct judge *j, const char *name, unsigned type)
 	return NULL;
 }
 
+/* The strings of a TXT record joined, over themselves. */
+static void
+join_strings(struct slice *record)
+{
+	char *out = (char *)record->at;
+	struct slice rest = *record;
+	size_t n = 0;
+
+	while (rest.len > 0) {
+		struct slice piece = slice_first(slice_skip(rest, 1), (unsigned char)rest.at[0]);
+		size_t len = piece.len;
+
+		rest = slice_skip(rest, len + 1);
+		memmove(out + n, piece.at, len);
+		n += len;
+	}
+	record->len = n;
+}
+
+/* Copies of the records into the pool; false: they are more than one answer may be. */
+static bool
+take_records(struct judge *j, struct question *q, const struct slice *rdata, size_t n)
+{
+	size_t total = 0;
+
+	for (size_t i = 0; i < n; i++)
+		total += rdata[i].len;
+	if (total > JUDGE_ANSWER_MAX)
+		return false;
+	q->answer.rdata = pool_alloc(j->pool, (n + 1) * sizeof(*rdata));
+	if (q->answer.rdata == NULL)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		struct slice *copy = &q->answer.rdata[q->answer.n];
+
+		*copy = pool_slice(j->pool, rdata[i]);
+		if (copy->at == NULL)
+			return false;
+		if (q->type == RR_TXT)
+			join_strings(copy);
+		q->answer.n++;
+	}
+	return true;
+}
+
 void
 judge_answer(
     struct judge *j, size_t question, enum dns_status status, const struct slice *rdata, size_t n)
 {
 	struct question *q = &j->questions[question];
 
-	if (n > JUDGE_RECORDS_MAX)
-		n = JUDGE_RECORDS_MAX;
 	q->state = QUESTION_ANSWERED;
 	q->answer = (struct answer){ .status = status == DNS_BOGUS ? DNS_TEMPORARY : status };
 	if (status != DNS_OK)
 		return;
-	q->answer.rdata = pool_alloc(j->pool, (n + 1) * sizeof(*rdata));
-	if (q->answer.rdata == NULL) {
-		q->answer.status = DNS_TEMPORARY;
-		return;
-	}
-	for (size_t i = 0; i < n; i++) {
-		struct slice copy = pool_slice(j->pool, rdata[i]);
-
-		if (copy.at != NULL)
-			q->answer.rdata[q->answer.n++] = copy;
-	}
-	if (q->answer.n == 0)
+	/* never "no record": a zone that uses up the memory must not make another's policy vanish */
+	if (!take_records(j, q, rdata, n < JUDGE_RECORDS_MAX ? n : JUDGE_RECORDS_MAX))
+		q->answer = (struct answer){ .status = DNS_TEMPORARY };
+	else if (q->answer.n == 0)
 		q->answer.status = DNS_NO_DATA;
 }
 
@@ -344,24 +379,6 @@ rdata_name(struct slice rdata, size_t skip, char out[static 256])
 	}
 	out[n] = '\0';
 	return rdata.len == 1;
-}
-
-struct slice
-rdata_text(struct judge *j, struct slice rdata)
-{
-	char *out = pool_alloc(j->pool, rdata.len + 1);
-	size_t n = 0;
-
-	if (out == NULL)
-		return (struct slice){ 0 };
-	while (rdata.len > 0) {
-		struct slice piece = slice_first(slice_skip(rdata, 1), (unsigned char)rdata.at[0]);
-
-		memcpy(out + n, piece.at, piece.len);
-		n += piece.len;
-		rdata = slice_skip(rdata, piece.len + 1);
-	}
-	return (struct slice){ out, n };
 }
 
 /* -- addresses */

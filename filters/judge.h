@@ -20,6 +20,9 @@
 #define JUDGE_PROOFS_MAX 16
 #define JUDGE_RESULTS_MAX 12 /* of SPF and DKIM, for reports */
 #define JUDGE_RECORDS_MAX 100 /* of one DNS answer; the rest is left out */
+/* Bytes of one DNS answer, a larger one counts as none: all answers together must leave the pool room, or
+ * a sender's zone could keep out the policy of another that he pretends to be. */
+#define JUDGE_ANSWER_MAX (24 * 1024)
 #define JUDGE_POOL_MAX (4 * 1024 * 1024)
 
 /* Resource record types that the checks ask for. */
@@ -37,7 +40,8 @@ struct facts { /* of the connection and the envelope; texts are borrowed */
 struct answer { /* to a DNS question */
 	enum dns_status status;
 	size_t n;
-	struct slice *rdata; /* names in them uncompressed */
+	/* names in them uncompressed; the strings of TXT joined, which may hold NUL bytes */
+	struct slice *rdata;
 };
 
 enum question_state { QUESTION_NEW, QUESTION_SENT, QUESTION_ANSWERED };
@@ -139,7 +143,8 @@ void judge_free(struct judge **j);
 /* The answer, or NULL: it is not known yet and the question is noted. Names that cannot be asked
  * are NXDOMAIN, questions past the limit DNS_TEMPORARY. */
 const struct answer *judge_dns(struct judge *j, const char *name, unsigned type);
-/* Make the answer to a question known; data is copied. */
+/* Make the answer to a question known; data is copied, as it stands in DNS. What is too large or finds no
+ * memory is DNS_TEMPORARY. */
 void judge_answer(
     struct judge *j, size_t question, enum dns_status status, const struct slice *rdata, size_t n);
 /* Does it wait for anything? */
@@ -177,8 +182,6 @@ const char *address_domain(const char *address);
 
 /* Reading rdata; false when it is malformed. */
 bool rdata_name(struct slice rdata, size_t skip, char out[static 256]);
-/* Strings of a TXT record joined; in the pool, may hold NUL bytes (see .len). */
-struct slice rdata_text(struct judge *j, struct slice rdata);
 
 struct ip { /* v4-mapped v6 addresses are v4 */
 	bool v6;

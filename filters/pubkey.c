@@ -120,7 +120,7 @@ pubkey_get(struct judge *j, struct slice selector, struct slice domain, struct s
 		return PUBKEY_NONE;
 	*why = "there are several keys";
 	if (a->n == 1)
-		*key = read_record(rdata_text(j, a->rdata[0]), algorithm, &weak, why);
+		*key = read_record(a->rdata[0], algorithm, &weak, why);
 	return *key != NULL ? PUBKEY_OK : weak ? PUBKEY_WEAK : PUBKEY_NONE;
 }
 

@@ -268,7 +268,7 @@ record_at(struct run *r, const char *domain, struct slice *record)
 		return false;
 	a = ask(r, domain, RR_TXT);
 	for (size_t i = 0; a != NULL && i < a->n; i++) {
-		struct slice text = rdata_text(r->judge, a->rdata[i]);
+		struct slice text = a->rdata[i];
 
 		if (spf_record_is(text) && n++ == 0)
 			*record = text;

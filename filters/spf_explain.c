@@ -118,6 +118,6 @@ spf_explain(struct judge *j, const struct ip *client, const char *helo, const ch
 		return CHECK_WAIT;
 	if (a->status != DNS_OK || a->n != 1)
 		return CHECK_DONE;
-	line = rdata_text(j, a->rdata[0]);
+	line = a->rdata[0];
 	return is_plain(line) ? expand(j, line, true, &names, text) : CHECK_DONE;
 }

@@ -362,13 +362,43 @@ test_quoting(void **state)
 	conf_free(&c);
 }
 
+/* A zone of the sender's that is full of text must not use up what the policies of others need. */
+static void
+test_large_answers(void **state)
+{
+	static char strings[JUDGE_ANSWER_MAX + 256];
+	struct conf *c = configured();
+	struct facts facts = { .ip = "192.0.2.7", .helo = "", .from = "", .user = "", .rcpt = "", .message = SLICE("X: y\r\n\r\nz\r\n") };
+	struct judge *j = judge_new(&facts, c, NULL);
+	const struct answer *a;
+	struct slice record = { "\002ab\000\003cde", 8 };
+
+	(void)state;
+	assert_non_null(j);
+	for (size_t i = 0; i < JUDGE_QUESTIONS_MAX; i++) {
+		char name[40];
+		struct slice most[2] = { { strings, JUDGE_ANSWER_MAX / 2 }, { strings, JUDGE_ANSWER_MAX / 2 + (i == 0) } };
+
+		snprintf(name, sizeof(name), "n%zu.test", i);
+		assert_null(judge_dns(j, name, RR_TXT));
+		judge_answer(j, i, DNS_OK, i == JUDGE_QUESTIONS_MAX - 1 ? &record : most, i == JUDGE_QUESTIONS_MAX - 1 ? 1 : 2);
+		a = judge_dns(j, name, RR_TXT);
+		assert_int_equal(a->status, i == 0 ? DNS_TEMPORARY : DNS_OK);
+	}
+	/* the strings of the last are joined, in the memory that is left */
+	assert_int_equal(a->n, 1);
+	assert_true(slice_eq(a->rdata[0], SLICE("abcde")));
+	judge_free(&j);
+	conf_free(&c);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_name_address), cmocka_unit_test(test_score_text),
 		cmocka_unit_test(test_verdicts), cmocka_unit_test(test_antivirus),
-		cmocka_unit_test(test_cuts), cmocka_unit_test(test_quoting) };
+		cmocka_unit_test(test_cuts), cmocka_unit_test(test_quoting), cmocka_unit_test(test_large_answers) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
