@@ -67,7 +67,11 @@ tests_unit_filters_test_dkim_SOURCES = tests/unit/filters/test_dkim.c
 tests_unit_filters_test_dkim_LDADD = $(STORAGE_TEST_LIBS) filters/libsign.a filters/libdkimkey.a $(FILTER_TEST_LIBS) $(OPENSSL_LIBS)
 
 # fuzzing: ./configure CC=clang CFLAGS='-g -O1 -fsanitize=fuzzer-no-link,address,undefined', then make tests/fuzz/filter_message
-EXTRA_PROGRAMS += tests/fuzz/filter_message tests/fuzz/filter_spf
+EXTRA_PROGRAMS += tests/fuzz/filter_message tests/fuzz/filter_proof tests/fuzz/filter_spf
+tests_fuzz_filter_proof_SOURCES = tests/fuzz/filter_proof.c
+tests_fuzz_filter_proof_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
+tests_fuzz_filter_proof_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer,address,undefined
+tests_fuzz_filter_proof_LDADD = $(FILTER_LIBS) $(CONF_LIBS) $(BASE_LIBS)
 tests_fuzz_filter_message_SOURCES = tests/fuzz/filter_message.c
 tests_fuzz_filter_message_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 tests_fuzz_filter_message_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer,address,undefined

@@ -328,20 +328,6 @@ history_dmarc_later(struct history *h, int64_t id, int64_t next, struct err *err
 	return run_once(h, s, err);
 }
 
-int
-history_dmarc_hurry(struct history *h, int64_t now, struct err *err)
-{
-	sqlite3_stmt *s = prepare(
-	    h, "UPDATE dmarc_seen SET next = ?1, until = min(until, ?1) WHERE next > ?1", err);
-
-	if (s == NULL)
-		return -1;
-	db_bind_i64(s, 1, now);
-	if (run_once(h, s, err) == -1)
-		return -1;
-	return sqlite3_changes(history_db(h));
-}
-
 /* -- what was sent */
 
 static int

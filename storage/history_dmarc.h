@@ -57,8 +57,6 @@ int history_dmarc_due(struct history *h, int64_t now, struct pool *pool, struct 
 int history_dmarc_told(struct history *h, int64_t id, int64_t last, struct err *err);
 /* Not now: it is due again at `next` (s), and has been tried once more. */
 int history_dmarc_later(struct history *h, int64_t id, int64_t next, struct err *err);
-/* Make all that wait due now: for an administrator. Says how many, or -1 + err. */
-int history_dmarc_hurry(struct history *h, int64_t now, struct err *err);
 
 /* `report` (its id) is with the queue for `destination`. Forgets what was told long ago. */
 int history_report_sent(struct history *h, const char *report, const char *destination, int64_t now,
