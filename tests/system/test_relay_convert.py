@@ -13,9 +13,9 @@ import pytest
 from peer import Peer
 from relay_role import Relay, Smtp, STEP_OK, STEP_PERMANENT
 from test_relay_esmtp import BINARY, EIGHT, UTF8, command, relays, to  # noqa: F401
-from server import Server, wait_until
+from server import TOP, Server, wait_until
 
-CORPUS = pathlib.Path("/work/shared/corpus/mime-dev.tar.xz")  # messages that trip readers up; used where it is
+CORPUS = TOP.parent / "shared/corpus/mime-dev.tar.xz"  # messages that trip readers up; used where it is
 GREETING = "Grüße aus 手紙\r\n"
 
 
