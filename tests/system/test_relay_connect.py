@@ -1,4 +1,5 @@
 """Which address of a host gets the mail: both kinds, one that never answers, and the address that we come from."""
+import contextlib
 import os
 import re
 import socket
@@ -58,7 +59,10 @@ def black():
 
 def under_way(port, who):
     """Connections of this process to the port that have had no answer yet."""
-    ours = {os.readlink("/proc/%d/fd/%s" % (who, fd)) for fd in os.listdir("/proc/%d/fd" % who)}
+    ours = set()
+    for fd in os.listdir("/proc/%d/fd" % who):
+        with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+            ours.add(os.readlink("/proc/%d/fd/%s" % (who, fd)))
     found = 0
     for line in open("/proc/net/tcp").readlines()[1:]:
         f = line.split()
