@@ -216,23 +216,31 @@ pin_of(const unsigned char *der, int len, char out[static CERT_PIN_SIZE])
 	return 0;
 }
 
+/* The pin of that key in DER, which is freed; `f` (NULL: it could not be opened) is closed. */
+static int
+pin_read(FILE *f, const char *path, unsigned char *der, int len, char out[static CERT_PIN_SIZE], struct err *err)
+{
+	int rc = pin_of(der, len, out);
+
+	OPENSSL_free(der);
+	if (f == NULL)
+		return err_sys(err, "%s", path);
+	fclose(f);
+	if (rc == -1)
+		ssl_error(err, path);
+	return rc;
+}
+
 int
 cert_pin(const char *certificate, char out[static CERT_PIN_SIZE], struct err *err)
 {
 	FILE *f = fopen(certificate, "re");
 	X509 *x = f != NULL ? PEM_read_X509(f, NULL, NULL, NULL) : NULL;
 	unsigned char *der = NULL;
-	int len = x != NULL ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &der) : -1, rc = pin_of(der, len, out);
+	int len = x != NULL ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &der) : -1;
 
-	if (f == NULL)
-		err_sys(err, "%s", certificate);
-	else
-		fclose(f);
-	if (f != NULL && rc == -1)
-		ssl_error(err, certificate);
 	X509_free(x);
-	OPENSSL_free(der);
-	return rc;
+	return pin_read(f, certificate, der, len, out, err);
 }
 
 int
@@ -242,15 +250,8 @@ cert_key_pin(const char *key, char out[static CERT_PIN_SIZE], struct err *err)
 	/* a key with a password is not asked for it */
 	EVP_PKEY *pkey = f != NULL ? PEM_read_PrivateKey(f, NULL, NULL, (void *)(uintptr_t) "") : NULL;
 	unsigned char *der = NULL;
-	int len = pkey != NULL ? i2d_PUBKEY(pkey, &der) : -1, rc = pin_of(der, len, out);
+	int len = pkey != NULL ? i2d_PUBKEY(pkey, &der) : -1;
 
-	if (f == NULL)
-		err_sys(err, "%s", key);
-	else
-		fclose(f);
-	if (f != NULL && rc == -1)
-		ssl_error(err, key);
 	EVP_PKEY_free(pkey);
-	OPENSSL_free(der);
-	return rc;
+	return pin_read(f, key, der, len, out, err);
 }

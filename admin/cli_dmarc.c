@@ -208,12 +208,10 @@ print_advice(struct cli *cli, const struct dmarc_view *v, size_t most)
 static void
 print_head(struct cli *cli, const struct dmarc_view *v, const char *domain)
 {
-	char first[24], last[24];
+	char period[100];
 
-	cli_reports_day(v->begins, first);
-	cli_reports_day(v->ends, last);
-	cli_say(cli, "%s, as %zu report%s saw it from %s to %s, policy p=%s", domain, v->reports,
-	    v->reports == 1 ? "" : "s", first, last, v->policy[0] != '\0' ? v->policy : "?");
+	cli_reports_period(&v->seen, period);
+	cli_say(cli, "%s, %s, policy p=%s", domain, period, v->policy[0] != '\0' ? v->policy : "?");
 	cli_say(cli, "%lld messages from %zu sources: %lld pass, %lld fail\n", (long long)v->messages, v->n,
 	    (long long)v->pass, (long long)(v->messages - v->pass));
 }
@@ -229,10 +227,7 @@ print_view(struct cli *cli, const struct dmarc_view *v, const char *domain, size
 	buf_char(&cli->out, '\n');
 	table_show(&cli->out, COLUMN_STATE, source_state_word(v->state), &style);
 	cli_say(cli, "  %s", v->text);
-	if (v->unproven > 0)
-		cli_say(cli,
-		    "%zu of the reports came in mail whose sender neither SPF nor DKIM proves; --json names them.",
-		    v->unproven);
+	cli_reports_unproven(cli, &v->seen);
 }
 
 /* -- for programs */
@@ -307,7 +302,7 @@ dmarc_show(struct cli *cli, const struct cli_args *args)
 	if (status == CLI_DONE && cli->json) {
 		json_view(cli, &view, domain, &rows);
 	} else if (status == CLI_DONE) {
-		if (view.reports == 0)
+		if (view.seen.n == 0)
 			cli_reports_none(cli, domain, "_dmarc");
 		else
 			print_view(cli, &view, domain, cli_option(args, "all") != NULL ? SIZE_MAX : SHOWN);

@@ -57,6 +57,39 @@ cli_reports_day(int64_t seconds, char out[static 24])
 }
 
 void
+cli_reports_see(struct reports_seen *seen, const struct row *report)
+{
+	int64_t begins = row_number(report, "begins"), ends = row_number(report, "ends");
+
+	seen->unproven += row_number(report, "proven") == 0;
+	if (seen->n++ == 0) {
+		seen->begins = begins;
+		seen->ends = ends;
+	}
+	seen->begins = begins < seen->begins ? begins : seen->begins;
+	seen->ends = ends > seen->ends ? ends : seen->ends;
+}
+
+void
+cli_reports_period(const struct reports_seen *seen, char out[static 100])
+{
+	char first[24], last[24];
+
+	cli_reports_day(seen->begins, first);
+	cli_reports_day(seen->ends, last);
+	snprintf(out, 100, "as %zu report%s saw it from %s to %s", seen->n, seen->n == 1 ? "" : "s", first, last);
+}
+
+void
+cli_reports_unproven(struct cli *cli, const struct reports_seen *seen)
+{
+	if (seen->unproven > 0)
+		cli_say(cli,
+		    "%zu of the reports came in mail whose sender neither SPF nor DKIM proves; --json names them.",
+		    seen->unproven);
+}
+
+void
 cli_reports_none(struct cli *cli, const char *domain, const char *record)
 {
 	const struct conf *conf = cli_conf(cli);

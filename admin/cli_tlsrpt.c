@@ -50,8 +50,8 @@ struct failure { /* of a kind, at a host */
 struct view {
 	struct failure *at;
 	size_t n;
-	int64_t good, failed, begins, ends;
-	size_t reports, unproven;
+	int64_t good, failed;
+	struct reports_seen seen;
 };
 
 static const struct kind *
@@ -105,20 +105,6 @@ by_sessions(const void *a, const void *b)
 	return strcmp(x->host, y->host);
 }
 
-static void
-add_report(struct view *v, const struct row *r)
-{
-	int64_t begins = row_number(r, "begins"), ends = row_number(r, "ends");
-
-	if (v->reports++ == 0) {
-		v->begins = begins;
-		v->ends = ends;
-	}
-	v->begins = begins < v->begins ? begins : v->begins;
-	v->ends = ends > v->ends ? ends : v->ends;
-	v->unproven += row_number(r, "proven") == 0;
-}
-
 static int
 view_make(struct view *v, const struct rows *rows)
 {
@@ -130,7 +116,7 @@ view_make(struct view *v, const struct rows *rows)
 		const struct row *r = &rows->at[i];
 
 		if (strcmp(row_text(r, "what"), "report") == 0)
-			add_report(v, r);
+			cli_reports_see(&v->seen, r);
 		else if (strcmp(row_text(r, "what"), "result") != 0)
 			continue;
 		else if (*row_text(r, "result") == '\0')
@@ -195,12 +181,10 @@ print_advice(struct cli *cli, const struct view *v)
 static void
 print_view(struct cli *cli, const struct view *v, const char *domain, size_t most)
 {
-	char first[24], last[24];
+	char period[100];
 
-	cli_reports_day(v->begins, first);
-	cli_reports_day(v->ends, last);
-	cli_say(cli, "TLS of mail to %s, as %zu report%s saw it from %s to %s", domain, v->reports,
-	    v->reports == 1 ? "" : "s", first, last);
+	cli_reports_period(&v->seen, period);
+	cli_say(cli, "TLS of mail to %s, %s", domain, period);
 	cli_say(cli, "%lld session%s with TLS as it should be, %lld failed", (long long)v->good,
 	    v->good == 1 ? "" : "s", (long long)v->failed);
 	if (v->n > 0) {
@@ -210,10 +194,7 @@ print_view(struct cli *cli, const struct view *v, const char *domain, size_t mos
 	} else {
 		cli_say(cli, "\nAll is well.");
 	}
-	if (v->unproven > 0)
-		cli_say(cli,
-		    "%zu of the reports came in mail whose sender neither SPF nor DKIM proves; --json names them.",
-		    v->unproven);
+	cli_reports_unproven(cli, &v->seen);
 }
 
 /* -- for programs */
@@ -267,7 +248,7 @@ tlsrpt_show(struct cli *cli, const struct cli_args *args)
 	if (status == CLI_DONE && cli->json) {
 		json_view(cli, &view, domain, &rows);
 	} else if (status == CLI_DONE) {
-		if (view.reports == 0)
+		if (view.seen.n == 0)
 			cli_reports_none(cli, domain, "_smtp._tls");
 		else
 			print_view(cli, &view, domain, cli_option(args, "all") != NULL ? SIZE_MAX : SHOWN);

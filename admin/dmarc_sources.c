@@ -223,16 +223,9 @@ find_policy(const char *policy, char *out, size_t size)
 static void
 add_report(struct dmarc_view *v, const struct row *r)
 {
-	int64_t begins = row_number(r, "begins"), ends = row_number(r, "ends");
-
-	v->unproven += row_number(r, "proven") == 0;
-	if (v->reports++ == 0) { /* the newest comes first */
+	if (v->seen.n == 0) /* the newest comes first */
 		find_policy(row_text(r, "policy"), v->policy, sizeof(v->policy));
-		v->begins = begins;
-		v->ends = ends;
-	}
-	v->begins = begins < v->begins ? begins : v->begins;
-	v->ends = ends > v->ends ? ends : v->ends;
+	cli_reports_see(&v->seen, r);
 }
 
 static void
@@ -250,7 +243,7 @@ add_source(struct dmarc_view *v, const struct dmarc_source *s)
 static void
 judge_view(struct dmarc_view *v)
 {
-	int64_t days = (v->ends - v->begins + DAY / 2) / DAY;
+	int64_t days = (v->seen.ends - v->seen.begins + DAY / 2) / DAY;
 	const char *next = strcmp(v->policy, "reject") == 0 ? NULL
 	    : strcmp(v->policy, "quarantine") == 0	    ? "reject"
 							    : "quarantine";

@@ -3,7 +3,7 @@
 #ifndef ADMIN_DMARC_SOURCES_H
 #define ADMIN_DMARC_SOURCES_H
 
-#include "admin/rows.h"
+#include "admin/cli_reports.h"
 
 enum source_kind { SOURCE_OURS, SOURCE_SERVICE, SOURCE_FORWARDER, SOURCE_STRANGER, SOURCE_KINDS };
 enum source_state { SOURCE_OK, SOURCE_WARNING, SOURCE_ERROR };
@@ -29,8 +29,7 @@ struct dmarc_view {
 	int64_t own_failing;     /* messages of SOURCE_OURS and SOURCE_SERVICE that pass neither */
 	int64_t own_unsigned;    /* ... where DKIM fails */
 	int64_t strangers;       /* messages of strangers */
-	int64_t begins, ends;    /* s since 1970, of all reports */
-	size_t reports, unproven;
+	struct reports_seen seen;
 	char policy[20];         /* p as the newest report saw it, "" when there is none */
 	enum source_state state;
 	bool safe;               /* the next stricter policy hits no mail that is known to be ours */

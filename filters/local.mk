@@ -35,7 +35,7 @@ filters_libsign_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENDKIM_CFLAGS) $(OPENSSL_CFLAGS)
 SIGN_LIBS = filters/libsign.a filters/libfilter.a $(OPENDKIM_LIBS)
 
 role_PROGRAMS += filters/signer
-filters_signer_SOURCES = filters/signer.h filters/signer.c filters/signer_seal.c
+filters_signer_SOURCES = filters/signer.h filters/signer.c filters/signer_keys.h filters/signer_keys.c filters/signer_seal.c
 filters_signer_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
 filters_signer_LDADD = $(SIGN_LIBS) filters/libdkimkey.a $(ROLE_LIBS) $(OPENSSL_LIBS)
 

@@ -1,10 +1,10 @@
-/* signer - holds the DKIM private keys and signs our own users' mail
+/* signer - signs our own users' mail with DKIM
  *
- * Keys come as descriptors named "DOMAIN SELECTOR STATE SINCE SEEN" from the supervisor (dkim_state.h) and stay in
- * memory while they may sign. A message is signed when its From has one address whose domain has keys here, with
- * every one that is active, RSA first, and that `control` has not stopped because its record is not in DNS. Whose session it is, `auth` says by its ticket; that this user may write as the address in
- * From, `directory` says. smtpd has asked the same, but it is the one that strangers speak to: if it
- * is broken into, it must not get our signature under other names than those of who is logged in.
+ * A message is signed when its From has one address whose domain has keys here (signer_keys.h), with every one that is
+ * active, RSA first, and that `control` has not stopped because its record is not in DNS. Whose session it is, `auth`
+ * says by its ticket; that this user may write as the address in From, `directory` says. smtpd has asked the
+ * same, but it is the one that strangers speak to: if it is broken into, it must not get our signature under other
+ * names than those of who is logged in.
  *
  * Mail of strangers that an alias sends on gets an ARC set (signer_seal.c).
  *
@@ -12,7 +12,6 @@
  * "refused" for an author who is not the user; "no key" when there is none to sign with. */
 #include <inttypes.h>
 #include <openssl/crypto.h>
-#include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,177 +25,13 @@
 #include "conf/conf.h"
 #include "filters/dkim_sign.h"
 #include "filters/signer.h"
+#include "filters/signer_keys.h"
 
-#define KEYS_MAX 512
-#define PEM_MAX (16 * 1024)
 #define JOBS_MAX 64
 #define PER_DOMAIN_MAX 4 /* signatures on one message */
 #define FIELDS_MAX (16 * 1024)
 #define SEVEN_STEP (1024 * 1024)
 #define CHECK_SECONDS 10 /* that auth and directory may take together */
-
-struct key {
-	char *domain, *selector, *pem;
-	enum dkim_algorithm algorithm;
-	struct dkim_standing standing;
-	bool stopped; /* control says that its record is missing or wrong */
-	char record[DKIM_RECORD_SIZE];
-	EVP_PKEY *sealing; /* made of it when the first message is sealed */
-};
-struct keys {
-	struct key *at[KEYS_MAX];
-	size_t n;
-};
-static struct keys keys;
-
-/* -- keys */
-
-static void
-key_free(struct key *k)
-{
-	if (k == NULL)
-		return;
-	free(k->domain);
-	free(k->selector);
-	EVP_PKEY_free(k->sealing);
-	if (k->pem != NULL) {
-		explicit_bzero(k->pem, strlen(k->pem));
-		free(k->pem);
-	}
-	free(k);
-}
-
-static void
-keys_free(struct keys *all)
-{
-	for (size_t i = 0; i < all->n; i++)
-		key_free(all->at[i]);
-	all->n = 0;
-}
-
-static char *
-read_pem(int fd)
-{
-	char *text = calloc(1, PEM_MAX + 1);
-	size_t n = 0;
-	ssize_t got = 0;
-
-	if (text == NULL || lseek(fd, 0, SEEK_SET) == -1) {
-		free(text);
-		return NULL;
-	}
-	while (n < PEM_MAX && (got = read(fd, text + n, PEM_MAX - n)) > 0)
-		n += (size_t)got;
-	if (got < 0 || n == PEM_MAX) {
-		free(text);
-		return NULL;
-	}
-	return text;
-}
-
-/* What follows the selector, none of it: active. */
-static struct dkim_standing
-standing_of(struct slice rest)
-{
-	struct dkim_standing s = { DKIM_ACTIVE, 0, false };
-	uint64_t since = 0;
-	char state[16];
-
-	if (slice_copy(slice_cut(&rest, ' '), state, sizeof(state)))
-		dkim_state_read(state, &s.state);
-	slice_to_u64(slice_cut(&rest, ' '), &since);
-	s.since = (int64_t)since;
-	s.seen = slice_eq(rest, SLICE("1"));
-	return s;
-}
-
-static struct key *
-key_read(int fd, const char *name, struct err *err)
-{
-	struct key *k = calloc(1, sizeof(*k));
-	struct slice rest = slice_of(name), domain = slice_cut(&rest, ' '), selector = slice_cut(&rest, ' ');
-
-	if (k == NULL || domain.len == 0 || selector.len == 0) {
-		err_set(err, ERR_BUG, "its name is not \"DOMAIN SELECTOR\"");
-		free(k);
-		return NULL;
-	}
-	k->domain = slice_dup(domain);
-	k->selector = slice_dup(selector);
-	k->standing = standing_of(rest);
-	if (dkim_key_record(fd, &k->algorithm, k->record, err) == -1)
-		goto bad;
-	/* what never signs again is not kept */
-	k->pem = k->standing.state == DKIM_RETIRING ? NULL : read_pem(fd);
-	if (k->domain != NULL && k->selector != NULL && (k->pem != NULL || k->standing.state == DKIM_RETIRING))
-		return k;
-	err_sys(err, "it cannot be read");
-bad:
-	key_free(k);
-	return NULL;
-}
-
-/* All keys that were handed over; one that is no good is left out and told. */
-static void
-keys_read(struct keys *all)
-{
-	const char *name;
-	int fd;
-
-	for (unsigned i = 0; (fd = role_file_at(SETUP_FILE_DKIM_KEY, i, &name)) != -1; i++) {
-		struct err err = { 0 };
-		struct key *k = all->n < KEYS_MAX ? key_read(fd, name, &err) : NULL;
-
-		if (k != NULL)
-			all->at[all->n++] = k;
-		else
-			log_error("the DKIM key %s is not used: %s", name,
-			    err.kind == ERR_NONE ? "there are too many" : err.text);
-	}
-}
-
-static bool
-signs(const struct key *k, const char *domain)
-{
-	return k->standing.state == DKIM_ACTIVE && !k->stopped && strcmp(k->domain, domain) == 0;
-}
-
-static bool
-have_key(const char *domain)
-{
-	for (size_t i = 0; i < keys.n; i++)
-		if (signs(keys.at[i], domain))
-			return true;
-	return false;
-}
-
-bool
-signer_rsa_key(const char *domain, struct arc_sealer *out)
-{
-	for (size_t i = 0; i < keys.n; i++) {
-		struct key *k = keys.at[i];
-		BIO *text;
-
-		if (!signs(k, domain) || k->algorithm != DKIM_RSA)
-			continue;
-		if (k->sealing == NULL && (text = BIO_new_mem_buf(k->pem, -1)) != NULL) {
-			k->sealing = PEM_read_bio_PrivateKey(text, NULL, NULL, NULL);
-			BIO_free(text);
-		}
-		*out = (struct arc_sealer){ k->domain, k->selector, k->sealing };
-		return k->sealing != NULL;
-	}
-	return false;
-}
-
-static struct key *
-find_key(const struct keys *all, const char *domain, const char *selector)
-{
-	for (size_t i = 0; i < all->n; i++)
-		if (strcmp(all->at[i]->domain, domain) == 0 && strcmp(all->at[i]->selector, selector) == 0)
-			return all->at[i];
-	return NULL;
-}
 
 /* -- signing */
 
@@ -262,11 +97,11 @@ sign_with_all(const struct job *job, struct seven *seven, struct buf *out, struc
 	static const enum dkim_algorithm order[] = { DKIM_RSA, DKIM_ED25519 };
 	int n = 0;
 
-	for (size_t i = 0; i < COUNT(order) * keys.n && n < PER_DOMAIN_MAX; i++) {
-		const struct key *k = keys.at[i % keys.n];
+	for (size_t i = 0; i < COUNT(order) * signer_keys.n && n < PER_DOMAIN_MAX; i++) {
+		const struct signer_key *k = signer_keys.at[i % signer_keys.n];
 		struct dkim_signer with = { k->domain, k->selector, k->algorithm, k->pem };
 
-		if (k->algorithm != order[i / keys.n] || !signs(k, job->domain))
+		if (k->algorithm != order[i / signer_keys.n] || !signer_keys_signs(k, job->domain))
 			continue;
 		if (dkim_sign_message(&with, job->prefix, job->body.bytes, seven, clock_now(), out,
 			err) == -1)
@@ -418,7 +253,7 @@ on_sign(struct frame *f)
 	ticket = wire_bytes(&f->in);
 	prefix = wire_bytes(&f->in);
 	body = wire_bytes(&f->in);
-	if (keys.n == 0) {
+	if (signer_keys.n == 0) {
 		answer(to, SIGN_NO_KEY, (struct slice){ 0 }, "there are no keys");
 		return;
 	}
@@ -433,7 +268,7 @@ on_sign(struct frame *f)
 	if (!job_fill(job, prefix, body, frame_take_fd(f)))
 		job_later(job, "the message cannot be read");
 	else if (!dkim_sign_author(job->prefix, job->body.bytes, job->author) ||
-		 !have_key(job->domain = strrchr(job->author, '@') + 1))
+		 !signer_keys_have(job->domain = strrchr(job->author, '@') + 1))
 		job_end(job, SIGN_NO_KEY, (struct slice){ 0 }, "the domain in From has no key");
 	else if (!ask_auth(job, ticket))
 		job_later(job, "auth is not there");
@@ -465,7 +300,7 @@ on_sign_report(struct frame *f)
 	}
 	buf_init(&out, FIELDS_MAX);
 	job.domain = strrchr(job.author, '@') + 1;
-	if (have_key(job.domain))
+	if (signer_keys_have(job.domain))
 		n = sign_with_all(&job, NULL, &out, &err);
 	answer(to, n > 0 ? SIGN_DONE : n == 0 ? SIGN_NO_KEY : SIGN_LATER, buf_all(&out),
 	    n == 0 ? "its domain has no key" : err.text);
@@ -482,8 +317,8 @@ dkim_list(void *owner, const struct admin_request *rq, struct admin_out *out, st
 	(void)owner;
 	(void)rq;
 	(void)err;
-	for (size_t i = 0; i < keys.n; i++) {
-		const struct key *k = keys.at[i];
+	for (size_t i = 0; i < signer_keys.n; i++) {
+		const struct signer_key *k = signer_keys.at[i];
 
 		snprintf(name, sizeof(name), "%s._domainkey.%s", k->selector, k->domain);
 		snprintf(since, sizeof(since), "%" PRId64, k->standing.since);
@@ -501,7 +336,7 @@ dkim_stop(void *owner, const struct admin_request *rq, struct admin_out *out, st
 {
 	const char *domain = admin_get(rq, "domain"), *selector = admin_get(rq, "selector"),
 		   *stop = admin_get(rq, "stop");
-	struct key *k = domain != NULL && selector != NULL ? find_key(&keys, domain, selector) : NULL;
+	struct signer_key *k = domain != NULL && selector != NULL ? signer_keys_find(&signer_keys, domain, selector) : NULL;
 
 	(void)owner;
 	(void)out;
@@ -534,8 +369,8 @@ warm_up(void)
 
 	OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL);
 	buf_init(&out, FIELDS_MAX);
-	for (size_t i = 0, seen = 0; i < keys.n && seen != 3; i++) {
-		const struct key *k = keys.at[i];
+	for (size_t i = 0, seen = 0; i < signer_keys.n && seen != 3; i++) {
+		const struct signer_key *k = signer_keys.at[i];
 		struct dkim_signer with = { k->domain, k->selector, k->algorithm, k->pem };
 		struct err err = { 0 };
 
@@ -554,7 +389,7 @@ static int
 signer_open(struct err *err)
 {
 	(void)err;
-	keys_read(&keys);
+	signer_keys_read(&signer_keys);
 	warm_up();
 	return 0;
 }
@@ -562,18 +397,18 @@ signer_open(struct err *err)
 static int
 signer_reload(struct err *err)
 {
-	static struct keys fresh;
+	static struct signer_keys fresh;
 
 	(void)err;
 	fresh.n = 0;
-	keys_read(&fresh);
+	signer_keys_read(&fresh);
 	for (size_t i = 0; i < fresh.n; i++) {
-		const struct key *old = find_key(&keys, fresh.at[i]->domain, fresh.at[i]->selector);
+		const struct signer_key *old = signer_keys_find(&signer_keys, fresh.at[i]->domain, fresh.at[i]->selector);
 
 		fresh.at[i]->stopped = old != NULL && old->stopped;
 	}
-	keys_free(&keys);
-	keys = fresh;
+	signer_keys_free(&signer_keys);
+	signer_keys = fresh;
 	return 0;
 }
 

@@ -15,6 +15,7 @@
 #include "base/role.h"
 #include "conf/conf.h"
 #include "filters/signer.h"
+#include "filters/signer_keys.h"
 
 #define SET_MAX ENVELOPE_PREFIX_MAX
 #define SEVEN_STEP (1024 * 1024)
@@ -35,7 +36,7 @@ find_key(const char *name, struct arc_sealer *out)
 
 	for (size_t i = 0; name[i] != '\0' && i + 1 < sizeof(lower); i++)
 		lower[i] = (char)tolower((unsigned char)name[i]);
-	return signer_rsa_key(lower, out);
+	return signer_keys_rsa(lower, out);
 }
 
 /* arc.domain, or NULL. */

@@ -51,9 +51,18 @@ count(struct history *h, const char *sql, struct err *err)
 struct adding {
 	struct history *h;
 	sqlite3_stmt *find, *begin, *more, *room, *row, *drop;
-	int64_t domains, rows; /* there are */
+	int64_t domains, rows; /* there are; -1: not counted yet, as most messages add none */
 	int64_t interval;
 };
+
+/* Is there room for one more? Counts at the first one. -1 + err. */
+static int
+has_room(struct adding *a, int64_t *there, int64_t most, const char *count_sql, struct err *err)
+{
+	if (*there == -1 && (*there = count(a->h, count_sql, err)) == -1)
+		return -1;
+	return *there < most;
+}
 
 /* Not all at the same second: receivers of many reports are thankful (RFC 8460 5.4 says so, too). */
 static int64_t
@@ -81,8 +90,10 @@ report_of(struct adding *a, const struct dmarc_seen *m, struct err *err)
 	if (got == 1) {
 		id = db_i64(a->find, 0);
 		sqlite3_reset(a->find);
-	} else if (got == 0 && a->domains >= DMARC_DOMAINS_MAX) {
-		return 0;
+	} else if (got == 0) {
+		got = has_room(a, &a->domains, DMARC_DOMAINS_MAX, "SELECT count(*) FROM dmarc_seen", err);
+		if (got == 0)
+			return 0;
 	}
 	if (got == -1)
 		return -1;
@@ -119,6 +130,7 @@ add_row(struct adding *a, int64_t report, const struct dmarc_seen *m, struct err
 {
 	sqlite3 *db = history_db(a->h);
 	int64_t there;
+	int room;
 
 	bind_row(a->more, report, m);
 	if (db_run(db, a->more, err) == -1)
@@ -130,7 +142,10 @@ add_row(struct adding *a, int64_t report, const struct dmarc_seen *m, struct err
 		return -1;
 	there = db_i64(a->room, 0);
 	sqlite3_reset(a->room);
-	if (there >= DMARC_DOMAIN_ROWS_MAX || a->rows >= DMARC_ROWS_MAX) {
+	room = has_room(a, &a->rows, DMARC_ROWS_MAX, "SELECT count(*) FROM dmarc_seen_row", err);
+	if (room == -1)
+		return -1;
+	if (room == 0 || there >= DMARC_DOMAIN_ROWS_MAX) {
 		db_bind_i64(a->drop, 1, report);
 		return db_run(db, a->drop, err);
 	}
@@ -148,8 +163,7 @@ adding_start(struct adding *a, struct err *err)
 {
 	struct history *h = a->h;
 
-	a->domains = count(h, "SELECT count(*) FROM dmarc_seen", err);
-	a->rows = count(h, "SELECT count(*) FROM dmarc_seen_row", err);
+	a->domains = a->rows = -1;
 	a->find = prepare(h, "SELECT id FROM dmarc_seen WHERE start = ?1 AND domain = ?2", err);
 	a->begin = prepare(h,
 	    "INSERT INTO dmarc_seen (start, until, domain, organization, policy, rua, dropped, tries, next)"
@@ -164,8 +178,8 @@ adding_start(struct adding *a, struct err *err)
 	    " results, messages) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1)",
 	    err);
 	a->drop = prepare(h, "UPDATE dmarc_seen SET dropped = dropped + 1 WHERE id = ?1", err);
-	return a->domains == -1 || a->rows == -1 || a->find == NULL || a->begin == NULL ||
-		       a->more == NULL || a->room == NULL || a->row == NULL || a->drop == NULL
+	return a->find == NULL || a->begin == NULL || a->more == NULL || a->room == NULL ||
+		       a->row == NULL || a->drop == NULL
 		   ? -1
 		   : 0;
 }

@@ -87,7 +87,7 @@ def settle(server, book, reader):
 
 
 @pytest.mark.parametrize("role", ["queue", "mda"])
-@pytest.mark.parametrize("seconds", [20, pytest.param(900, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seconds", [12, pytest.param(900, marks=pytest.mark.long)])
 def test_calls_fail_under_load(server, role, seconds):
     book, faults = Lenient(), Faults(server, role, 0.02 if seconds < 100 else 0.05)
     server.start(env=faults.env())
@@ -101,7 +101,7 @@ def test_calls_fail_under_load(server, role, seconds):
 
 
 @pytest.mark.parametrize("role", ["queue", "mda"])
-@pytest.mark.parametrize("seconds", [15, pytest.param(900, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seconds", [10, pytest.param(900, marks=pytest.mark.long)])
 def test_calls_fail_at_start(server, role, seconds):
     """With mail that waits in every state."""
     book, faults = Lenient(), Faults(server, role, 0.3)

@@ -300,6 +300,11 @@ class Server:
     def wait_log(self, pattern, seconds=30):
         return wait_until(f"{pattern!r} in the log", lambda: re.search(pattern, self.log()), seconds)
 
+    def wait_trace(self, what, text, seconds=30):
+        """The story of it, once it has this text: events are written about once a second."""
+        return wait_until(f"{text!r} in the trace of {what}", lambda: next(
+            (out for out in [self.run("trace", what, check=False).stdout] if text in out), None), seconds)
+
     def queue(self):
         return self.json("queue", "list")
 

@@ -9,7 +9,7 @@ import dkim
 import pytest
 
 from peer import Peer
-from server import TOP, message, wait_until
+from server import TOP, message
 
 AUTH = {"spf.enabled": "true", "dkim.enabled": "true", "dmarc.enabled": "true", "arc.enabled": "true", "trusted_proxies": '{"127.0.0.1"}'}
 STRANGER = "bob@peer.test"
@@ -141,8 +141,7 @@ def test_first_sets(forwarding, key, tmp_path):
         assert "bank.test" not in head and ("signed" != name or "dkim=pass" in head.split("ARC-Authentication-Results")[1])
         told = mailauth(got, records, tmp_path)
         assert told is None or (told["status"]["result"], told["i"]) == ("pass", 1), (name, told)
-    story = server.cli("trace", STRANGER)
-    assert "sealed for x@outside.test: set 1 of example.test (the first), selector" in story, story
+    server.wait_trace(STRANGER, "sealed for x@outside.test: set 1 of example.test (the first), selector")
 
 
 def test_local_copies_bear_none(forwarding):
@@ -155,7 +154,7 @@ def test_local_copies_bear_none(forwarding):
     # nobody's mail goes on: nothing is sealed
     send(server, MESSAGES["plain"].replace("<1@", "<2@").encode(), ["bob@example.test"])
     server.wait_mails("bob@example.test", 1)
-    assert server.cli("trace", "2@peer.test").count("sealed") == 0
+    assert "sealed" not in server.wait_trace("2@peer.test", "delivered")
 
 
 def test_longer_chains(forwarding, key, tmp_path):
@@ -182,9 +181,8 @@ def test_longer_chains(forwarding, key, tmp_path):
     send(server, inner)
     again = peer.wait(4)[-1].data
     assert again.count(b"ARC-Seal:") == 3 and not again.startswith(b"ARC-")
-    story = server.cli("trace", STRANGER)
+    story = server.wait_trace(STRANGER, "not sealed for x@outside.test: its last seal says that the chain is broken")
     assert "set 3 of example.test (the chain is broken)" in story
-    assert "not sealed for x@outside.test: its last seal says that the chain is broken" in story
 
 
 def alone(data, records):
@@ -214,12 +212,13 @@ def test_without_a_key_or_signer(forwarding):
     server, peer, records = forwarding(create=())
     send(server, MESSAGES["plain"].encode())
     assert b"ARC-" not in peer.wait(1)[0].data
-    assert "not sealed for x@outside.test: no RSA key is there for example.test" in server.cli("trace", STRANGER)
+    server.wait_trace(STRANGER, "not sealed for x@outside.test: no RSA key is there for example.test")
     server.cli("dkim", "create", "example.test")
     server.options["arc.domain"] = '"nokey.test"'
     server.reload()
     send(server, MESSAGES["plain"].encode())
-    assert b"ARC-" not in peer.wait(2)[-1].data and "no RSA key is there for nokey.test" in server.cli("trace", STRANGER)
+    assert b"ARC-" not in peer.wait(2)[-1].data
+    server.wait_trace(STRANGER, "no RSA key is there for nokey.test")
     server.options["arc.domain"] = '"example.test"'
     server.options["arc.seal"] = "false"
     server.reload()
@@ -233,7 +232,7 @@ def test_without_a_key_or_signer(forwarding):
     try:
         send(server, MESSAGES["plain"].encode())
         assert b"ARC-" not in peer.wait(4)[-1].data
-        assert "the signer did not answer in time" in server.cli("trace", STRANGER)
+        server.wait_trace(STRANGER, "the signer did not answer in time")
     finally:
         os.kill(pid, signal.SIGCONT)
 
@@ -254,7 +253,7 @@ def test_a_second_server_takes_our_word(make_server, key, trusted):
     second.dns.zones = first.dns.zones
     send(first, MESSAGES["plain"].encode())
     if not trusted:
-        wait_until("the refusal", lambda: "wants mail that it does not stand behind refused" in first.cli("trace", STRANGER))
+        first.wait_trace(STRANGER, "wants mail that it does not stand behind refused")
         return
     mail, = second.wait_mails("carol@second.test", 1)
     told = mail.header("Authentication-Results")[0]

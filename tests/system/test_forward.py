@@ -6,7 +6,7 @@ import sqlite3
 import pytest
 
 from peer import Peer
-from server import message, wait_until
+from server import message
 
 STRANGER = "bob.sender@peer.test"
 
@@ -140,7 +140,7 @@ def test_spam_does_not_go_on(forwarding):
     server.wait_mails("bob@example.test", 1, folder="Junk")
     server.wait_queue_empty()
     assert outside.mails == []
-    assert "not sent on" in server.cli("trace", STRANGER)
+    server.wait_trace(STRANGER, "not sent on")
 
 
 def test_aliases_of_one_place_go_apart(forwarding):
@@ -232,7 +232,7 @@ route "long.test" {{ host = "127.0.0.1:{peer.port}" tls = none }}
         assert r["class"] == "disabled" and r["means"] and r["advice"]
         shown = server.cli("queue", "show", waiting["id"])
         assert "that means:" in shown and "to do:" in shown
-        assert "that means:" in server.cli("trace", waiting["id"])
+        server.wait_trace(waiting["id"], "that means:")
 
 
 def test_times_by_sender_are_refused(make_server):

@@ -354,7 +354,7 @@ def test_whole_server(make_server, pki):
     submit()
     peer.wait(1)
     server.wait_queue_empty()
-    wait_until("the trace", lambda: "MTA-STS, verified" in server.cli("trace", "x@sts.test"), 20)
+    server.wait_trace("x@sts.test", "MTA-STS, verified")
 
     def rows():
         with sqlite3.connect("file:%s/history.db?mode=ro" % server.state, uri=True) as db:
@@ -365,7 +365,7 @@ def test_whole_server(make_server, pki):
     server.restart()
     peer.tls = None
     submit()
-    wait_until("a delay", lambda: "starttls-not-supported" in server.cli("trace", "x@sts.test"), 30)
+    server.wait_trace("x@sts.test", "starttls-not-supported")
     assert len(peer.mails) == 1
     server.cli("queue", "delete", "--all")
     peer.stop()

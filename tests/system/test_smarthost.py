@@ -62,7 +62,7 @@ def test_through_another_tegami(make_server, isp, pki, secret, app):
     mail, = isp.wait_mails("carol@isp.test", 1)
     assert "ESMTPSA" in mail.header("Received")[0]
     server.wait_queue_empty()
-    wait_until("the trace", lambda: "accepted by localhost" in server.cli("trace", "carol@isp.test"))
+    server.wait_trace("carol@isp.test", "accepted by localhost")
 
 
 def test_wrong_password_keeps_mail_until_it_is_right(make_server, isp, pki, secret):
@@ -70,7 +70,7 @@ def test_wrong_password_keeps_mail_until_it_is_right(make_server, isp, pki, secr
     server = make_server(through("localhost:%d" % isp.ports["submission"], secret, pki))
     submit(server, "carol@isp.test")
     wait_until("the reason", lambda: "refuses our login (535" in str(server.queue()))
-    shown = server.cli("queue", "show", server.queue()[0]["id"]) + server.cli("config", "show") + server.cli("trace", "carol@isp.test")
+    shown = server.cli("queue", "show", server.queue()[0]["id"]) + server.cli("config", "show") + server.wait_trace("carol@isp.test", "535")
     assert "relay.password_file" in shown and "wrong-password" not in shown
     secret.write_text(PASSWORD + "\n")
     server.cli("reload")

@@ -387,9 +387,9 @@ def test_peers_away(start):
     s.put_status = [0, ""]
     s.drop("DIRECTORY")
     c.cmd("MAIL FROM:<s@far.example>", "250")
-    c.cmd("RCPT TO:<alice@example.test>", "451 4.3.0")
+    c.cmd("RCPT TO:<bob@example.test>", "451 4.3.0")  # one that smtpd does not know yet
     s.add("DIRECTORY")
-    c.cmd("RCPT TO:<alice@example.test>", "250")
+    c.cmd("RCPT TO:<bob@example.test>", "250")
     c.cmd("RSET", "250")
     c.mail()
 
