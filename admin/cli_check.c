@@ -9,6 +9,7 @@
 
 #include "admin/cli_check.h"
 #include "admin/text.h"
+#include "base/clock.h"
 
 /* -- what the server knows */
 
@@ -204,8 +205,42 @@ check_reports(struct check *c)
 	}
 }
 
+/* Reports that other domains want of us, and that could not go. */
+static void
+check_reports_sent(struct check *c)
+{
+	struct err err = { .kind = ERR_NONE };
+	struct admin_request rq;
+	struct rows rows;
+
+	if (!c->up)
+		return;
+	rows_init(&rows);
+	cli_rq(&rq, "tlsrpt.waiting");
+	if (cli_ask(c->cli, &rq, &rows, &err) == -1)
+		finding(&c->found, "reports", FINDING_WARNING, "try again in a moment",
+		    "whether reports to others wait is not known: %s", err.text);
+	for (size_t i = 0; i < rows.n; i++) {
+		const struct row *r = &rows.at[i];
+		const char *tries = row_text(r, "tries"), *why = row_text(r, "why");
+		char next[40], advice[200];
+
+		clock_iso(row_number(r, "next") * CLOCK_SECOND, next);
+		snprintf(advice, sizeof(advice),
+		    "nothing, if this passes: the next try is at %s; the log says when one is given up", next);
+		finding(&c->found, "reports", FINDING_WARNING, advice,
+		    "the %s report on %s waits after %s %s%s%s", row_text(r, "kind"), row_text(r, "domain"), tries,
+		    strcmp(tries, "1") == 0 ? "try" : "tries", *why != '\0' ? ": " : "", why);
+	}
+	if (rows.n > 0 && row_number(&rows.at[0], "all") > (int64_t)rows.n)
+		finding(&c->found, "reports", FINDING_WARNING, "read the log, which names each of them",
+		    "%lld more reports to other domains wait",
+		    (long long)(row_number(&rows.at[0], "all") - (int64_t)rows.n));
+	rows_free(&rows);
+}
+
 static void (*const checks[])(struct check *) = { check_server, check_state_dir, check_databases,
-	check_directory, check_ports, check_certificates, check_dkim, check_reports, check_antivirus, check_queue,
+	check_directory, check_ports, check_certificates, check_dkim, check_reports, check_reports_sent, check_antivirus, check_queue,
 	check_clock, check_disk, check_world };
 
 static int

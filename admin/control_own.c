@@ -106,6 +106,7 @@ static const struct {
 	{ "trace", own_trace },
 	{ "dmarc.show", own_trace },
 	{ "tlsrpt.show", own_trace },
+	{ "tlsrpt.waiting", own_trace },
 	{ "spam.stats", own_stats },
 	{ "spam.learn", learn_start },
 	{ "status", own_status },

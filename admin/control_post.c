@@ -2,6 +2,8 @@
  *
  * permission (DNS) -> recipients (directory) -> signature (signer) -> QUEUE_PUT -> done
  *
+ * or, to an https: URL (RFC 8460 5.4): REPORT_POST to relay -> done
+ *
  * A host outside the organization must say in DNS that it takes reports about the domain (RFC 9990,
  * "Verifying External Destinations"); else anybody could have us write to anybody. The report goes from <>, so
  * that nobody is told when it cannot be delivered. Unsigned it does not go at all: readers could not tell
@@ -103,6 +105,32 @@ sign(struct post *p)
 	wire_put_bytes(request_begin(MSG_SIGN_REPORT), buf_all(&p->message));
 	if (link_request(role_link(ROLE_SIGNER), -1, sign_is, p) == 0)
 		post_end(p, POST_LATER, "the signer is not there");
+}
+
+/* -- relay */
+
+static void
+posted_is(void *arg, struct frame *f)
+{
+	struct post *p = arg;
+	enum put_status status = f != NULL ? (enum put_status)wire_u64(&f->in) : PUT_TEMPORARY;
+	char why[200] = "the relay does not answer";
+
+	if (f != NULL)
+		wire_text_to(&f->in, why, sizeof(why));
+	post_end(p, status == PUT_OK ? POST_SENT : status == PUT_REFUSED ? POST_NEVER : POST_LATER, why);
+}
+
+static void
+hand_in(struct post *p)
+{
+	struct buf *b = request_begin(MSG_REPORT_POST);
+
+	wire_put_text(b, p->to.to);
+	wire_put_text(b, p->mail.type);
+	wire_put_bytes(b, p->mail.file);
+	if (link_request(role_link(ROLE_RELAY), -1, posted_is, p) == 0)
+		post_end(p, POST_LATER, "the relay is not there");
 }
 
 /* -- directory */
@@ -255,6 +283,8 @@ post_start(struct post *p)
 	buf_init(&p->message, BODY_IN_FRAME_MAX);
 	if (p->pool == NULL)
 		post_end(p, POST_LATER, "out of memory");
+	else if (p->to.kind == RUA_HTTPS)
+		hand_in(p);
 	else if (p->organization == NULL || is_at_or_below(p->to.host, p->organization))
 		ask_directory(p);
 	else

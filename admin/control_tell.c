@@ -3,9 +3,17 @@
  *   load (keeper) -> its destinations (DNS) -> who has it already (keeper) -> for each other: post, note (keeper)
  *   -> close (keeper)
  *
- * A destination is noted only after the queue has committed the mail: a crash in between sends that one
- * again, the same report under the same id. Whoever is away makes the report wait for its next time; after three
- * days it is given up. */
+ * What a crash leaves of a destination, and what comes of it:
+ *
+ *   mail in the queue   noted (report_sent)   report in history.db   control, when it is back
+ *          -                   -                      +              sends it
+ *          +                   -                      +              sends it once more: the same rows, the same id
+ *          +                   +                      +              passes it over, and closes the report
+ *          +                   +                      -              nothing is left to do
+ *
+ * So nobody is left out, and one crash costs one reader one copy at most; copies bear the same report id and
+ * Message-ID. An https: URL is the same with "the server said 2xx" for the queue. Whoever is away makes the report
+ * wait for its next time; after three days it is given up, an https: URL after a day of tries. */
 #include "admin/control_tell.h"
 
 #include <stdio.h>
@@ -20,6 +28,7 @@
 #define POOL_MAX (16 * 1024 * 1024) /* rows of one report */
 #define GIVE_UP (3 * INT64_C(86400))
 #define RETRY_MAX 3600
+#define HTTPS_TRIES 24 /* with RETRY_MAX between them a day, as RFC 8460 5.5 wants it */
 #define LOOK_MAX_MS 30000
 #define LOOK_MIN_MS 200
 #define TXT_MAX 4096
@@ -123,6 +132,22 @@ sent_done(struct job *job)
 	next_destination(t);
 }
 
+/* This destination gets it later. */
+static void
+wait_for(struct telling *t, const char *why)
+{
+	const char *kind = t->kind->name, *to = t->to[t->at].to;
+
+	if (t->to[t->at].kind == RUA_HTTPS && t->tries + 1 >= HTTPS_TRIES) {
+		log_warning("the %s report on %s to %s is given up after %d tries: %s", kind, t->domain, to,
+		    HTTPS_TRIES, why);
+		return;
+	}
+	log_info("the %s report on %s to %s waits: %s", kind, t->domain, to, why);
+	snprintf(t->why, sizeof(t->why), "%s: %.180s", to, why);
+	t->later = true;
+}
+
 static void
 posted(struct post *p, enum post_end end, const char *why)
 {
@@ -139,16 +164,16 @@ posted(struct post *p, enum post_end end, const char *why)
 		log_info("no %s report on %s goes to %s: %s", kind, t->domain, to, why);
 		break;
 	case POST_LATER:
-		log_info("the %s report on %s to %s waits: %s", kind, t->domain, to, why);
-		t->later = true;
+		wait_for(t, why);
 		break;
 	case POST_STOP:
 		log_warning("reports cannot be sent from %s, for they cannot be signed (%s); make a key for its "
 			    "domain with `tegami dkim create`, or set reports.from",
 		    t->by.from, why);
 		paused_until = clock_mono() + retry_time() * CLOCK_SECOND;
+		snprintf(t->why, sizeof(t->why), "mail from %s cannot be signed", t->by.from);
 		t->later = true;
-		t->at = t->n;
+		t->no_mail = true;
 		break;
 	}
 	t->at++;
@@ -166,13 +191,25 @@ write_texts(struct telling *t)
 	t->kind->texts(t);
 }
 
+/* Is nothing to be done about it now? */
+static bool
+pass_over(const struct telling *t, size_t i)
+{
+	if (t->has[i])
+		return true;
+	if (t->to[i].kind == RUA_MAILTO)
+		return t->no_mail;
+	if (!t->kind->https)
+		log_info("no %s report on %s goes to %s: such reports are sent by mail only", t->kind->name,
+		    t->domain, t->to[i].to);
+	return !t->kind->https;
+}
+
 static void
 next_destination(struct telling *t)
 {
-	for (; t->at < t->n && (t->has[t->at] || t->to[t->at].kind != RUA_MAILTO); t->at++)
-		if (!t->has[t->at])
-			log_info("no %s report on %s goes to %s: reports are sent by mail only", t->kind->name,
-			    t->domain, t->to[t->at].to);
+	while (t->at < t->n && pass_over(t, t->at))
+		t->at++;
 	if (t->at >= t->n) {
 		give_to_keeper(t, close_run, close_done);
 		return;
@@ -233,6 +270,8 @@ got_record(void *arg, const struct dns_answer *a)
 	size_t len;
 
 	t->later = a->status == DNS_TEMPORARY || a->status == DNS_BOGUS;
+	if (t->later)
+		snprintf(t->why, sizeof(t->why), "%s cannot be looked up: %s", t->ask, dns_status_text(a->status));
 	for (size_t i = 0; a->status == DNS_OK && i < a->n; i++) {
 		if (!dns_rdata_txt(a->rdata[i], text, sizeof(text), &len) ||
 		    !t->kind->record((struct slice){ text, len }, &rua))
@@ -271,6 +310,7 @@ load_done(struct job *job)
 		give_to_keeper(t, close_run, close_done);
 	} else if (dns_ask(t->ask, DNS_TXT, got_record, t) == NULL) {
 		t->later = true;
+		snprintf(t->why, sizeof(t->why), "the resolver is not there");
 		give_to_keeper(t, close_run, close_done);
 	}
 }

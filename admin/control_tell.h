@@ -20,14 +20,14 @@ int tell_start(struct err *err);
 /* -- one destination */
 
 enum post_end {
-	POST_SENT,  /* the queue has it */
+	POST_SENT,  /* the queue has it, or who wanted it */
 	POST_NEVER, /* this destination gets none */
 	POST_LATER, /* somebody who is needed does not answer just now */
 	POST_STOP   /* no report can be sent as things are */
 };
 
 struct post { /* all but the last part is the asker's, and stays his */
-	struct tell_mail mail;    /* `to` is set here */
+	struct tell_mail mail;    /* `to` is set here; of it all an https: URL gets is the file and its type */
 	struct rua to;
 	const char *domain;       /* the report is about */
 	const char *organization; /* hosts of it need no permission; NULL: none is needed at all */
@@ -70,7 +70,9 @@ struct telling {
 	struct rua to[RUA_MAX];
 	bool has[RUA_MAX]; /* what was sent before a crash */
 	size_t n, at;
-	bool later;
+	bool later, no_mail;   /* some wait; mails cannot be signed */
+	int64_t tries;         /* that were made before */
+	char why[700];         /* why it waits: of the last one */
 	struct post post;
 };
 
@@ -87,6 +89,7 @@ struct tell_kind {
 	int (*later)(struct telling *t, int64_t next);
 	const char *multipart, *type; /* as in struct tell_mail */
 	unsigned flags;               /* of the envelope */
+	bool https;                   /* it may go to https: URLs, too */
 };
 extern const struct tell_kind tell_dmarc, tell_tls;
 

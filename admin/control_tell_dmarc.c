@@ -16,6 +16,7 @@ load(struct telling *t)
 	t->organization = d->organization;
 	t->start = d->start;
 	t->until = d->until;
+	t->tries = d->tries;
 	tell_id(t->id, t->by.hostname, d->start, 'r', d->rows[0].id);
 	if (tell_dmarc_file(&t->file, &t->by, d, t->id, &t->rows, &t->err) == -1)
 		return -1;
@@ -47,8 +48,8 @@ told(struct telling *t)
 static int
 later(struct telling *t, int64_t next)
 {
-	return history_dmarc_later(control.history, t->dmarc.id, next, &t->err);
+	return history_dmarc_later(control.history, t->dmarc.id, next, t->why, &t->err);
 }
 
 const struct tell_kind tell_dmarc = { "DMARC", load, NULL, texts, told, later, "mixed",
-	"application/gzip", 0 };
+	"application/gzip", 0, false };

@@ -18,6 +18,7 @@ load(struct telling *t)
 	t->domain = r->domain;
 	t->start = r->start;
 	t->until = r->until;
+	t->tries = r->tries;
 	tell_id(t->id, t->by.hostname, r->start, 't', r->id);
 	if (r->n == 0)
 		return 1;
@@ -68,8 +69,8 @@ told(struct telling *t)
 static int
 later(struct telling *t, int64_t next)
 {
-	return history_tls_later(control.history, t->tls.id, next, &t->err);
+	return history_tls_later(control.history, t->tls.id, next, t->why, &t->err);
 }
 
 const struct tell_kind tell_tls = { "TLS", load, record, texts, told, later, "report; report-type=tlsrpt",
-	"application/tlsrpt+gzip", ENVELOPE_TLS_OPTIONAL };
+	"application/tlsrpt+gzip", ENVELOPE_TLS_OPTIONAL, true };

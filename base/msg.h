@@ -88,6 +88,10 @@ enum msg_fd { FD_NO, FD_MUST, FD_MAY };
 		 * domain that it is about ("": not known), file name, why */                     \
 	X(REPORT_IS,      R(CONTROL),     R(FILTER),       "ut",     FD_NO)                       \
 		/* 1 kept, why not */                                                             \
+	X(REPORT_POST,    R(CONTROL),     R(RELAY),        "ttb",    FD_NO)                       \
+		/* hand a report in: https URL, media type, file */                               \
+	X(REPORT_POSTED,  R(RELAY),       R(CONTROL),      "ut",     FD_NO)                       \
+		/* enum put_status, why */                                                        \
 	/* -- directory */                                                                        \
 	X(DIR_RCPT,       R(SMTPD)|R(CONTROL)|R(QUEUE), R(DIRECTORY), "t", FD_NO)                 \
 		/* address (queue: of a sender who gets a report) */                              \

@@ -32,7 +32,7 @@ tests_unit_delivery_test_queue_writer_LDADD = $(STORAGE_TEST_LIBS) $(QUEUE_LIBS)
 
 # The relay: everything but its main, as a library for its tests.
 noinst_LIBRARIES += delivery/librelay.a
-delivery_librelay_a_SOURCES = delivery/route.h delivery/route.c delivery/route_match.h delivery/route_match.c delivery/relay_explain.h delivery/relay_explain.c delivery/mx.h delivery/mx.c \
+delivery_librelay_a_SOURCES = delivery/route.h delivery/route.c delivery/route_match.h delivery/route_match.c delivery/relay_explain.h delivery/relay_explain.c delivery/https.h delivery/https.c delivery/mx.h delivery/mx.c \
 	delivery/relay_address.h delivery/relay_address.c delivery/relay_auth.h delivery/relay_auth.c delivery/relay_body.h delivery/relay_body.c \
 	delivery/relay_caps.h delivery/relay_caps.c delivery/relay_connect.h delivery/relay_connect.c delivery/relay_convert.c delivery/relay_count.h delivery/relay_count.c \
 	delivery/relay_dane.h delivery/relay_dane.c delivery/relay_hosts.h delivery/relay_hosts.c \
@@ -40,7 +40,7 @@ delivery_librelay_a_SOURCES = delivery/route.h delivery/route.c delivery/route_m
 	delivery/relay_job_state.h delivery/relay_job.c delivery/relay_jobs.h delivery/relay_jobs.c \
 	delivery/relay_final.h delivery/relay_final.c delivery/relay_login.h delivery/relay_login.c delivery/relay_mail.h delivery/relay_mail.c \
 	delivery/relay_policy.h delivery/relay_policy.c \
-	delivery/relay_pool.h delivery/relay_pool.c delivery/relay_result.h delivery/relay_result.c \
+	delivery/relay_pool.h delivery/relay_pool.c delivery/relay_report.h delivery/relay_report.c delivery/relay_result.h delivery/relay_result.c \
 	delivery/relay_session.h delivery/relay_session.c delivery/relay_tls.h delivery/relay_tls.c \
 	delivery/relay_sts.h delivery/relay_sts.c delivery/sts_fetch.h delivery/sts_fetch.c \
 	delivery/sts_text.h delivery/sts_text.c \

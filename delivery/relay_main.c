@@ -11,14 +11,15 @@
 
 #include "base/role.h"
 #include "conf/conf.h"
+#include "delivery/https.h"
 #include "delivery/relay_count.h"
 #include "delivery/relay_explain.h"
 #include "delivery/relay_jobs.h"
 #include "delivery/relay_login.h"
 #include "delivery/relay_pool.h"
+#include "delivery/relay_report.h"
 #include "delivery/relay_session.h"
 #include "delivery/relay_tls.h"
-#include "delivery/sts_fetch.h"
 
 #define FILES 4096
 
@@ -54,7 +55,7 @@ relay_open(struct err *err)
 	if (relay_tls_context(PROOF_NONE) == NULL)
 		return err_set(err, ERR_TEMPORARY, "cannot make a TLS context");
 	logins_read();
-	return sts_fetch_setup(err);
+	return https_setup(err);
 }
 
 static int
@@ -91,6 +92,7 @@ relay_stop(void)
 
 static const struct msg_handler handlers[] = { { MSG_RELAY_SEND, job_from_frame },
 	{ MSG_ADMIN, explain_on_request },
+	{ MSG_REPORT_POST, report_post },
 	{ MSG_NONE, NULL } };
 
 static const struct role_ops ops = {

@@ -15,8 +15,6 @@ struct sts_fetched {		/* valid only inside the callback */
 };
 typedef void sts_fetched_fn(void *arg, const struct sts_fetched *f);
 
-/* Before confinement. */
-int sts_fetch_setup(struct err *err);
 /* The callback comes exactly once, later; it cannot be stopped. -1: too many are under way, no callback. */
 int sts_fetch(const char *domain, sts_fetched_fn *fn, void *arg);
 

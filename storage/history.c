@@ -166,6 +166,9 @@ static const struct db_migration steps[] = {
 	  " why TEXT NOT NULL,"
 	  " sessions INTEGER NOT NULL);"
 	  "CREATE INDEX tls_report_row_report ON tls_report_row (report);" },
+	/* why a report waits: history_waiting.c */
+	{ "ALTER TABLE dmarc_seen ADD COLUMN why TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE tls_report ADD COLUMN why TEXT NOT NULL DEFAULT '';" },
 };
 
 const struct db_schema history_schema = { "history.db", steps, COUNT(steps), 0 };

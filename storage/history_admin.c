@@ -6,6 +6,7 @@
 
 #include "base/qid.h"
 #include "storage/history_received.h"
+#include "storage/history_waiting.h"
 
 static void
 event_row(void *arg, const struct history_event *e)
@@ -39,4 +40,5 @@ trace(void *owner, const struct admin_request *rq, struct admin_out *out, struct
 }
 
 const struct admin_verb history_admin_verbs[] = { { "trace", trace },
-	{ "dmarc.show", received_show }, { "tlsrpt.show", received_show }, { NULL, NULL } };
+	{ "dmarc.show", received_show }, { "tlsrpt.show", received_show },
+	{ "tlsrpt.waiting", history_waiting }, { NULL, NULL } };

@@ -330,15 +330,16 @@ history_dmarc_told(struct history *h, int64_t id, int64_t last, struct err *err)
 }
 
 int
-history_dmarc_later(struct history *h, int64_t id, int64_t next, struct err *err)
+history_dmarc_later(struct history *h, int64_t id, int64_t next, const char *why, struct err *err)
 {
 	sqlite3_stmt *s =
-	    prepare(h, "UPDATE dmarc_seen SET next = ?2, tries = tries + 1 WHERE id = ?1", err);
+	    prepare(h, "UPDATE dmarc_seen SET next = ?2, tries = tries + 1, why = ?3 WHERE id = ?1", err);
 
 	if (s == NULL)
 		return -1;
 	db_bind_i64(s, 1, id);
 	db_bind_i64(s, 2, next);
+	db_bind_text(s, 3, why);
 	return run_once(h, s, err);
 }
 

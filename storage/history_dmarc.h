@@ -55,8 +55,8 @@ int history_dmarc_due(struct history *h, int64_t now, struct pool *pool, struct 
     struct err *err);
 /* It is told up to the row `last`: forget these, and the report when no row is left. */
 int history_dmarc_told(struct history *h, int64_t id, int64_t last, struct err *err);
-/* Not now: it is due again at `next` (s), and has been tried once more. */
-int history_dmarc_later(struct history *h, int64_t id, int64_t next, struct err *err);
+/* Not now: it is due again at `next` (s), and has been tried once more; `why` is words for the administrator. */
+int history_dmarc_later(struct history *h, int64_t id, int64_t next, const char *why, struct err *err);
 
 /* `report` (its id) is with the queue for `destination`. Forgets what was told long ago. */
 int history_report_sent(struct history *h, const char *report, const char *destination, int64_t now,

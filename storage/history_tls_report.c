@@ -183,7 +183,7 @@ history_tls_told(struct history *h, int64_t id, struct err *err)
 }
 
 int
-history_tls_later(struct history *h, int64_t id, int64_t next, struct err *err)
+history_tls_later(struct history *h, int64_t id, int64_t next, const char *why, struct err *err)
 {
-	return run(h, "UPDATE tls_report SET next = ?2, tries = tries + 1 WHERE id = ?1", id, next, NULL, err);
+	return run(h, "UPDATE tls_report SET next = ?2, tries = tries + 1, why = ?3 WHERE id = ?1", id, next, why, err);
 }

@@ -22,7 +22,7 @@ int history_tls_due(struct history *h, int64_t now, bool at_once, struct pool *p
     struct err *err);
 /* It is told, or nobody wants it. */
 int history_tls_told(struct history *h, int64_t id, struct err *err);
-/* Not now: it is due again at `next` (s). */
-int history_tls_later(struct history *h, int64_t id, int64_t next, struct err *err);
+/* Not now: it is due again at `next` (s); `why` is words for the administrator. */
+int history_tls_later(struct history *h, int64_t id, int64_t next, const char *why, struct err *err);
 
 #endif

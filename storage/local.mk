@@ -54,7 +54,7 @@ noinst_LIBRARIES += storage/libhistory.a
 storage_libhistory_a_SOURCES = storage/history.c storage/history.h storage/history_admin.c storage/history_admin.h \
 	storage/history_tls.c storage/history_tls.h \
 	storage/history_received.c storage/history_received.h storage/history_dmarc.c storage/history_dmarc.h \
-	storage/history_tls_report.c storage/history_tls_report.h
+	storage/history_tls_report.c storage/history_tls_report.h storage/history_waiting.c storage/history_waiting.h
 storage_libhistory_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 HISTORY_LIBS = storage/libhistory.a
 

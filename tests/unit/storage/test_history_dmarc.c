@@ -102,7 +102,7 @@ test_life(void **state)
 	assert_int_equal(due(20001 * DAY, &pool, &r), 0); /* the last messages may still come */
 	assert_int_equal(due(20001 * DAY + DAY / 4, &pool, &r), 1);
 	while (strcmp(r.domain, "a.test") != 0) {
-		assert_int_equal(history_dmarc_later(h, r.id, 20010 * DAY, &err), 0);
+		assert_int_equal(history_dmarc_later(h, r.id, 20010 * DAY, "it is away", &err), 0);
 		assert_int_equal(due(20001 * DAY + DAY / 4, &pool, &r), 1);
 	}
 	assert_int_equal(r.start, 20000 * DAY);
