@@ -33,6 +33,7 @@ struct directory_target {
 	const char *address;
 	const char *home; /* "DOMAIN/LOCALPART", RCPT_LOCAL only */
 	int64_t quota;    /* bytes, 0 no limit */
+	bool by_default;  /* a role's mail that nobody is named for: no right to write as the role */
 };
 
 struct directory_answer {

@@ -66,6 +66,7 @@ find_first_user(struct directory *d, struct pool *pool, struct directory_found *
 	sqlite3_reset(s);
 	if (got != 1 || f->user == NULL)
 		return got == -1 ? -1 : 0;
+	f->by_default = true;
 	return directory_user_get(d, f->domain, f->user, &f->row, err);
 }
 

@@ -62,16 +62,23 @@ find(struct walk *w, const char *local, struct directory_found *f)
 
 /* -- what was found */
 
+static struct directory_target *
+target(const struct walk *w, const char *address)
+{
+	for (size_t i = 0; i < w->out->n; i++)
+		if (strcasecmp(w->out->targets[i].address, address) == 0)
+			return &w->out->targets[i];
+	return NULL;
+}
+
 static int
 add_target(
     struct walk *w, enum rcpt_kind kind, const char *address, const char *home, int64_t quota)
 {
 	struct directory_target *t;
-	size_t i;
 
-	for (i = 0; i < w->out->n; i++)
-		if (strcasecmp(w->out->targets[i].address, address) == 0)
-			return 0;
+	if (target(w, address) != NULL)
+		return 0;
 	if (w->out->n == DIRECTORY_TARGETS_MAX)
 		return stop(w, RCPT_TEMPORARY,
 		    pool_printf(w->pool, "the address leads to more than %d others",
@@ -81,6 +88,7 @@ add_target(
 	t->address = address;
 	t->home = home;
 	t->quota = quota;
+	t->by_default = false;
 	return 0;
 }
 
@@ -89,6 +97,7 @@ add_user(struct walk *w, const struct directory_found *f, const char *domain)
 {
 	const char *address = pool_printf(w->pool, "%s@%s", f->user, domain);
 	const char *home = pool_printf(w->pool, "%s/%s", domain, f->user);
+	struct directory_target *t;
 
 	if (address == NULL || home == NULL)
 		return stop(w, RCPT_TEMPORARY, NULL);
@@ -96,7 +105,15 @@ add_user(struct walk *w, const struct directory_found *f, const char *domain)
 		w->missing = pool_printf(w->pool, "the mailbox %s is disabled", address);
 		return 0;
 	}
-	return add_target(w, RCPT_LOCAL, address, home, f->row.quota);
+	t = target(w, address);
+	if (t != NULL) {
+		t->by_default = t->by_default && f->by_default;
+		return 0;
+	}
+	if (add_target(w, RCPT_LOCAL, address, home, f->row.quota) == -1)
+		return -1;
+	target(w, address)->by_default = f->by_default;
+	return 0;
 }
 
 /* Copied out first: following a target runs the same statement again. */

@@ -1,6 +1,7 @@
 /* directory_sender - may a user write as this address?
  *
- * As their own, with or without a tag, and as any address whose mail reaches them. */
+ * As their own, with or without a tag, and as any address whose mail reaches them because somebody said
+ * so. The mail of a role that nobody is named for reaches the first user, who may not write as it. */
 #include "storage/directory_store.h"
 
 #include <string.h>
@@ -44,7 +45,7 @@ leads_to(struct directory *d, struct slice text, const char *own, struct pool *p
 		return err_set(err, ERR_TEMPORARY, "%s", out->why);
 	for (i = 0; i < out->n; i++)
 		if (out->targets[i].kind == RCPT_LOCAL && strcmp(out->targets[i].address, own) == 0)
-			return 1;
+			return !out->targets[i].by_default;
 	return 0;
 }
 

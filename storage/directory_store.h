@@ -32,6 +32,7 @@ int directory_user_get(struct directory *d, int64_t domain, const char *local,
 struct directory_found {
 	const char *alias; /* local part under which the alias is kept, "" the catch-all; or NULL */
 	const char *user;  /* local part of the mailbox, or NULL */
+	bool by_default;   /* `user` is the first one, and nobody was named for this role */
 	struct directory_user row; /* of `user` */
 	int64_t domain;
 };

@@ -356,7 +356,10 @@ test_senders(void **state)
 		{ "alice@example.test", "team@example.test", 1 },
 		{ "alice@example.test", "both@example.test", 1 },
 		{ "alice@example.test", "", 1 },
-		{ "alice@example.test", "postmaster@example.test", 1 },
+		/* their mail comes to the first user only because nobody is named for it */
+		{ "alice@example.test", "postmaster@example.test", 0 },
+		{ "alice@example.test", "abuse+x@example.test", 0 },
+		{ "alice@example.test", "postmaster", 0 },
 		{ "alice@example.test",
 		    "any@b\xc3\xbc"
 		    "cher.test",
@@ -410,6 +413,37 @@ test_senders_with_aliases_on_top(void **state)
 	fill();
 	OK(alias("alice@example.test", "bob@example.test", NULL));
 	OK(alias("alice+bob@example.test", "bob@example.test", NULL));
+	for (i = 0; i < COUNT(rows); i++) {
+		int may = directory_may_send(
+		    d, slice_of(rows[i].user), slice_of(rows[i].address), pool, &why, &err);
+
+		if (may != rows[i].may)
+			fail_msg("%s as %s: %d %s", rows[i].user, rows[i].address, may, why);
+	}
+}
+
+/* A role is written as by whom an alias names, also when its mail reaches the first user besides. */
+static void
+test_senders_of_roles(void **state)
+{
+	static const struct {
+		const char *user, *address;
+		int may;
+	} rows[] = {
+		{ "alice@example.test", "postmaster@example.test", 0 },
+		{ "bob@example.test", "postmaster@example.test", 1 },
+		{ "alice@example.test", "abuse@example.test", 0 },
+		{ "alice@example.test", "help@example.test", 1 },
+		{ "alice@example.test", "desk@example.test", 0 },
+	};
+	const char *why;
+	size_t i;
+
+	(void)state;
+	fill();
+	OK(alias("postmaster@example.test", "bob+x@example.test", NULL));
+	OK(alias("help@example.test", "abuse@example.test", "alice@example.test"));
+	OK(alias("desk@example.test", "abuse@example.test", "bob@example.test"));
 	for (i = 0; i < COUNT(rows); i++) {
 		int may = directory_may_send(
 		    d, slice_of(rows[i].user), slice_of(rows[i].address), pool, &why, &err);
@@ -647,6 +681,7 @@ main(void)
 		ROW(test_whole_domain),
 		ROW(test_senders),
 		ROW(test_senders_with_aliases_on_top),
+		ROW(test_senders_of_roles),
 		ROW(test_changes_refused),
 		ROW(test_migration_from_version_1),
 		ROW(test_dovecot_view),
