@@ -46,7 +46,8 @@ smtp_smtpd_SOURCES = \
 	smtp/rates.h smtp/rates.c \
 	smtp/received.c \
 	smtp/seal.c \
-	smtp/session.h smtp/session.c \
+	smtp/session.h smtp/session_inner.h smtp/session.c \
+	smtp/session_reply.c smtp/session_time.c smtp/session_all.c \
 	smtp/smtpd.c \
 	smtp/spool.h smtp/spool.c \
 	smtp/status.h smtp/status.c \

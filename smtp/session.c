@@ -2,18 +2,13 @@
  *
  * Everything that happens comes through session_run: it takes one step after the other (a command,
  * a piece of a body) until the client's bytes are used up or an answer has to be waited for, sends
- * all replies in one write, and then decides in settle() when the deadline is, or that the session
- * is over. Nothing else frees a session while it runs.
- *
- * Deadlines: a command must be complete within limits.idle_timeout of the last reply, however it
- * drips in; a body may pause for limits.data_timeout; and no session outlives
- * limits.session_timeout. */
+ * all replies in one write, and then decides in session_settle when the deadline is, or that the
+ * session is over. Nothing else frees a session while it runs. Deadlines are in session_time.c,
+ * replies in session_reply.c, and what concerns all sessions in session_all.c. */
 #include "smtp/session.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <malloc.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,35 +16,19 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/qid.h"
 #include "base/role.h"
 #include "conf/conf.h"
-#include "smtp/body.h"
 #include "smtp/clients.h"
 #include "smtp/command.h"
-#include "smtp/pressure.h"
-#include "smtp/rates.h"
+#include "smtp/session_inner.h"
 #include "smtp/tarpit.h"
 
 #define IN_MIN (32 * 1024) /* bytes a client may send ahead */
 #define OUT_MAX (64 * 1024)
 #define OUT_HIGH (16 * 1024) /* a client that does not read its replies is not served */
-#define REPLY_TEXT_MAX 500
-#define BUSY_MS (10 * 60 * 1000) /* for another process to answer */
-#define SEAL_MS (10 * 1000) /* for an ARC set, without which a message goes on as well */
-#define CLOSE_MS (10 * 1000)
-#define HANDSHAKE_MS (30 * 1000) /* all of it, however it drips in */
-#define LINGER_MS 2000
 #define LINGER_BYTES (4 * 1024 * 1024)
-#define TRIM_FROM 200 /* sessions that leave enough memory behind */
-#define TRIM_TO 8
 
-static struct session *sessions;
-static unsigned n_sessions;
-static unsigned owed; /* sessions whose memory the heap may still hold */
 static bool draining; /* another process has our place */
-
-static void settle(struct session *s);
 
 /* -- states */
 
@@ -106,101 +85,7 @@ session_enter(struct session *s, enum session_state next)
 		transaction_free(&s->tx);
 }
 
-/* -- replies */
-
-static void
-write_line(struct session *s, int code, const char *enhanced, const char *text)
-{
-	char line[REPLY_TEXT_MAX + 64];
-	int n = snprintf(line, sizeof(line) - 2, "%03d %s%s%.*s", code,
-	    enhanced != NULL ? enhanced : "", enhanced != NULL ? " " : "", REPLY_TEXT_MAX, text);
-
-	for (int i = 0; i < n; i++)
-		if ((unsigned char)line[i] < 32 || line[i] == 127)
-			line[i] = '?';
-	memcpy(line + n, "\r\n", 2);
-	s->progress = true;
-	if (channel_write(s->channel, (struct slice){ line, (size_t)n + 2 }) == -1)
-		session_close(s);
-}
-
-static void reply_v(struct session *s, int code, const char *enhanced, const char *fmt, va_list ap)
-    __attribute__((format(printf, 4, 0)));
-
-static void
-reply_v(struct session *s, int code, const char *enhanced, const char *fmt, va_list ap)
-{
-	char text[REPLY_TEXT_MAX + 1];
-
-	vsnprintf(text, sizeof(text), fmt, ap);
-	write_line(s, code, enhanced, text);
-}
-
-void
-session_reply(struct session *s, int code, const char *enhanced, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	reply_v(s, code, enhanced, fmt, ap);
-	va_end(ap);
-}
-
-void
-session_bad(struct session *s, int code, const char *enhanced, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	reply_v(s, code, enhanced, fmt, ap);
-	va_end(ap);
-	session_mistake(s);
-}
-
-void
-session_mistake(struct session *s)
-{
-	rates_error(s);
-	if (++s->errors < (unsigned)role_conf()->limits.errors || s->state == SESSION_CLOSING)
-		return;
-	session_reply(s, 421, "4.7.0", "Too many commands in error; goodbye");
-	session_refused(s, NULL, "too many commands in error");
-	session_close(s);
-}
-
-bool
-session_idle_command(struct session *s)
-{
-	static const char why[] = "Too many commands and no message; please come back with one";
-
-	if (++s->idle <= (unsigned)role_conf()->limits.commands)
-		return true;
-	session_reply(s, 421, "4.7.0", "%s", why);
-	session_refused(s, NULL, why);
-	session_close(s);
-	return false;
-}
-
-void
-session_no_memory(struct session *s)
-{
-	session_reply(s, 451, "4.3.0", "This server is short of memory; please try again later");
-}
-
-void
-session_refused(const struct session *s, const char *to, const char *text)
-{
-	struct event_note note = {
-		.event = EVENT_REFUSED, .text = text, .to = to, .ip = s->ip, .user = s->user
-	};
-
-	if (s->tx != NULL) {
-		note.qid = s->tx->qid;
-		note.from = s->tx->from;
-		note.msgid = s->tx->head.msgid;
-	}
-	role_event(&note);
-}
+/* -- what it may */
 
 size_t
 session_rcpts_max(const struct session *s)
@@ -240,7 +125,7 @@ log_out(struct session *s)
 	explicit_bzero(s->ticket, sizeof(s->ticket));
 }
 
-static void
+void
 session_free(struct session *s)
 {
 	link_forget(s->token);
@@ -252,142 +137,12 @@ session_free(struct session *s)
 	channel_free(&s->channel);
 	if (s->counted)
 		clients_leave(s->client);
-	if (s->prev != NULL)
-		s->prev->next = s->next;
-	else
-		sessions = s->next;
-	if (s->next != NULL)
-		s->next->prev = s->prev;
+	sessions_drop(s);
 	free(s->helo);
 	free(s->name);
 	free(s);
-	n_sessions--;
-	if (n_sessions >= owed)
-		owed = n_sessions + 1;
-	if (n_sessions == 0 && role_stopping())
+	if (session_count() == 0 && role_stopping())
 		role_exit(0);
-}
-
-/* -- deadlines */
-
-static bool
-in_body(const struct session *s)
-{
-	return s->state == SESSION_DATA || s->state == SESSION_CHUNK;
-}
-
-static int64_t
-shorter(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
-/* How long the client may be silent. */
-static int64_t
-silence(const struct session *s)
-{
-	const struct conf *conf = role_conf();
-	int64_t ms =
-	    in_body(s) ? body_patience(s) : conf->limits.idle_timeout;
-
-	if (pressure_is_high() && !session_may_relay(s))
-		ms = shorter(ms, conf->limits.overload_timeout);
-	if (channel_pending(s->channel) > 0)
-		ms = shorter(ms, conf->limits.output_timeout);
-	return ms;
-}
-
-static int64_t
-patience(const struct session *s)
-{
-	if (s->state == SESSION_CLOSING)
-		return s->lingering ? LINGER_MS : CLOSE_MS;
-	if (s->tx != NULL && s->tx->sealing)
-		return SEAL_MS;
-	if (s->token != 0 || s->state == SESSION_END)
-		return BUSY_MS;
-	if (s->hold_ms > 0)
-		return s->hold_ms;
-	if (s->waiting)
-		return role_conf()->limits.greet_delay;
-	if (s->state == SESSION_NEW || s->state == SESSION_TLS)
-		return HANDSHAKE_MS;
-	return silence(s);
-}
-
-static void
-move_deadline(struct session *s)
-{
-	int64_t ms = patience(s), left = (s->ends - clock_mono()) / 1000;
-
-	s->progress = false;
-	if (left < ms && s->state != SESSION_CLOSING)
-		ms = left;
-	channel_deadline(s->channel, ms > 0 ? ms : 1);
-}
-
-/* A pause of ours is over. */
-static bool
-go_on(struct session *s)
-{
-	if (s->hold_ms == 0 && !s->waiting)
-		return false;
-	if (s->waiting) {
-		s->waiting = false;
-		session_greet(s);
-	}
-	tarpit_release(s);
-	session_run(s);
-	return true;
-}
-
-static void
-shed_reply(struct session *s, const char *why)
-{
-	session_reply(s, 421, "4.3.2", "%s", why);
-	clients_count_fate(CLIENTS_SHED);
-}
-
-static void
-on_timeout(struct session *s)
-{
-	enum session_state state = s->state;
-
-	if (state != SESSION_CLOSING && s->tx != NULL && s->tx->sealing) {
-		seal_give_up(s);
-		return;
-	}
-	if (state != SESSION_CLOSING && go_on(s))
-		return;
-	if (state == SESSION_CLOSING || state == SESSION_NEW || state == SESSION_TLS) {
-		session_free(s);
-		return;
-	}
-	if (s->tx != NULL && s->tx->put)
-		session_refused(s, s->tx->first,
-		    "the queue did not answer in time, so the client got no reply");
-	else if (clock_mono() >= s->ends - 2000) /* timers round down */
-		session_reply(
-		    s, 421, "4.4.2", "This connection has lasted too long; please connect again");
-	else if (state == SESSION_DATA && s->tx->dot.fault != DOT_FINE)
-		session_reply(
-		    s, 421, "4.4.2", "No end of the message came. %s", dot_why(&s->tx->dot));
-	else if (s->token != 0 || state == SESSION_END)
-		session_reply(s, 421, "4.3.0",
-		    "This server could not finish in time; please try again later");
-	else if (channel_pending(s->channel) > 0)
-		session_reply(s, 421, "4.4.2", "You leave replies unread for too long; goodbye");
-	else if (in_body(s) && body_is_slow(s))
-		session_reply(s, 421, "4.4.2",
-		    "The message comes in too slowly; this server waits for %lld bytes a second",
-		    (long long)role_conf()->limits.data_rate);
-	else if (pressure_is_high() && !session_may_relay(s))
-		shed_reply(
-		    s, "This server is overloaded and you are silent; please try again later");
-	else
-		session_reply(s, 421, "4.4.2", "Nothing came from you for too long; goodbye");
-	session_close(s);
-	settle(s);
 }
 
 /* -- running */
@@ -407,7 +162,7 @@ static bool
 blocked(const struct session *s)
 {
 	return s->token != 0 || s->hold_ms > 0 || channel_pending(s->channel) > 0 ||
-	       (in_body(s) && channel_input(s->channel).len > 0);
+	       (session_in_body(s) && channel_input(s->channel).len > 0);
 }
 
 /* All was written. True when the connection may be closed at once. */
@@ -434,9 +189,8 @@ interrupted(void)
 	return draining ? IN(GREETED) | IN(IDLE) : 0;
 }
 
-/* After all steps: the session waits, or is over. May free it. */
-static void
-settle(struct session *s)
+void
+session_settle(struct session *s)
 {
 	if (s->token == 0 && interrupted() & 1u << s->state) {
 		session_reply(s, 421, "4.3.2",
@@ -451,7 +205,7 @@ settle(struct session *s)
 		return;
 	}
 	if (s->progress)
-		move_deadline(s);
+		session_move_deadline(s);
 }
 
 void
@@ -466,7 +220,7 @@ session_run(struct session *s)
 		full = channel_pending(s->channel) > OUT_HIGH;
 		channel_uncork(s->channel);
 	} while (full && channel_pending(s->channel) <= OUT_HIGH);
-	settle(s);
+	session_settle(s);
 }
 
 void
@@ -524,7 +278,7 @@ on_channel(struct channel *c, enum channel_event event, void *arg)
 		session_run(s);
 		break;
 	case CHANNEL_TIMEOUT:
-		on_timeout(s);
+		session_timed_out(s);
 		break;
 	default:
 		log_debug("%s: %s", s->ip, channel_error(c));
@@ -599,16 +353,6 @@ begin(struct session *s, const struct peer *peer)
 	}
 }
 
-static void
-link_in(struct session *s)
-{
-	s->next = sessions;
-	if (sessions != NULL)
-		sessions->prev = s;
-	sessions = s;
-	n_sessions++;
-}
-
 static size_t
 in_max(void)
 {
@@ -648,9 +392,9 @@ session_start(int fd, const struct peer *peer, uint32_t client)
 	if (peer->unnamed) /* what the proxy may do, its client may not */
 		s->proxy = s->trusted = false;
 	s->progress = true;
-	link_in(s);
+	sessions_add(s);
 	begin(s, peer);
-	settle(s);
+	session_settle(s);
 }
 
 void
@@ -666,83 +410,9 @@ session_turn_away(int fd, const struct peer *peer, const char *enhanced, const c
 	close(fd);
 }
 
-/* What is left of a flood keeps its pages, each with a little of it, from being given back: so this is
- * done again and again until hardly any session is left. */
-void
-session_give_back(void)
-{
-	static bool flooded;
-
-	if (owed >= TRIM_FROM)
-		flooded = true;
-	if (!flooded || n_sessions > owed / 4)
-		return;
-	malloc_trim(0);
-	owed = n_sessions;
-	flooded = n_sessions > TRIM_TO;
-}
-
-unsigned
-session_count(void)
-{
-	return n_sessions;
-}
-
-/* -- overload */
-
-void
-session_each(void (*fn)(struct session *s, void *arg), void *arg)
-{
-	for (struct session *s = sessions, *next; s != NULL; s = next) {
-		next = s->next;
-		fn(s, arg);
-	}
-}
-
-size_t
-session_memory(const struct session *s)
-{
-	return sizeof(*s) + channel_memory(s->channel) +
-	       (s->tx != NULL ? transaction_memory(s->tx) : 0);
-}
-
-bool
-session_may_shed(const struct session *s)
-{
-	return s->token == 0 && !session_may_relay(s) &&
-	       (IN(GREETED) | IN(IDLE) | IN(MAIL) | IN(RCPT) | IN(DATA) | IN(CHUNK) | IN(BDAT)) &
-		   1u << s->state;
-}
-
-void
-session_shed(struct session *s, const char *why)
-{
-	shed_reply(s, why);
-	session_refused(s, NULL, why);
-	session_close(s);
-	settle(s);
-}
-
-void
-session_hurry_all(void)
-{
-	for (struct session *s = sessions; s != NULL; s = s->next)
-		if (session_may_shed(s) && s->hold_ms == 0 && !s->waiting)
-			move_deadline(s);
-}
-
 void
 session_drain_all(void)
 {
 	draining = true;
 	session_stop_all();
-}
-
-void
-session_stop_all(void)
-{
-	for (struct session *s = sessions, *next; s != NULL; s = next) {
-		next = s->next;
-		settle(s);
-	}
 }

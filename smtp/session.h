@@ -122,7 +122,7 @@ struct session {
 	char ip[INET6_ADDRSTRLEN];
 };
 
-/* -- session.c: life and rules */
+/* -- session*.c: life and rules */
 
 struct peer { /* who was accepted */
 	enum listener_kind kind;
