@@ -35,7 +35,7 @@ struct rule {
 enum check_status check_antivirus(struct judge *j); /* antivirus.c */
 enum check_status check_rdns(struct judge *j);      /* rdns.c: PTR and HELO facts that need DNS */
 enum check_status check_dnsbl(struct judge *j);     /* dnsbl.c */
-enum check_status check_spf(struct judge *j);       /* spf.c */
+enum check_status check_spf(struct judge *j);       /* spf_check.c */
 enum check_status check_dkim(struct judge *j);      /* dkim.c */
 enum check_status check_dmarc(struct judge *j);     /* dmarc.c */
 enum check_status check_arc(struct judge *j);       /* arc.c */

@@ -234,12 +234,14 @@ note_reason(struct judge *j, const char *type, const char *comment)
 
 /* -- results */
 
-/* `comment` is "" or what follows the result, with a blank before it. */
+/* `comment` is "" or what follows the result, with a blank before it; `policy` what the domain's record
+ * comes to for this message, or NULL: there is none (the property stands in the registry of RFC 8601). */
 static void
-tell_method(struct judge *j, const char *result, const char *comment, const char *domain)
+tell_method(struct judge *j, const char *result, const char *comment, const char *domain,
+    const char *policy)
 {
-	const char *line = pool_printf(
-	    j->pool, "dmarc=%s%s header.from=%s", result, comment, judge_quote(j, domain));
+	const char *line = pool_printf(j->pool, "dmarc=%s%s header.from=%s%s%s", result, comment,
+	    judge_quote(j, domain), policy != NULL ? " policy.dmarc=" : "", policy != NULL ? policy : "");
 
 	if (line != NULL)
 		judge_method(j, line);
@@ -251,7 +253,8 @@ tell_pass(struct judge *j, const struct author *author, const struct proof *proo
 {
 	judge_hit(j, "dmarc", "pass", "DMARC_PASS", -500, "%s stands behind the message (%s of %s)",
 	    author->domain, strcmp(proof->by, "spf") == 0 ? "SPF" : "DKIM", proof->domain);
-	tell_method(j, "pass", "", author->domain);
+	tell_method(j, "pass", "", author->domain,
+	    dmarc_policy_name(wanted_policy(author, published)));
 	note_seen(j, author, published == DMARC_NONE ? "none" : "pass");
 	return CHECK_DONE;
 }
@@ -300,7 +303,8 @@ tell_fail(struct judge *j, const struct author *author, enum dmarc_policy publis
 	/* the form that most receivers write: what the domain publishes, what is done */
 	comment = pool_printf(j->pool, " (p=%s dis=%s)%s", dmarc_policy_name(published),
 	    dmarc_policy_name(policy), judge_reason(j, why != NULL ? why : ""));
-	tell_method(j, "fail", comment == NULL ? "" : comment, domain);
+	tell_method(j, "fail", comment == NULL ? "" : comment, domain,
+	    dmarc_policy_name(wanted_policy(author, published)));
 	demand_policy(j, author, policy);
 	return CHECK_DONE;
 }
@@ -317,7 +321,8 @@ tell_unknown(struct judge *j, const struct author *author, const struct proof *p
 	    "behind the "
 	    "message",
 	    strcmp(proof->by, "spf") == 0 ? "SPF" : "DKIM", proof->domain, author->domain);
-	tell_method(j, "temperror", "", author->domain);
+	tell_method(j, "temperror", "", author->domain,
+	    dmarc_policy_name(wanted_policy(author, published)));
 	note_seen(j, author, "none");
 	if (wanted_policy(author, published) != DMARC_NONE &&
 	    exception(j, author->domain, &type) == NULL)
@@ -338,7 +343,7 @@ tell_none(struct judge *j, const struct author *author)
 	judge_hit(j, "dmarc", broken ? "permerror" : "none", NULL, 0,
 	    broken ? "The DMARC record of %s is broken" : "%s publishes no DMARC policy",
 	    author->domain);
-	tell_method(j, broken ? "permerror" : "none", "", author->domain);
+	tell_method(j, broken ? "permerror" : "none", "", author->domain, NULL);
 	return CHECK_DONE;
 }
 
@@ -369,7 +374,7 @@ check_dmarc(struct judge *j)
 	case WALK_TEMPERROR:
 		judge_hit(j, "dmarc", "temperror", NULL, 0,
 		    "DNS did not answer for the DMARC policy of %s", author.domain);
-		tell_method(j, "temperror", "", author.domain);
+		tell_method(j, "temperror", "", author.domain, NULL);
 		return CHECK_DONE;
 	case WALK_DONE:
 		break;

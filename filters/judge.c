@@ -61,6 +61,7 @@ judge_new(const struct facts *facts, const struct conf *conf, struct score *lear
 	j->conf = conf;
 	j->learned = learned;
 	j->scan_text = "";
+	j->questions_most = JUDGE_QUESTIONS_MAX;
 	j->pool = pool_new(JUDGE_POOL_MAX);
 	if (j->pool == NULL) {
 		free(j);
@@ -126,7 +127,7 @@ judge_dns(struct judge *j, const char *name, unsigned type)
 		if (q->type == type && strcmp(q->name, tidy) == 0)
 			return q->state == QUESTION_ANSWERED ? &q->answer : NULL;
 	}
-	if (j->n_questions == JUDGE_QUESTIONS_MAX || j->dns_over) {
+	if (j->n_questions >= j->questions_most || j->dns_over) {
 		j->asked_too_much = true;
 		return &try_again;
 	}

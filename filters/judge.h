@@ -108,7 +108,8 @@ struct judge {
 	bool header_cut;      /* it was longer than we read */
 
 	struct question questions[JUDGE_QUESTIONS_MAX];
-	size_t n_questions;
+	size_t n_questions, questions_most; /* no more of them now */
+	size_t helo_questions;              /* those that SPF of the HELO name asked first */
 	bool asked_too_much;
 	bool dns_over; /* time is up: every new question is DNS_TEMPORARY */
 

@@ -5,7 +5,7 @@ noinst_LIBRARIES += filters/libfilter.a
 filters_libfilter_a_SOURCES = filters/judge.h filters/judge.c filters/check.h filters/check.c filters/mime.h filters/mime.c \
 	filters/date.h filters/date.c filters/tokens.h filters/tokens.c filters/bayes.h filters/bayes.c \
 	filters/spf_record.h filters/spf_record.c filters/spf_macro.h filters/spf_macro.c \
-	filters/spf_explain.h filters/spf_explain.c filters/spf.h filters/spf.c \
+	filters/spf_explain.h filters/spf_explain.c filters/spf_run.h filters/spf_terms.c filters/spf.h filters/spf.c filters/spf_check.c \
 	filters/dkim.h filters/dkim.c filters/dkim_field.h filters/dkim_field.c \
 	filters/from.h filters/from.c filters/dmarc_record.h filters/dmarc_record.c \
 	filters/dmarc_walk.h filters/dmarc_walk.c filters/dmarc.c \

@@ -71,13 +71,13 @@ def test_results_are_read_alike_whatever_stands_in_them(filtering, rsa):
         field = re.match(r"Authentication-Results: (.*?)\r\n(?![ \t])", v.prefix, re.S).group(0)
         assert max(map(len, field.split("\r\n"))) <= 998
         read = authres.AuthenticationResultsHeader.parse(re.sub(r"\r\n(?=[ \t])", "", field).strip())
-        assert read.authserv_id == HOST and [r.method for r in read.results] == ["spf", "dkim", "dmarc", "arc"], field
-        spf, dk, dm, arc = [{f"{p.type}.{p.name}": re.sub(r"\\(.)", r"\1", p.value) for p in r.properties} for r in read.results]
+        assert read.authserv_id == HOST and [r.method for r in read.results] == ["spf", "spf", "dkim", "dmarc", "arc"], field
+        spf, name, dk, dm, arc = [{f"{p.type}.{p.name}": re.sub(r"\\(.)", r"\1", p.value) for p in r.properties} for r in read.results]
         if "smtp.mailfrom" not in spf:  # it passes over an address that is quoted as a whole
             whole = re.sub(r'(["\\\\])', r"\\\1", f"{clean}@peer.test")
             assert f' smtp.mailfrom="{whole}"' in re.sub(r"\r\n(?=[ \t])", "", field).replace("\t", " "), field
             spf["smtp.mailfrom"] = f"{clean}@peer.test"
-        assert spf == {"smtp.mailfrom": f"{clean}@peer.test"[:320], "smtp.helo": clean}, (field, spf)
+        assert spf == {"smtp.mailfrom": f"{clean}@peer.test"[:320]} and name == {"smtp.helo": clean}, (field, spf, name)
         if "header.i" not in dk:
             assert 'header.i="so(me\\"one@peer.test"' in field
             dk["header.i"] = 'so(me"one@peer.test'
@@ -88,7 +88,7 @@ def test_results_are_read_alike_whatever_stands_in_them(filtering, rsa):
 def test_good_mail(filtering):
     v = filtering().judge(mail())
     assert (v.verdict, v.reply, v.hits["spf"][0], v.hits["rdns"][0]) == (ACCEPT, "", "pass", "pass"), v
-    assert v.results == HOST + "; spf=pass smtp.mailfrom=someone@peer.test smtp.helo=mail.peer.test; dkim=none; dmarc=none header.from=peer.test; arc=none smtp.remote-ip=192.0.2.1"
+    assert v.results == HOST + "; spf=pass smtp.mailfrom=someone@peer.test; spf=none reason=\"the domain has no SPF record\" smtp.helo=mail.peer.test; dkim=none; dmarc=none header.from=peer.test; arc=none smtp.remote-ip=192.0.2.1"
     assert f"Authentication-Results: {HOST};\r\n\tspf=pass" in v.prefix
     assert "X-Spam-Status: No, score=-0.1 required=5 tests=SPF_PASS(-0.1)\r\n" in v.prefix
     assert "X-Spam-Flag" not in v.prefix
@@ -167,6 +167,48 @@ def test_forged_results_are_cut_however_spelled(filtering):
             assert uncut(message, f.judge(message)) == message, spelling % name
     message = b" ; dkim=pass\r\n" + mail()
     assert uncut(message, f.judge(message)) == message[len(b" ; dkim=pass\r\n"):]
+
+
+HELO_ZONE = {
+    **ZONE,
+    ("yes.test", "TXT"): ["v=spf1 ip4:192.0.2.1 -all"],
+    ("no.test", "TXT"): ["v=spf1 -all exp=why.no.test"],
+    ("why.no.test", "TXT"): ["not %{i}"],
+    ("slow.test", "TXT"): TEMPORARY,
+    ("wide.test", "TXT"): ["v=spf1 " + " ".join(f"mx:m{i}.wide.test" for i in range(9)) + " -all"],
+    **{(f"m{i}.wide.test", "MX"): [f"10 h{i}{k}.wide.test" for k in range(9)] for i in range(9)},
+    ("dmarc.test", "TXT"): ["v=spf1 -all"],
+    ("_dmarc.dmarc.test", "TXT"): ["v=DMARC1; p=reject; sp=quarantine"],
+}
+
+
+@pytest.mark.parametrize("name, result", [("yes.test", "pass"), ("no.test", "fail"), ("slow.test", "temperror"), ("wide.test", "temperror"),
+                                          ("[192.0.2.1]", "none"), ("x@yes.test", "none"), ("host", "none")])
+def test_the_helo_name_has_a_result_of_its_own_that_changes_nothing(filtering, name, result):
+    f = filtering(HELO_ZONE)
+    v = f.judge(mail(), helo=name)
+    assert v.verdict == ACCEPT and v.hits["spf"][0] == "pass" and v.hits["spf-helo"][:2] == (result, 0), v
+    read = authres.AuthenticationResultsHeader.parse("Authentication-Results: " + v.results)
+    assert [(r.method, r.result) for r in read.results[:2]] == [("spf", "pass"), ("spf", result)], v.results
+    assert (read.results[0].smtp_mailfrom, read.results[0].smtp_helo) == ("someone@peer.test", None), v.results
+    assert read.results[1].smtp_helo == name and "smtp.mailfrom" not in v.results.split("; ")[2], v.results
+    # few questions for its zone, whatever it holds
+    assert len([n for n, _ in f.zone.asked if n.endswith("wide.test")]) <= 14, f.zone.asked
+    # a bounce is judged by that name, and has one result
+    v = f.judge(mail(), helo=name, sender="")
+    assert "spf-helo" not in v.hits and v.results.count("spf=") == 1, v
+
+
+@pytest.mark.parametrize("allowed, where, policy, verdict", [
+    (False, "dmarc.test", "reject", REFUSE), (False, "sub.dmarc.test", "quarantine", JUNK), (True, "dmarc.test", "reject", ACCEPT)])
+def test_a_good_helo_name_proves_no_author(filtering, allowed, where, policy, verdict):
+    """DMARC goes by the sender; the policy that counts is a property, also when there is a reason to pass over it."""
+    f = filtering({**HELO_ZONE, ("dmarc.test", "TXT"): ["v=spf1 ip4:192.0.2.1 -all"]},
+                  conf=[("dmarc.allow_networks", "192.0.2.0/24")] if allowed else [])
+    v = f.judge(mail(sender=f"a@{where}"), helo="dmarc.test")
+    assert v.hits["spf-helo"][0] == "pass" and v.hits["dmarc"][0] == "fail" and v.verdict == verdict, v
+    dm, = [r for r in authres.AuthenticationResultsHeader.parse("Authentication-Results: " + v.results).results if r.method == "dmarc"]
+    assert [(p.type, p.name, p.value) for p in dm.properties] == [("header", "from", where), ("policy", "dmarc", policy)], v.results
 
 
 def test_nothing_forged_by_helo_and_sender(filtering):
