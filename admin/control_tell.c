@@ -11,7 +11,7 @@
  *          +                   +                      +              passes it over, and closes the report
  *          +                   +                      -              nothing is left to do
  *
- * So nobody is left out, and one crash costs one reader one copy at most; copies bear the same report id and
+ * While that cannot be noted (the disk is full), nothing else is sent. So nobody is left out, and one crash costs one reader one copy at most; copies bear the same report id and
  * Message-ID. An https: URL is the same with "the server said 2xx" for the queue. Whoever is away makes the report
  * wait for its next time; after three days it is given up, an https: URL after a day of tries. */
 #include "admin/control_tell.h"
@@ -28,6 +28,7 @@
 #define POOL_MAX (16 * 1024 * 1024) /* rows of one report */
 #define GIVE_UP (3 * INT64_C(86400))
 #define RETRY_MAX 3600
+#define MARK_AGAIN_S 5
 #define HTTPS_TRIES 24 /* with RETRY_MAX between them a day, as RFC 8460 5.5 wants it */
 #define LOOK_MAX_MS 30000
 #define LOOK_MIN_MS 200
@@ -37,7 +38,7 @@
 static const struct tell_kind *const kinds[] = { &tell_dmarc, &tell_tls };
 
 static struct telling *current;
-static struct event *timer;
+static struct event *timer, *mark_timer;
 static int64_t paused_until; /* clock_mono */
 
 static void look(void);
@@ -119,17 +120,31 @@ sent_run(struct job *job)
 	t->rc = history_report_sent(control.history, t->id, t->to[t->at].to, t->now, &t->err);
 }
 
+/* What was sent has to be marked before anything else is: a report begun anew would go there once more, every ten
+ * seconds for as long as the disk is full. */
 static void
 sent_done(struct job *job)
 {
+	static const struct timeval again = { MARK_AGAIN_S, 0 };
 	struct telling *t = (struct telling *)job;
 
 	if (t->rc == -1) {
-		trouble(t);
+		log_error("that the report %s went to %s cannot be noted just now; no other goes before: %s", t->id,
+		    t->to[t->at].to, t->err.text);
+		event_add(mark_timer, &again);
 		return;
 	}
 	t->at++;
 	next_destination(t);
+}
+
+static void
+mark_again(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	give_to_keeper(current, sent_run, sent_done);
 }
 
 /* This destination gets it later. */
@@ -362,7 +377,8 @@ tell_start(struct err *err)
 	static const struct timeval soon = { 1, 0 };
 
 	timer = evtimer_new(role_base(), on_timer, NULL);
-	if (timer == NULL || event_add(timer, &soon) == -1)
+	mark_timer = evtimer_new(role_base(), mark_again, NULL);
+	if (mark_timer == NULL || timer == NULL || event_add(timer, &soon) == -1)
 		return err_set(err, ERR_TEMPORARY, "out of memory");
 	return 0;
 }

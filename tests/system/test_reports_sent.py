@@ -2,8 +2,10 @@
 import email
 import gzip
 import json
+import os
 import pathlib
 import re
+import signal
 import sqlite3
 import subprocess
 import xml.etree.ElementTree as xml
@@ -234,6 +236,46 @@ def test_dmarc_waits_for_dns_and_day(reporting, tmp_path):
     wait_until("it is noted", lambda: seen(server, "week.test"))
     server.restart()
     assert seen(server, "week.test") and not [r for r in reports(peer, tmp_path) if r.domain == "week.test"]
+
+
+def kill_control(server):
+    server.restarts_expected = True
+    os.kill(server.pids("control")[0], signal.SIGKILL)
+
+
+def test_dmarc_killed_before_the_mark(reporting, tmp_path):
+    """control dies when the queue has the report and history.db does not know yet: the reader gets the same report once more, no third, and
+    nobody else's is lost. What was marked before is not sent again."""
+    make, peer = reporting
+    server = make()
+    domain(server, "a.test", "v=DMARC1; p=none; rua=mailto:y@a.test,mailto:x@slow.test")
+    server.dns.zones["a.test._report._dmarc.slow.test"] = "servfail"
+    assert send(server, "bob@a.test") == 250
+    wait_until("the first one is marked", lambda: rows_of(server, "report_sent", "destination = 'y@a.test'"))
+    lock = sqlite3.connect(f"{server.state}/history.db", timeout=60, isolation_level=None)
+    wait_until("the lock", lambda: locked(lock))  # nothing can be marked from here on
+    server.dns.zones["a.test._report._dmarc.slow.test"] = {"TXT": ['"v=DMARC1"']}
+    wait_until("the other one", lambda: [m for m in peer.mails if m.rcpts == ["x@slow.test"]], 90)
+    server.wait_log("cannot be noted just now")  # and it is not sent again because of that
+    kill_control(server)
+    lock.execute("ROLLBACK")
+    assert not rows_of(server, "report_sent", "destination = 'x@slow.test'")
+    lock.close()
+    wait_until("its second copy", lambda: len([m for m in peer.mails if m.rcpts == ["x@slow.test"]]) == 2, 90)
+    wait_until("the report is closed", lambda: not seen(server, "a.test"))
+    server.wait_queue_empty()
+    got = reports(peer, tmp_path)
+    assert sorted(r.rcpts[0] for r in got) == ["x@slow.test", "x@slow.test", "y@a.test"]
+    first, second = [r for r in got if r.rcpts == ["x@slow.test"]]  # exactly two: the window was hit, once
+    assert first.id == second.id and first.rows() == second.rows() and first.mail["Message-ID"] == second.mail["Message-ID"]
+
+
+def locked(db):
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        return True
+    except sqlite3.OperationalError:
+        return False
 
 
 def rows_of(server, table, where="1"):
