@@ -43,7 +43,7 @@ add(struct listing *l, const char *domain, const char *selector, enum dkim_algor
 	const struct row *told = find(l->told, domain, selector);
 	char name[600], since[24], until[24] = "0";
 	const char *published = told != NULL ? row_text(told, "published") : "unknown";
-	bool stopped = told != NULL && s.state == DKIM_ACTIVE && !table_true(row_text(told, "signs"));
+	bool stopped = s.state == DKIM_ACTIVE && (told != NULL ? !table_true(row_text(told, "signs")) : s.stopped);
 
 	snprintf(name, sizeof(name), "%s._domainkey.%s", selector, domain);
 	snprintf(since, sizeof(since), "%" PRId64, s.since * US);

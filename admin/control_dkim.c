@@ -125,6 +125,11 @@ say(const struct dkim_look *k)
 		    k->dns == DKIM_DNS_RIGHT ? ": its record is in DNS" : ", as the administrator wants");
 	if (k->retire)
 		log_info("the DKIM key %s of %s signs no more; its record stays in DNS for a while", k->selector, k->domain);
+}
+
+static void
+say_stop(const struct dkim_look *k)
+{
 	if (k->stop && !k->stopped)
 		log_warning("the DKIM key %s of %s does not sign: %s", k->selector, k->domain, not_ready(k));
 	if (!k->stop && k->stopped && k->state == DKIM_ACTIVE)
@@ -199,6 +204,9 @@ order_domain(size_t first)
 		add(&rq, k->activate, "activate", k->selector);
 		add(&rq, k->see, "seen", k->selector);
 		add(&rq, k->retire, "retire", k->selector);
+		/* so that a signer that is started anew does not sign with it until the next pass */
+		add(&rq, k->stop && !k->stop_kept && !k->activate && !k->retire, "stop", k->selector);
+		add(&rq, !k->stop && k->stop_kept && !k->activate && !k->retire, "go-on", k->selector);
 		force = force || (k->activate && k->dns != DKIM_DNS_RIGHT);
 	}
 	if (rq.n_words == 1)
@@ -259,7 +267,7 @@ on_looks(int rc, const struct err *err)
 		order_domain(i);
 	for (size_t i = 0; i < all->n; i++)
 		if (all->at[i].stop != all->at[i].stopped && !all->at[i].activate)
-			say(&all->at[i]);
+			say_stop(&all->at[i]);
 	if (--watch.orders == 0)
 		finish();
 }

@@ -91,6 +91,8 @@ take_word(struct dkim_look *k, const char *key, const char *value)
 		k->seen = strcmp(value, "yes") == 0;
 	else if (strcmp(key, "stopped") == 0)
 		k->stopped = strcmp(value, "yes") == 0;
+	else if (strcmp(key, "stop_kept") == 0)
+		k->stop_kept = strcmp(value, "yes") == 0;
 }
 
 static void

@@ -1,7 +1,7 @@
 /* dkim_keys - the supervisor's part in the life of DKIM keys: it alone writes what becomes of them while the server
  * runs, and hands them to `signer`
  *
- * "server.dkim" has the words domain, any of activate, seen and retire (a selector each), and perhaps force. It is
+ * "server.dkim" has the words domain, any of activate, seen, retire, stop and go-on (a selector each), and perhaps force. It is
  * answered when the signer has taken the keys as they are then. The file is small and changes some times a year, so it
  * is written here and now. */
 #include <fcntl.h>
@@ -28,6 +28,8 @@ static const struct {
 	{ "activate", DKIM_ACTIVATE },
 	{ "seen", DKIM_SEE },
 	{ "retire", DKIM_RETIRE },
+	{ "stop", DKIM_STOP },
+	{ "go-on", DKIM_GO_ON },
 };
 
 struct order {

@@ -19,6 +19,7 @@ struct dkim_look { /* at one key */
 	char domain[256], selector[DKIM_SELECTOR_SIZE], algorithm[16], record[1024];
 	enum dkim_state state;
 	bool seen, stopped; /* as it is */
+	bool stop_kept;     /* that it is stopped is written down */
 	enum dkim_dns dns;
 	bool wanted, force; /* the administrator wants it activated; whatever DNS says */
 	/* decided */

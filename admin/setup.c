@@ -109,7 +109,7 @@ send_certificates(struct child *c)
 	send_fd(c, SETUP_FILE_TICKETS, "", supervisor.tickets);
 }
 
-/* keys/DOMAIN.SELECTOR.pem -> "DOMAIN SELECTOR STATE SINCE SEEN" (dkim_state.h); false for any other name. */
+/* keys/DOMAIN.SELECTOR.pem -> "DOMAIN SELECTOR STATE SINCE SEEN STOPPED" (dkim_state.h); false for any other name. */
 static bool
 key_name(int keys, const char *file, char *name, size_t size)
 {
@@ -119,8 +119,8 @@ key_name(int keys, const char *file, char *name, size_t size)
 	if (!dkim_key_parts(file, domain, selector))
 		return false;
 	s = dkim_standing(keys, domain, selector);
-	return snprintf(name, size, "%s %s %s %" PRId64 " %d", domain, selector, dkim_state_name(s.state), s.since,
-		   s.seen) < (int)size;
+	return snprintf(name, size, "%s %s %s %" PRId64 " %d %d", domain, selector, dkim_state_name(s.state), s.since,
+		   s.seen, s.stopped) < (int)size;
 }
 
 static void

@@ -77,7 +77,7 @@ static int
 publish(int keys, const char *temporary, const char *domain, const char *selector, enum dkim_state state,
     struct err *err)
 {
-	struct dkim_standing standing = { state, (int64_t)time(NULL), false };
+	struct dkim_standing standing = { state, (int64_t)time(NULL), false, false };
 	char path[PATH_SIZE];
 
 	snprintf(path, sizeof(path), DKIM_KEYS_DIR "/%s.%s.pem", domain, selector);

@@ -85,12 +85,13 @@ take_line(struct lines *all, const char *text)
 {
 	struct line *l = &all->at[all->n];
 	char state[16];
-	int seen = 0;
+	int seen = 0, stopped = 0;
 
-	if (all->n == LINES_MAX || sscanf(text, "%63s %15s %" SCNd64 " %d", l->selector, state, &l->s.since, &seen) < 2 ||
+	if (all->n == LINES_MAX || sscanf(text, "%63s %15s %" SCNd64 " %d %d", l->selector, state, &l->s.since, &seen, &stopped) < 2 ||
 	    !dkim_state_read(state, &l->s.state) || find(all, l->selector) != NULL)
 		return;
 	l->s.seen = seen == 1;
+	l->s.stopped = stopped == 1;
 	all->n++;
 }
 
@@ -137,8 +138,9 @@ write_lines(int keys, const char *domain, const struct lines *all, struct err *e
 	text[0] = '\0';
 	for (size_t i = 0; i < all->n && n < (int)sizeof(text) - 200; i++)
 		if (!all->at[i].gone)
-			n += snprintf(text + n, sizeof(text) - (size_t)n, "%s %s %" PRId64 " %d\n",
-			    all->at[i].selector, names[all->at[i].s.state], all->at[i].s.since, all->at[i].s.seen);
+			n += snprintf(text + n, sizeof(text) - (size_t)n, "%s %s %" PRId64 " %d %d\n",
+			    all->at[i].selector, names[all->at[i].s.state], all->at[i].s.since, all->at[i].s.seen,
+			    all->at[i].s.stopped);
 	snprintf(path, sizeof(path), "%.255s.states", domain);
 	snprintf(fresh, sizeof(fresh), ".%.255s.states", domain);
 	if (write_text(keys, fresh, text, err) == -1)
@@ -154,7 +156,7 @@ struct dkim_standing
 dkim_standing(int keys, const char *domain, const char *selector)
 {
 	struct lines *all = malloc(sizeof(*all));
-	struct dkim_standing s = { DKIM_ACTIVE, 0, false };
+	struct dkim_standing s = { DKIM_ACTIVE, 0, false, false };
 	struct line *l;
 
 	if (all == NULL)
@@ -175,7 +177,7 @@ take_key(struct lines *all, const struct lines *written, const char *selector)
 
 	if (all->n == LINES_MAX || len >= sizeof(l->selector))
 		return;
-	*l = (struct line){ .s = { DKIM_ACTIVE, 0, false } };
+	*l = (struct line){ .s = { DKIM_ACTIVE, 0, false, false } };
 	for (size_t i = 0; i < written->n; i++)
 		if (strcmp(written->at[i].selector, selector) == 0)
 			*l = written->at[i];
@@ -248,6 +250,7 @@ activate(struct line *l, const struct dkim_terms *terms)
 	if (l->s.state != DKIM_ACTIVE)
 		l->s.since = terms->now;
 	l->s.state = DKIM_ACTIVE;
+	l->s.stopped = false;
 	l->s.seen = l->s.seen || !terms->force;
 }
 
@@ -261,6 +264,7 @@ retire(struct line *l, const struct dkim_terms *terms, struct err *err)
 
 	if (l->s.state == DKIM_ACTIVE) {
 		l->s.state = DKIM_RETIRING;
+		l->s.stopped = false;
 		l->s.since = terms->now;
 		return 0;
 	}
@@ -288,8 +292,10 @@ step(struct lines *all, const char *domain, const struct dkim_change *c, const s
 		return retire(l, terms, err);
 	if (c->step == DKIM_ACTIVATE)
 		activate(l, terms);
-	else
+	else if (c->step == DKIM_SEE)
 		l->s.seen = true;
+	else
+		l->s.stopped = c->step == DKIM_STOP;
 	return 0;
 }
 

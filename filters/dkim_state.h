@@ -6,8 +6,8 @@
  *	retiring  no     must stay dkim.retire_after   that time is over: retired
  *	retired   no     can be removed from DNS       `tegami dkim retire`: its file is removed
  *
- * keys/DOMAIN.states has a line "SELECTOR STATE SINCE SEEN" for each key: seconds since 1970, and 1 once the record
- * was seen in DNS. It is replaced as a whole, so several keys change in one step. A key without a line is active: one
+ * keys/DOMAIN.states has a line "SELECTOR STATE SINCE SEEN STOPPED" for each key: seconds since 1970, 1 once the record
+ * was seen in DNS, 1 while an active key does not sign, for its record is missing or wrong. It is replaced as a whole, so several keys change in one step. A key without a line is active: one
  * made before there were states, or put there by hand. "retired" is not written down: it is "retiring" and the time.
  *
  * Written by root only: by the CLI (new keys; all changes while the server is down) and by the supervisor. */
@@ -30,12 +30,15 @@ struct dkim_standing {
 	enum dkim_state state;
 	int64_t since; /* s since 1970; 0: unknown */
 	bool seen;     /* its record was in DNS once */
+	bool stopped;  /* active, but its record is missing or wrong: it does not sign */
 };
 
 enum dkim_step {
 	DKIM_ACTIVATE, /* next or retiring: active, and seen */
 	DKIM_RETIRE,   /* active: retiring; next, and retiring when its time is over: removed, with its file */
-	DKIM_SEE       /* its record is in DNS */
+	DKIM_SEE,      /* its record is in DNS */
+	DKIM_STOP,     /* it is not, or another one is: it does not sign */
+	DKIM_GO_ON     /* it signs again */
 };
 
 struct dkim_change {

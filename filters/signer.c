@@ -325,7 +325,8 @@ dkim_list(void *owner, const struct admin_request *rq, struct admin_out *out, st
 		admin_row(out, "domain", k->domain, "selector", k->selector, "algorithm",
 		    dkim_algorithm_name(k->algorithm), "name", name, "record", k->record, "state",
 		    dkim_state_name(k->standing.state), "since", since, "seen",
-		    k->standing.seen ? "yes" : "no", "stopped", k->stopped ? "yes" : "no", NULL);
+		    k->standing.seen ? "yes" : "no", "stopped", k->stopped ? "yes" : "no", "stop_kept",
+		    k->standing.stopped ? "yes" : "no", NULL);
 	}
 	return 0;
 }
@@ -405,7 +406,8 @@ signer_reload(struct err *err)
 	for (size_t i = 0; i < fresh.n; i++) {
 		const struct signer_key *old = signer_keys_find(&signer_keys, fresh.at[i]->domain, fresh.at[i]->selector);
 
-		fresh.at[i]->stopped = old != NULL && old->stopped;
+		if (old != NULL) /* what control said last; that may not be written down yet */
+			fresh.at[i]->stopped = old->stopped;
 	}
 	signer_keys_free(&signer_keys);
 	signer_keys = fresh;

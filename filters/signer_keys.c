@@ -1,6 +1,6 @@
 /* signer_keys - the DKIM private keys, in the one process that has them
  *
- * They come as descriptors named "DOMAIN SELECTOR STATE SINCE SEEN" from the supervisor (dkim_state.h). Memory that
+ * They come as descriptors named "DOMAIN SELECTOR STATE SINCE SEEN STOPPED" from the supervisor (dkim_state.h). Memory that
  * held a private key is wiped before it is given back. */
 #include "filters/signer_keys.h"
 
@@ -63,7 +63,7 @@ read_pem(int fd)
 static struct dkim_standing
 standing_of(struct slice rest)
 {
-	struct dkim_standing s = { DKIM_ACTIVE, 0, false };
+	struct dkim_standing s = { DKIM_ACTIVE, 0, false, false };
 	uint64_t since = 0;
 	char state[16];
 
@@ -71,7 +71,8 @@ standing_of(struct slice rest)
 		dkim_state_read(state, &s.state);
 	slice_to_u64(slice_cut(&rest, ' '), &since);
 	s.since = (int64_t)since;
-	s.seen = slice_eq(rest, SLICE("1"));
+	s.seen = slice_eq(slice_cut(&rest, ' '), SLICE("1"));
+	s.stopped = slice_eq(rest, SLICE("1"));
 	return s;
 }
 
@@ -89,6 +90,7 @@ key_read(int fd, const char *name, struct err *err)
 	k->domain = slice_dup(domain);
 	k->selector = slice_dup(selector);
 	k->standing = standing_of(rest);
+	k->stopped = k->standing.stopped;
 	if (dkim_key_record(fd, &k->algorithm, k->record, err) == -1)
 		goto bad;
 	/* what never signs again is not kept */

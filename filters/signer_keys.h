@@ -15,7 +15,7 @@ struct signer_key {
 	char *domain, *selector, *pem;
 	enum dkim_algorithm algorithm;
 	struct dkim_standing standing;
-	bool stopped; /* control says that its record is missing or wrong */
+	bool stopped; /* its record is missing or wrong: so control says, or said before a restart */
 	char record[DKIM_RECORD_SIZE];
 	EVP_PKEY *sealing; /* made of it when the first message is sealed */
 };

@@ -1,7 +1,9 @@
 """DKIM keys on their way: next, active, retiring, retired; and what DNS has to do with it."""
 import email
 import json
+import os
 import re
+import signal
 
 import dkim
 import pytest
@@ -179,3 +181,33 @@ def test_while_the_server_is_down(server, peer):
     assert server.json("dkim", "retire", "example.test", three)["state"] == "removed" and state(server, three) is None
     server.start()
     assert signed(server, peer) == [two]
+
+
+def test_a_stopped_key_stays_stopped_when_its_signer_dies(make_server, peer):
+    """Before control's next pass, which is a day away here: at once after a kill, and after a restart without DNS."""
+    server = make_server({"dkim.check_every": "1d", "resolver.timeout": "1s"},
+                         extra=f'route "peer.test" {{ host = "127.0.0.1:{peer.port}" tls = none }}\n')
+    server.dns.ttl = 0
+    server.restarts_expected = True
+    server.cli("dkim", "create", "example.test")
+    publish(server)
+    server.restart()
+    wait_until("the records are seen", lambda: all(k["published"] == "yes" for k in keys(server)))
+    selectors = {k["selector"] for k in keys(server)}
+    bad = keys(server, algorithm="rsa")[0]["selector"]
+    assert set(signed(server, peer)) == selectors
+    publish(server, bad, value="v=DKIM1; k=rsa; p=AAAA")
+    server.restart()
+    wait_until("it stops", lambda: not keys(server, selector=bad)[0]["signs"])
+    wait_until("that is written down", lambda: re.search(rf"^{bad} active \d+ 1 1$", (server.state / "keys/example.test.states").read_text(), re.M))
+    assert set(signed(server, peer)) == selectors - {bad}
+    before = server.pids("signer")
+    os.kill(before[0], signal.SIGKILL)
+    wait_until("another signer", lambda: [p for p in server.pids("signer") if p not in before])
+    assert set(signed(server, peer)) == selectors - {bad}
+    assert [r for r in check_rows(server) if r["state"] == "error" and bad in r["text"] and "does not sign" in r["text"]]
+    server.dns.zones = {name: SERVFAIL for name in server.dns.zones}
+    server.stop()
+    assert not keys(server, selector=bad)[0]["signs"]
+    server.start()
+    assert set(signed(server, peer)) == selectors - {bad}

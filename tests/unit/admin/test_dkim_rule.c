@@ -165,7 +165,7 @@ change(int keys, const char *selector, enum dkim_step step, int64_t now, bool fo
 static void
 steps(void **state)
 {
-	struct dkim_standing next = { DKIM_NEXT, 5, false };
+	struct dkim_standing next = { DKIM_NEXT, 5, false, false };
 	struct dkim_change both[] = { { "two", DKIM_ACTIVATE }, { "one", DKIM_RETIRE } };
 	struct dkim_terms terms = { .now = 10, .keep = 100 };
 	struct err err;
