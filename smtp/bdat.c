@@ -25,7 +25,7 @@ out_of_order(const struct session *s)
 {
 	switch (s->state) {
 	case SESSION_GREETED:
-		return "say EHLO first";
+		return s->kind == LISTEN_LMTP ? "say LHLO first" : "say EHLO first";
 	case SESSION_IDLE:
 		return "say MAIL FROM and RCPT TO first";
 	case SESSION_MAIL:

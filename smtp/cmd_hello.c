@@ -19,7 +19,7 @@ hello(struct session *s, struct slice name, bool esmtp)
 		session_bad(s, 501, "5.5.4",
 		    "Say %s and your host name (letters, digits, '-' and '.'), or your address as "
 		    "[192.0.2.1]",
-		    esmtp ? "EHLO" : "HELO");
+		    s->kind == LISTEN_LMTP ? "LHLO" : esmtp ? "EHLO" : "HELO");
 		return false;
 	}
 	if (!s->helo_fixed) {

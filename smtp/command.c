@@ -94,6 +94,8 @@ out_of_order(struct session *s, const struct command *c)
 
 	if (s->state == SESSION_GREETED)
 		why = s->kind == LISTEN_LMTP ? "say LHLO first" : "say EHLO first";
+	else if (s->state == SESSION_BDAT)
+		why = "a message is coming in chunks; BDAT and LAST end it, RSET gives it up";
 	else if (c->run == cmd_mail)
 		why = "a message is begun already; RSET gives it up";
 	else if (c->run == cmd_rcpt)
@@ -126,6 +128,17 @@ obey(struct session *s, const struct command *c, struct slice args, bool ahead)
 	c->run(s, args);
 }
 
+/* BDAT in a line that cannot be read, at the begin of `in`: its octets would come next, and nobody knows
+ * how many. It is answered, and the connection ends, as when the number is wrong. */
+static bool
+bdat_unreadable(struct session *s, struct slice in)
+{
+	if (!slice_starts_nocase(in, SLICE("BDAT")) || (in.len > 4 && (unsigned char)in.at[4] > ' '))
+		return false;
+	cmd_bdat(s, (struct slice){ NULL, 0 });
+	return true;
+}
+
 static void
 run(struct session *s, struct slice line)
 {
@@ -134,7 +147,13 @@ run(struct session *s, struct slice line)
 
 	line_split(line, &verb, &args);
 	c = command_find(verb);
+	if (c == NULL && verb.len == 0) {
+		session_bad(s, 500, "5.5.1", "The line is empty; HELP lists the commands");
+		return;
+	}
 	if (c == NULL) {
+		if (bdat_unreadable(s, line))
+			return;
 		session_bad(
 		    s, 500, "5.5.1", "%s is no command here; HELP lists them", command_echo(verb));
 		return;
@@ -205,6 +224,7 @@ command_input(struct session *s)
 	static char copy[LINE_LIMIT + 2]; /* the channel's bytes may move under a command */
 	struct slice in = channel_input(s->channel), line;
 	size_t used, max = (size_t)role_conf()->limits.command_line;
+	enum line_status status;
 
 	if (in.len == 0)
 		return false;
@@ -212,7 +232,10 @@ command_input(struct session *s)
 		return skip(s);
 	if (is_foreign(s, in))
 		return true;
-	switch (next_line(s, in, max < LINE_LIMIT ? max : LINE_LIMIT, &line, &used)) {
+	status = next_line(s, in, max < LINE_LIMIT ? max : LINE_LIMIT, &line, &used);
+	if (status != LINE_MORE && status != LINE_OK && bdat_unreadable(s, in))
+		return true;
+	switch (status) {
 	case LINE_MORE:
 		return false;
 	case LINE_TOO_LONG:
