@@ -252,7 +252,8 @@ const struct conf_row conf_rows[] = {
 	{ "relay.concurrency", 0, CONF_NUMBER, false, ONE(relay.concurrency), "20", 1, 1000, ANY,
 	    R(RELAY) | R(QUEUE), "Sessions with one destination at the same time." },
 	{ "relay.connect_timeout", 0, CONF_TIME, false, ONE(relay.connect_timeout), "30s", SECOND, 10 * MINUTE, ANY,
-	    R(RELAY), "How long a connection may take." },
+	    R(RELAY), "How long a connection may take. After a sixth of it (1s at least, 10s at most) without an answer the next host by "
+	    "preference is tried beside it, and the first to greet gets the mail." },
 	{ "relay.command_timeout", 0, CONF_TIME, false, ONE(relay.command_timeout), "5m", SECOND, HOUR, ANY,
 	    R(RELAY), "How long the peer may think about a command." },
 	{ "relay.data_timeout", 0, CONF_TIME, false, ONE(relay.data_timeout), "10m", SECOND, HOUR, ANY, R(RELAY),

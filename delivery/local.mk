@@ -41,6 +41,7 @@ delivery_librelay_a_SOURCES = delivery/route.h delivery/route.c delivery/route_m
 	delivery/relay_final.h delivery/relay_final.c delivery/relay_login.h delivery/relay_login.c delivery/relay_mail.h delivery/relay_mail.c \
 	delivery/relay_policy.h delivery/relay_policy.c \
 	delivery/relay_pool.h delivery/relay_pool.c delivery/relay_report.h delivery/relay_report.c delivery/relay_result.h delivery/relay_result.c \
+	delivery/relay_silent.h delivery/relay_silent.c \
 	delivery/relay_session.h delivery/relay_session.c delivery/relay_tls.h delivery/relay_tls.c \
 	delivery/relay_sts.h delivery/relay_sts.c delivery/sts_fetch.h delivery/sts_fetch.c \
 	delivery/sts_text.h delivery/sts_text.c \

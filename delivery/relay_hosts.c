@@ -4,7 +4,8 @@
  * call back, or is at the end. Bounded by MX_MAX hosts, ADDRESSES_MAX addresses of each kind a
  * host, HOSTS_TARGETS_MAX in all. The kinds take turns, so that one that leads nowhere costs one try. Unless
  * relay.prefer says otherwise IPv4 comes first: more of the world's mail hosts judge IPv6 senders
- * harshly than the other way round. */
+ * harshly than the other way round. Addresses that did not answer a while ago come after the host's others, and a host that has no
+ * other comes after the rest of the list (relay_silent.h). */
 #include "delivery/relay_hosts.h"
 
 #include <openssl/rand.h>
@@ -17,6 +18,7 @@
 #include "delivery/mx.h"
 #include "delivery/relay_count.h"
 #include "delivery/relay_dane.h"
+#include "delivery/relay_silent.h"
 #include "delivery/relay_sts.h"
 
 #define ADDRESSES_MAX 8
@@ -41,6 +43,8 @@ struct hosts {
 	enum sts_mode sts;
 	char *sts_text;
 	size_t next_host;
+	size_t put_off;	/* the last hosts of the list: they were silent */
+	bool passing;	/* to the next host, while DNS is asked */
 	struct family families[2];     /* IPv4, IPv6 */
 	unsigned turn;                 /* whose is next */
 	char canonical[DNS_NAME_TEXT]; /* where the host's CNAMEs lead to */
@@ -331,6 +335,28 @@ ask_dane(struct hosts *h)
 		apply_sts(h);
 }
 
+/* None of the present host's addresses answered lately, and there are hosts of which that is not known: to the end of the
+ * list with it. */
+static bool
+put_off(struct hosts *h)
+{
+	size_t at = h->next_host - 1;
+	struct mx_host host = h->list.at[at];
+
+	for (size_t i = 0; i < COUNT(h->families); i++)
+		for (size_t k = 0; k < h->families[i].n; k++)
+			if (!silent_is(&h->families[i].at[k]))
+				return false;
+	if (h->list.n < 2 || at >= h->list.n - h->put_off)
+		return false;
+	memmove(&h->list.at[at], &h->list.at[at + 1], (h->list.n - at - 1) * sizeof(host));
+	h->list.at[h->list.n - 1] = host;
+	h->put_off++;
+	h->next_host--;
+	skip_host(h);
+	return true;
+}
+
 /* All addresses of the present host are known. */
 static void
 host_resolved(struct hosts *h)
@@ -343,7 +369,8 @@ host_resolved(struct hosts *h)
 		    strcmp(host_name(h), h->route.host) == 0 ? "5.1.2" : "5.4.4", text);
 		return;
 	}
-	ask_dane(h);
+	if (!put_off(h))
+		ask_dane(h);
 }
 
 static void
@@ -455,18 +482,34 @@ start(struct hosts *h)
 		ask_sts(h);
 }
 
+/* One that answers, for all that is known; else any. */
+static struct address *
+take_address(struct family *f, bool any)
+{
+	for (size_t i = f->next; i < f->n; i++) {
+		struct address found = f->at[i];
+
+		if (!any && silent_is(&found))
+			continue;
+		f->at[i] = f->at[f->next];
+		f->at[f->next] = found;
+		return &f->at[f->next++];
+	}
+	return NULL;
+}
+
 /* The present host's next address. */
 static bool
 give(struct hosts *h, struct target *target)
 {
-	for (size_t i = 0; i < COUNT(h->families); i++) {
+	for (size_t i = 0; i < 2 * COUNT(h->families); i++) {
 		unsigned turn = (h->turn + i) % COUNT(h->families);
-		struct family *f = &h->families[turn];
+		struct address *address = take_address(&h->families[turn], i >= COUNT(h->families));
 
-		if (f->next >= f->n)
+		if (address == NULL)
 			continue;
 		h->turn = (turn + 1) % COUNT(h->families);
-		target->address = f->at[f->next++];
+		target->address = *address;
 		slice_copy(slice_of(host_name(h)), target->host, sizeof(target->host));
 		target->named = strcmp(target->host, target->address.text) != 0;
 		target->policy = h->policy;
@@ -482,8 +525,8 @@ hosts_more(struct hosts *h, struct target *target)
 	return !waiting(h) && h->given < HOSTS_TARGETS_MAX && give(h, target);
 }
 
-enum hosts_step
-hosts_next(struct hosts *h, struct target *target)
+static enum hosts_step
+next_target(struct hosts *h, struct target *target)
 {
 	if (!h->started)
 		start(h);
@@ -497,6 +540,27 @@ hosts_next(struct hosts *h, struct target *target)
 		next_host(h);
 	}
 	return HOSTS_WAIT;
+}
+
+enum hosts_step
+hosts_next(struct hosts *h, struct target *target)
+{
+	enum hosts_step step = next_target(h, target);
+
+	if (step != HOSTS_WAIT)
+		h->passing = false;
+	return step;
+}
+
+enum hosts_step
+hosts_next_host(struct hosts *h, struct target *target)
+{
+	if (!h->passing && (waiting(h) || h->next_host >= h->list.n))
+		return HOSTS_END;
+	if (!h->passing)
+		skip_host(h);
+	h->passing = true;
+	return hosts_next(h, target);
 }
 
 const struct result *

@@ -33,6 +33,9 @@ void hosts_free(struct hosts **h);
 enum hosts_step hosts_next(struct hosts *h, struct target *target);
 /* After HOSTS_TARGET: another address of the same host, now. false: it has no more. */
 bool hosts_more(struct hosts *h, struct target *target);
+/* The next host's first address, though the present one may have more: these are passed over. HOSTS_END: there is no other host, and
+ * nothing is passed over. After HOSTS_WAIT it, or hosts_next, is called again. */
+enum hosts_step hosts_next_host(struct hosts *h, struct target *target);
 /* At HOSTS_END: why hosts gave no (or no more) addresses; STEP_OK when nothing went wrong. A temporary reason wins over a permanent
  * one, because it may hide a good address. */
 const struct result *hosts_why(const struct hosts *h);

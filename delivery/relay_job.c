@@ -185,10 +185,32 @@ set_host(struct job *job, const struct target *target)
 	    job->route.port);
 }
 
+static void
+set_target(struct job *job, const struct target *target)
+{
+	struct tls_policy *old = job->policy;
+
+	job->policy = policy_hold(target->policy);
+	job->target = *target;
+	policy_drop(&old);
+}
+
+static bool
+implicit_tls(void *arg)
+{
+	return ((struct job *)arg)->route.port == 465;
+}
+
 static bool
 more_addresses(void *arg, struct target *target)
 {
 	return hosts_more(((struct job *)arg)->hosts, target);
+}
+
+static enum hosts_step
+next_host(void *arg, struct target *target)
+{
+	return hosts_next_host(((struct job *)arg)->hosts, target);
 }
 
 static void
@@ -207,7 +229,7 @@ race_is_over(void *arg, const struct target *target, int fd, const struct result
 	struct result no_memory;
 
 	job->race = NULL;
-	job->target = *target;
+	set_target(job, target);
 	set_host(job, target);
 	if (fd != -1) {
 		job->session =
@@ -230,8 +252,9 @@ no_more(void *arg, struct target *target)
 	return false;
 }
 
-static const struct race_user any_address = { more_addresses, address_lost, race_is_over };
-static const struct race_user this_address = { no_more, address_lost, race_is_over };
+static const struct race_user any_address = { implicit_tls, more_addresses, next_host, address_lost,
+	race_is_over };
+static const struct race_user this_address = { implicit_tls, no_more, NULL, address_lost, race_is_over };
 
 static void
 open_session(struct job *job, const struct race_user *user)
@@ -252,9 +275,10 @@ job_advance(struct job *job)
 {
 	while (job->session == NULL && job->race == NULL) {
 		char key[SESSION_KEY];
+		struct target target;
 		struct session *s;
 
-		switch (hosts_next(job->hosts, &job->target)) {
+		switch (hosts_next(job->hosts, &target)) {
 		case HOSTS_WAIT:
 			return;
 		case HOSTS_END:
@@ -263,6 +287,7 @@ job_advance(struct job *job)
 		case HOSTS_TARGET:
 			break;
 		}
+		set_target(job, &target);
 		job->have_target = true;
 		job->plain_only = false;
 		session_peer_key(&job->target, &job->route, key);
@@ -276,7 +301,12 @@ job_advance(struct job *job)
 static void
 hosts_ready(void *arg)
 {
-	job_advance(arg);
+	struct job *job = arg;
+
+	if (job->race != NULL)
+		race_go_on(job->race);
+	else
+		job_advance(job);
 }
 
 /* From the first address on. */

@@ -38,7 +38,8 @@ struct job {
 	size_t n, undecided;
 	struct route route;
 	struct hosts *hosts;
-	struct target target;
+	struct target target;		/* the one that is tried */
+	struct tls_policy *policy;	/* its policy, held */
 	bool have_target, plain_only;
 	bool fresh_only;		/* no more idle sessions: one was dead */
 	bool reused;			/* the present session was idle before */

@@ -54,6 +54,7 @@ static void
 job_free(struct job *job)
 {
 	hosts_free(&job->hosts);
+	policy_drop(&job->policy);
 	job_forget_conversion(job);
 	body_close(&job->body);
 	bytes_held -= job->bytes;

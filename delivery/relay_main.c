@@ -19,9 +19,10 @@
 #include "delivery/relay_pool.h"
 #include "delivery/relay_report.h"
 #include "delivery/relay_session.h"
+#include "delivery/relay_silent.h"
 #include "delivery/relay_tls.h"
 
-#define FILES 4096
+#define FILES 8192
 
 static void
 read_settings(void)
@@ -35,7 +36,7 @@ read_settings(void)
 	session_settings.data_timeout = conf->relay.data_timeout;
 }
 
-/* A session each, messages handed over as files, and some to spare. */
+/* Connections side by side for each job, messages handed over as files, and some to spare. */
 static void
 raise_files(void)
 {
@@ -64,6 +65,7 @@ relay_reload(struct err *err)
 	(void)err;
 	read_settings();
 	relay_tls_forget();
+	silent_forget_all();
 	logins_read();
 	pool_close_all();
 	return 0;

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from relay_role import STEP_OK, STEP_TEMPORARY, Smtp
+from relay_role import Drop, STEP_OK, STEP_TEMPORARY, Smtp
 from server import wait_until
 from test_relay_role import relays, to, worlds  # noqa: F401
 
@@ -108,6 +108,105 @@ def test_one_that_never_answers(worlds, black, how):  # noqa: F811
     assert {a for a, _ in s.seen} == {"::1" if how == "kind" else "127.0.0.3"}
     assert len(s.mails) == (1 if how == "kind" else 6)  # one copy each
     wait_until("the slow ones to be given up", lambda: under_way(s.port, r.role.p.pid) == 0)
+
+
+def hosts(*rows):
+    """x.test and y.test with these (name, address)es as their hosts, the best one first."""
+    mx = ["%d0 %s.test." % (i + 1, n) for i, (n, _) in enumerate(rows)]
+    return {("x.test", "MX"): mx, ("y.test", "MX"): mx, **{(n + ".test", "A"): [a] for n, a in rows}}
+
+
+def test_best_host_never_answers(worlds, black):  # noqa: F811
+    """The next one is tried beside it, and the next mail goes there at once."""
+    s = Dual("127.0.0.3")
+    black("127.0.0.2", s.port)
+    r = worlds(hosts(("best", "127.0.0.2"), ("next", "127.0.0.3")), [("relay.port", str(s.port)), PATIENT])
+    host, rcpts = r.send("x.test", "b@x.test", timeout=60)
+    assert rcpts[0][1] == STEP_OK and host == "next.test[127.0.0.3]:%d" % s.port
+    wait_until("the slow one to be given up", lambda: under_way(s.port, r.role.p.pid) == 0)
+    tried = []
+    done = threading.Event()
+
+    def watch():
+        while not done.is_set():
+            tried.append(under_way(s.port, r.role.p.pid))
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        host, rcpts = r.send("y.test", "b@y.test", timeout=60)  # another destination, the same hosts
+    finally:
+        done.set()
+        watcher.join()
+    assert rcpts[0][1] == STEP_OK and host.startswith("next.test")
+    assert not any(tried)
+    assert len(s.mails) == 2
+
+
+def test_silent_host_comes_last(worlds, black):  # noqa: F811
+    """One that was silent comes after the others, and is tried all the same."""
+    s = Dual("127.0.0.3", "127.0.0.4")
+    black("127.0.0.2", s.port)
+    zone = hosts(("best", "127.0.0.2"), ("next", "127.0.0.3"))
+    zone.update({("z.test", "MX"): ["10 best.test.", "20 gone.test."], ("gone.test", "A"): ["127.0.0.5"]})
+    r = worlds(zone, [("relay.port", str(s.port)), ("relay.connect_timeout", "6000")])
+    assert r.send("x.test", "b@x.test", timeout=60)[1][0][1] == STEP_OK
+    host, rcpts = r.send("z.test", "b@z.test", timeout=60)
+    assert rcpts[0][1:4] == [STEP_TEMPORARY, 0, "4.4.1"] and "refused" in rcpts[0][4] and host.startswith("gone.test")
+
+
+@pytest.mark.parametrize("after", ["connects", "greets"])
+def test_hosts_that_are_slow_to_greet(worlds, after):  # noqa: F811
+    """A host that takes connections, and says nothing, holds nothing up; nor does one that hangs up without a word."""
+    quiet = threading.Event()
+
+    def greet(c, _):
+        if c.sock.getsockname()[0] == "127.0.0.2":
+            if after == "greets":
+                raise Drop
+            quiet.wait(120)
+        return "220 sink.test ESMTP"
+    s = Dual("127.0.0.2", "127.0.0.3")
+    s.rules["GREETING"] = greet
+    r = worlds(hosts(("best", "127.0.0.2"), ("next", "127.0.0.3")),
+               [("relay.port", str(s.port)), ("relay.command_timeout", "600000")])
+    try:
+        host, rcpts = r.send("x.test", "b@x.test", timeout=60)
+    finally:
+        quiet.set()
+    assert rcpts[0][1] == STEP_OK and host == "next.test[127.0.0.3]:%d" % s.port
+
+
+def test_order_of_hosts_when_all_answer(worlds):  # noqa: F811
+    s = Dual("127.0.0.2", "127.0.0.3", "127.0.0.4")
+    r = worlds(hosts(("best", "127.0.0.4"), ("next", "127.0.0.2"), ("last", "127.0.0.3")), [("relay.port", str(s.port))])
+    for _ in range(5):
+        assert r.send("x.test", "b@x.test")[1][0][1] == STEP_OK
+        r.role.sup.send("SETUP_GO", 1)
+    assert {a for a, _ in s.seen} == {"127.0.0.4"}
+
+
+def test_hosts_beside_each_other_are_bounded(worlds, black):  # noqa: F811
+    """Ten silent hosts: at most five connections at a time, a temporary failure in the end."""
+    port = black("127.0.0.10", 0)
+    rows = [("h%d" % n, "127.0.0.%d" % n) for n in range(10, 20)]
+    for _, a in rows[1:]:
+        black(a, port)
+    r = worlds(hosts(*rows), [("relay.port", str(port)), ("relay.connect_timeout", "8000")])
+    r.put("x.test", "b@x.test")
+    most, done = [0], threading.Event()
+
+    def watch():
+        while not done.is_set():
+            most[0] = max(most[0], under_way(port, r.role.p.pid))
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        _, host, rcpts = r.result(120)
+    finally:
+        done.set()
+        watcher.join()
+    assert rcpts[0][1:4] == [STEP_TEMPORARY, 0, "4.4.1"] and "took too long" in rcpts[0][4]
+    assert 3 <= most[0] <= 6, most
 
 
 def test_so_many_and_no_more(worlds, black):  # noqa: F811
