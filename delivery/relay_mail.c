@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/refusal.h"
+#include "delivery/relay_login.h"
 #include "delivery/xtext.h"
 
 #define COMMANDS_MAX (512 * 1024) /* a coded ORCPT is up to four times as long */
@@ -285,6 +287,27 @@ rset_reply(struct session *s)
 		s->dirty = false;
 }
 
+/* A host that the configuration names and that wants a login, or TLS first, is not the sender's fault: mail waits until the login is there. From an MX host
+ * it is as final as any no. */
+static void
+wants_login(const struct session *s, struct result *r)
+{
+	enum refusal kind = refusal_of(r->code, r->enhanced, r->text);
+	char said[200], options[300];
+
+	if (s->named[0] == '\0' || r->status != STEP_PERMANENT || (kind != REFUSAL_LOGIN && r->code != 530))
+		return;
+	reply_sentence(&s->reply, said, sizeof(said));
+	if (kind == REFUSAL_TLS) {
+		result_set(r, STEP_TEMPORARY, "4.7.4", "it wants TLS (%.150s); set %s to required, then `tegami reload`",
+		    said, strcmp(s->named, LOGIN_SMARTHOST) == 0 ? "relay.tls" : "tls of the route");
+		return;
+	}
+	login_options(s->named, options, sizeof(options));
+	result_set(r, STEP_TEMPORARY, "4.7.8", "it wants a login (%.150s); %s %s, then `tegami reload`", said,
+	    s->logged_in ? "correct" : "set", options);
+}
+
 static void
 from_verdict(struct session *s)
 {
@@ -295,6 +318,7 @@ from_verdict(struct session *s)
 	result_from_reply(&r, &s->reply);
 	if (r.status == STEP_OK)
 		r.status = STEP_TEMPORARY;
+	wants_login(s, &r);
 	s->mail->refused = true;
 	mail_decide_all(s->mail, RCPT_WAITING, &r);
 }
@@ -313,6 +337,7 @@ rcpt_verdict(struct session *s, size_t i)
 		return;
 	}
 	result_from_reply(&r, &s->reply);
+	wants_login(s, &r);
 	mail_decide(m, i, &r);
 }
 

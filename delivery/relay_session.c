@@ -542,6 +542,9 @@ session_open(int fd, const struct target *target, const struct route *route, boo
 	reply_init(&s->reply);
 	slice_copy(slice_of(route->key), s->key, sizeof(s->key));
 	slice_copy(slice_of(route->login), s->login, sizeof(s->login));
+	if (route->trusted)
+		snprintf(s->named, sizeof(s->named), "%s%s",
+		    strcmp(route->name, LOGIN_SMARTHOST) == 0 ? "" : LOGIN_ROUTE, route->name);
 	session_peer_key(target, route, s->peer_key);
 	snprintf(
 	    s->who, sizeof(s->who), "%s[%s]:%u", target->host, target->address.text, route->port);

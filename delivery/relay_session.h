@@ -54,6 +54,7 @@ struct session {
 	enum proof proof;		/* what the certificate is asked for */
 	char key[700];			/* of the route it was opened for */
 	char login[LOGIN_NAME];		/* of that route, or "" */
+	char named[LOGIN_NAME];		/* what names the host: a login's name, though it may have none; "": the recipients' domain does */
 	struct auth *auth;		/* the exchange under way (relay_auth.c) */
 	bool logged_in;
 	char peer_key[SESSION_KEY];	/* host, port and TLS policy */

@@ -6,7 +6,7 @@ import hmac
 import pytest
 
 from pki import certificate
-from relay_role import STEP_OK, STEP_TEMPORARY, Drop, Smtp
+from relay_role import STEP_OK, STEP_PERMANENT, STEP_TEMPORARY, Drop, Smtp
 from test_relay_esmtp import TLS_OPTIONAL
 from test_relay_role import relays  # noqa: F401
 
@@ -220,3 +220,45 @@ def test_no_password(relays, pki, tmp_path):  # noqa: F811
     _, rcpts = relays(options(s), files=files(pki, empty)).send("x.test", "b@x.test")
     assert rcpts[0][1] == STEP_TEMPORARY and "no password" in rcpts[0][4]
     assert s.shown == []
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+@pytest.mark.parametrize("stage,refusal", [
+    ("MAIL", "530 5.7.0 Log in first"), ("MAIL", "535 5.7.8 no"), ("MAIL", "530 please"),
+    ("MAIL", "550 5.7.1 Authentication required"), ("MAIL", "554 5.7.0 authentication required"),
+    ("RCPT", "530 5.7.0 Authentication required"),
+])
+@pytest.mark.parametrize("conf,words", [
+    ("relay.smarthost", "relay.username and the password in relay.password_file"),
+    ("route.*.host", "username and the password in password_file of route *")])
+def test_wants_a_login_that_is_not_configured(relays, conf, words, stage, refusal, pipelining):  # noqa: F811
+    """A mistake in our configuration returns nobody's mail."""
+    s = Smtp(**{stage: refusal})
+    if not pipelining:
+        s.EHLO = "250 sink"
+    _, rcpts = relays([(conf, "127.0.0.1:%d" % s.port)]).send("x.test", ["b@x.test", "c@x.test"])
+    for r in rcpts:
+        assert r[1:4] == [STEP_TEMPORARY, 0, "4.7.8"]
+        assert "it wants a login (%s" % refusal[:20] in r[4] and "set " + words in r[4] and "tegami reload" in r[4]
+
+
+@pytest.mark.parametrize("stage,refusal", [
+    ("MAIL", "550 5.7.1 go away"), ("RCPT", "550 5.1.1 no such user"), ("RCPT", "554 5.7.1 <b@x.test>: Relay access denied")])
+def test_other_refusals_of_a_smarthost_are_final(relays, stage, refusal):  # noqa: F811
+    s = Smtp(**{stage: refusal})
+    _, rcpts = relays([("relay.smarthost", "127.0.0.1:%d" % s.port)]).send("x.test", "b@x.test")
+    assert rcpts[0][1:3] == [STEP_PERMANENT, int(refusal[:3])]
+
+
+def test_an_mx_that_wants_a_login_is_final(relays):  # noqa: F811
+    s = Smtp(MAIL="530 5.7.0 Authentication required")
+    _, rcpts = relays([("relay.port", str(s.port))]).send("[127.0.0.1]", "b@[127.0.0.1]")
+    assert rcpts[0][1:4] == [STEP_PERMANENT, 530, "5.7.0"]
+
+
+@pytest.mark.parametrize("conf,option", [("relay.smarthost", "relay.tls"), ("route.*.host", "tls of the route")])
+def test_wants_tls_that_is_turned_off(relays, conf, option):  # noqa: F811
+    s = Smtp(MAIL="530 5.7.0 Must issue a STARTTLS command first")
+    off = "relay.tls" if conf == "relay.smarthost" else "route.*.tls"
+    _, rcpts = relays([(conf, "127.0.0.1:%d" % s.port), (off, "none")]).send("x.test", "b@x.test")
+    assert rcpts[0][1:4] == [STEP_TEMPORARY, 0, "4.7.4"] and "set %s to required" % option in rcpts[0][4]
