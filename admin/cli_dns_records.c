@@ -7,6 +7,7 @@
 
 #include "admin/cli_dns_look.h"
 #include "admin/cli_records.h"
+#include "base/rua.h"
 
 static const char show[] = "publish what `tegami dns show` prints for it";
 
@@ -21,6 +22,16 @@ that_begin(const struct answer *a, const char *with, const char **first)
 		if (strncmp(look_value(a, i), with, strlen(with)) == 0 && n++ == 0)
 			*first = look_value(a, i);
 	return n;
+}
+
+/* Does the list of "rua=" have an address that reports can be sent to? */
+static bool
+names_a_reader(const char *list)
+{
+	struct slice rest = slice_of(list);
+	struct rua to[RUA_MAX];
+
+	return rua_read(slice_cut(&rest, ';'), to) > 0;
 }
 
 /* One TXT record that begins so and has this tag. true: it is there. */
@@ -40,13 +51,17 @@ policy(struct look *l, const char *what, const char *prefix, const char *version
 	there = n == 1 && strstr(text, tag) != NULL;
 	if (look_unanswered(l, what, name, &a))
 		;
-	else if (there)
-		finding(l->found, what, FINDING_OK, "", "%s is published: %s", name, text);
 	else if (n == 0)
 		finding(l->found, what, FINDING_WARNING, show, "%s is not published", name);
+	else if (n > 1)
+		finding(l->found, what, FINDING_ERROR, "leave one of them: the one that `tegami dns show` prints",
+		    "%s has several records, which count as none", name);
+	else if (!there)
+		finding(l->found, what, FINDING_ERROR, show, "%s has no %s, so it says nothing: %s", name, tag, text);
+	else if (strcmp(what, "tlsrpt") == 0 && !names_a_reader(strstr(text, tag) + strlen(tag)))
+		finding(l->found, what, FINDING_ERROR, show, "%s names no mailto: or https: address for reports: %s", name, text);
 	else
-		finding(l->found, what, FINDING_ERROR, show,
-		    n > 1 ? "%s has several records, which count as none" : "%s lacks what it is for", name);
+		finding(l->found, what, FINDING_OK, "", "%s is published: %s", name, text);
 	rows_free(&a.rows);
 	return there;
 }

@@ -1,4 +1,5 @@
 """tegami dns show and dns check: what to publish, and whether the world sees it."""
+import copy
 import hashlib
 import json
 import os
@@ -64,6 +65,43 @@ def test_one_thing_is_wrong(server, name, what):
     bad = [r for r in rows if r["state"] != "ok"]
     assert name in {r["name"] for r in bad}, rows
     assert all(r["advice"] for r in bad), bad
+
+
+ASTRAY = [  # what changes in the zone; the row: its name, state, what it says, what to do
+    (lambda z: z.pop("_smtp._tls.example.test"), "tlsrpt", "warning", "is not published", "dns show"),
+    (lambda z: z["_smtp._tls.example.test"].update(TXT=['"v=TLSRPTv1;"']), "tlsrpt", "error", "rua", "dns show"),
+    (lambda z: z["_smtp._tls.example.test"].update(TXT=['"v=TLSRPTv1; rua=mailto:a@b.test"', '"v=TLSRPTv1; rua=mailto:c@b.test"']),
+     "tlsrpt", "error", "several records", "leave one"),
+    (lambda z: z["_smtp._tls.example.test"].update(TXT=['"v=TLSRPTv1; rua=ftp://b.test/x"']), "tlsrpt", "error", "mailto: or https:", "dns show"),
+    (lambda z: z.pop("_mta-sts.example.test"), "mta-sts", "warning", "is not published", "dns show"),
+    (lambda z: z["_mta-sts.example.test"].update(TXT=['"v=STSv1"']), "mta-sts", "error", "id", "dns show"),
+    (lambda z: z["_mta-sts.example.test"].update(TXT=['"v=STSv1; id=1"', '"v=STSv1; id=2"']), "mta-sts", "error", "several records", "leave one"),
+    (lambda z: z.pop("mta-sts.example.test"), "mta-sts", "error", "policy cannot be fetched", "dns show"),
+    (lambda z: z.pop("_submissions._tcp.example.test"), "srv", "warning", "is not published", "if you offer"),
+    (lambda z: z["_submissions._tcp.example.test"].update(SRV=["0 1 465 other.test."]), "srv", "warning", "other.test", "dns show"),
+    (lambda z: z["_submissions._tcp.example.test"].update(SRV=["0 1 25 mx.example.test."]), "srv", "warning", "0 1 25", "dns show"),
+    (lambda z: z["_25._tcp.mx.example.test"].update(TLSA=["3 1 1 " + "ab" * 32]), "tlsa", "error", "none of our keys", "at once"),
+    (lambda z: z.__setitem__("_25._tcp.mx.example.test", SERVFAIL), "tlsa", "warning", "could not be looked up", "name servers"),
+    (lambda z: z["7.2.0.192.in-addr.arpa"].update(PTR=["other.test."]), "ptr", "warning", "other.test", "PTR"),
+    (lambda z: z["mx.example.test"].update(A=["192.0.2.8"]), "ptr", "warning", "192.0.2.8", "PTR"),
+    (lambda z: z.__setitem__("7.2.0.192.bl.test", {"A": ["127.0.0.2"]}), "dnsbl", "error", "bl.test", "list"),
+]
+
+
+def test_what_leads_astray(server):
+    """Each of these has a row that names it, says how bad it is and what to do; nothing else is named (but what hangs on it). The text has all that JSON has."""
+    right = published(server)
+    for change, name, state, says, do in ASTRAY:
+        zones = copy.deepcopy(right)
+        change(zones)
+        server.dns.zones = zones
+        _, rows = found(server)
+        bad = [r for r in rows if r["state"] != "ok"]
+        assert [r for r in bad if r["name"] == name and r["state"] == state and says in r["text"] and do in r["advice"]], (name, says, bad)
+        assert {r["name"] for r in bad} <= {name, "address", "spf"}, bad
+        text = re.sub(r"\s+", " ", server.run("dns", "check", "example.test", check=False).stdout)
+        for r in bad:
+            assert r["text"] in text and r["advice"] in text, text
 
 
 def test_show_pins_the_certificate_and_names_services(server):
