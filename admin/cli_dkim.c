@@ -380,10 +380,10 @@ what_to_do(const struct row *k)
 	static const struct {
 		const char *state, *published, *advice;
 	} all[] = {
-		{ "next", "missing", "publish its record" },
+		{ "next", "missing", "publish its record (tegami dns show)" },
 		{ "next", "wrong", "mend its record: what is published is another key" },
-		{ "next", NULL, "publish its record" },
-		{ "active", "missing", "publish its record" },
+		{ "next", NULL, "publish its record (tegami dns show)" },
+		{ "active", "missing", "publish its record (tegami dns show)" },
 		{ "active", "wrong", "mend its record: what is published is another key" },
 		{ "retiring", NULL, "leave its record in DNS for now" },
 		{ "retired", "missing", "tegami dkim retire" },

@@ -264,7 +264,7 @@ json_view(struct cli *cli, const struct dmarc_view *v, const char *domain, const
 
 	json_init(&j, &cli->out);
 	json_open(&j, '{');
-	cli_reports_json(&j, domain, rows);
+	cli_reports_json(cli, &j, domain, "_dmarc", rows);
 	json_key(&j, "messages");
 	json_number(&j, v->messages);
 	json_key(&j, "pass");

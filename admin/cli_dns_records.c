@@ -9,7 +9,7 @@
 #include "admin/cli_records.h"
 #include "base/rua.h"
 
-static const char show[] = "publish what `tegami dns show` prints for it";
+static char show[400], leave_one[400], pin_at_once[400], if_offered[400]; /* advice, for the domain looked at */
 
 /* -- texts of policies */
 
@@ -54,7 +54,7 @@ policy(struct look *l, const char *what, const char *prefix, const char *version
 	else if (n == 0)
 		finding(l->found, what, FINDING_WARNING, show, "%s is not published", name);
 	else if (n > 1)
-		finding(l->found, what, FINDING_ERROR, "leave one of them: the one that `tegami dns show` prints",
+		finding(l->found, what, FINDING_ERROR, leave_one,
 		    "%s has several records, which count as none", name);
 	else if (!there)
 		finding(l->found, what, FINDING_ERROR, show, "%s has no %s, so it says nothing: %s", name, tag, text);
@@ -127,7 +127,7 @@ service(struct look *l, const char *name, const char *wanted)
 		finding(l->found, "srv", FINDING_WARNING, show, "%s leads to %s, not to %.*s", name, look_value(&a, 0),
 		    (int)len, port_host);
 	else
-		finding(l->found, "srv", FINDING_WARNING, "publish what `tegami dns show` prints for it, if you offer that service",
+		finding(l->found, "srv", FINDING_WARNING, if_offered,
 		    "%s is not published", name);
 	rows_free(&a.rows);
 }
@@ -165,7 +165,7 @@ check_pins(struct look *l, const char *name, const struct rows *wanted)
 	else if (look_count(&a) == 0)
 		finding(l->found, "tlsa", FINDING_WARNING, show, "%s is not published", name);
 	else if (there == 0)
-		finding(l->found, "tlsa", FINDING_ERROR, "publish what `tegami dns show` prints for it at once, beside what is there",
+		finding(l->found, "tlsa", FINDING_ERROR, pin_at_once,
 		    "%s fits none of our keys: servers that check it send us no mail", name);
 	else if (there < all)
 		finding(l->found, "tlsa", FINDING_WARNING, show, "%s fits %zu of our %zu keys", name, there, all);
@@ -173,6 +173,23 @@ check_pins(struct look *l, const char *name, const struct rows *wanted)
 		finding(l->found, "tlsa", FINDING_OK, "", a.secure ? "%s fits our keys" :
 		    "%s fits our keys, but does not count: the zone is not signed, or that was not checked here", name);
 	rows_free(&a.rows);
+}
+
+static void
+write_advice(const char *domain)
+{
+	static const struct {
+		char *out;
+		const char *before, *after;
+	} texts[] = {
+		{ show, "publish what", "prints for it" },
+		{ leave_one, "leave one of them: the one that", "prints" },
+		{ pin_at_once, "publish what", "prints for it at once, beside what is there" },
+		{ if_offered, "publish what", "prints for it, if you offer that service" },
+	};
+
+	for (size_t i = 0; i < COUNT(texts); i++)
+		snprintf(texts[i].out, sizeof(show), "%s `tegami dns show %.255s` %s", texts[i].before, domain, texts[i].after);
 }
 
 void
@@ -183,6 +200,7 @@ look_at_records(struct look *l)
 	char pins[400];
 	bool sts;
 
+	write_advice(l->domain);
 	rows_init(&wanted);
 	rows_init(&none);
 	records_of(&wanted, conf, l->domain, &none);

@@ -17,6 +17,22 @@ const struct cli_option cli_reports_options[] = {
 	{ NULL, NULL, NULL },
 };
 
+/* Of a domain that was removed there may be reports; of one that never was here, not. */
+static bool
+is_ours(struct cli *cli, const char *domain, struct err *err)
+{
+	struct admin_request rq;
+	struct rows rows;
+	bool ours;
+
+	rows_init(&rows);
+	cli_rq(&rq, "domain.show");
+	cli_rq_word(&rq, "domain", domain);
+	ours = cli_ask(cli, &rq, &rows, err) == 0;
+	rows_free(&rows);
+	return ours;
+}
+
 int
 cli_reports_ask(struct cli *cli, const struct cli_args *args, const char *verb, struct rows *rows)
 {
@@ -33,7 +49,9 @@ cli_reports_ask(struct cli *cli, const struct cli_args *args, const char *verb, 
 	cli_rq(&rq, verb);
 	cli_rq_word(&rq, "domain", args->operand[0]);
 	cli_rq_word(&rq, "since", from);
-	return cli_ask(cli, &rq, rows, &err) == -1 ? cli_error(cli, &err) : CLI_DONE;
+	if (cli_ask(cli, &rq, rows, &err) == -1 || (rows->n == 0 && !is_ours(cli, args->operand[0], &err)))
+		return cli_error(cli, &err);
+	return CLI_DONE;
 }
 
 size_t
@@ -89,20 +107,30 @@ cli_reports_unproven(struct cli *cli, const struct reports_seen *seen)
 		    seen->unproven);
 }
 
-void
-cli_reports_none(struct cli *cli, const char *domain, const char *record)
+/* How to get some. */
+static void
+none_words(struct cli *cli, const char *domain, const char *record, char *out, size_t size)
 {
 	const struct conf *conf = cli_conf(cli);
 
-	cli_say(cli, "There are no reports on %s in this time.", domain);
 	if (conf->reports.address.n == 0)
-		cli_say(cli,
-		    "To get some, give an address of yours for them: reports { address = {\"dmarc@%s\"} }; then "
-		    "publish what `tegami dns show %s` prints.",
+		snprintf(out, size,
+		    "To get some, give an address of yours for them in the configuration, reports { address = "
+		    "{\"reports@%s\"} }, and `tegami reload`; then publish what `tegami dns show %s` prints.",
 		    domain, domain);
 	else
-		cli_say(cli, "They come once a day to %s, if %s.%s in DNS names it (`tegami dns show %s`).",
+		snprintf(out, size, "They come once a day to %s, if %s.%s in DNS names it (`tegami dns show %s`).",
 		    conf->reports.address.at[0], record, domain, domain);
+}
+
+void
+cli_reports_none(struct cli *cli, const char *domain, const char *record)
+{
+	char words[1200];
+
+	none_words(cli, domain, record, words, sizeof(words));
+	cli_say(cli, "There are no reports on %s in this time.", domain);
+	cli_say(cli, "%s", words);
 }
 
 void
@@ -171,14 +199,19 @@ json_bad(struct json *j, const struct row *r)
 }
 
 void
-cli_reports_json(struct json *j, const char *domain, const struct rows *rows)
+cli_reports_json(struct cli *cli, struct json *j, const char *domain, const char *record, const struct rows *rows)
 {
 	static const struct {
 		const char *what, *key;
 		void (*put)(struct json *j, const struct row *r);
 	} lists[] = { { "report", "reports", json_report }, { "bad", "broken", json_bad } };
 
+	char words[1200] = "";
+
+	if (cli_reports_count(rows, "report") == 0)
+		none_words(cli, domain, record, words, sizeof(words));
 	json_pair(j, "domain", domain);
+	json_pair(j, "advice", words);
 	for (size_t l = 0; l < COUNT(lists); l++) {
 		json_key(j, lists[l].key);
 		json_open(j, '[');

@@ -27,7 +27,7 @@ void cli_reports_day(int64_t seconds, char out[static 24]);
 void cli_reports_none(struct cli *cli, const char *domain, const char *record);
 /* Those that could not be read, below the rest. */
 void cli_reports_bad(struct cli *cli, const struct rows *rows);
-/* Members "domain", "reports" and "broken" of an open object. */
-void cli_reports_json(struct json *j, const char *domain, const struct rows *rows);
+/* Members "domain", "advice" (how to get some; "" when there are), "reports" and "broken" of an open object. */
+void cli_reports_json(struct cli *cli, struct json *j, const char *domain, const char *record, const struct rows *rows);
 
 #endif

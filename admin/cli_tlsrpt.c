@@ -206,7 +206,7 @@ json_view(struct cli *cli, const struct view *v, const char *domain, const struc
 
 	json_init(&j, &cli->out);
 	json_open(&j, '{');
-	cli_reports_json(&j, domain, rows);
+	cli_reports_json(cli, &j, domain, "_smtp._tls", rows);
 	json_key(&j, "succeeded");
 	json_number(&j, v->good);
 	json_key(&j, "failed");

@@ -252,3 +252,16 @@ def test_check(make_server):
     said = server.run("config", "show", check=False)
     server.conf.write_text(good)
     assert said.returncode == 1 and "is no address" in said.stderr
+
+
+def test_nothing_to_show(make_server):
+    """No reports yet, and a domain that is not ours: said in words and in JSON alike, with what to do."""
+    server = make_server({})
+    for noun in ("dmarc", "tlsrpt"):
+        said = server.cli(noun, "show", "example.test")
+        told = server.json(noun, "show", "example.test")
+        assert "no reports on example.test" in said and told["reports"] == [] and told["advice"] in said
+        assert "reports@example.test" in told["advice"] and "tegami dns show example.test" in told["advice"]
+        for words in ((noun, "show", "nowhere.test"), ("--json", noun, "show", "nowhere.test")):
+            p = server.run(*words, check=False)
+            assert p.returncode == 1 and "there is no domain nowhere.test" in p.stderr, p
