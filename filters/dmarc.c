@@ -144,23 +144,16 @@ align_all(struct judge *j, const struct author *author, const struct proof **whi
 
 /* -- policy (RFC 9989 4.7, 5.4) */
 
-/* Does the name exist in DNS for mail's purposes? CHECK_WAIT: not known yet. */
+/* Does the name exist (RFC 9989, "non-existent domains"; RFC 8020)? Any type does for the question: a name
+ * that is there has an answer or none of that type, one that is not has NXDOMAIN. CHECK_WAIT: not known
+ * yet. */
 static enum check_status
 name_exists(struct judge *j, const char *name, bool *exists)
 {
-	static const unsigned types[] = { RR_MX, RR_A, RR_AAAA };
-	enum check_status status = CHECK_DONE;
+	const struct answer *a = judge_dns(j, name, RR_A);
 
-	*exists = false;
-	for (size_t i = 0; i < COUNT(types); i++) {
-		const struct answer *a = judge_dns(j, name, types[i]);
-
-		if (a == NULL)
-			status = CHECK_WAIT;
-		else if (a->status == DNS_OK || a->status == DNS_TEMPORARY)
-			*exists = true;
-	}
-	return *exists ? CHECK_DONE : status;
+	*exists = a == NULL || a->status != DNS_NXDOMAIN;
+	return a == NULL ? CHECK_WAIT : CHECK_DONE;
 }
 
 static enum check_status

@@ -83,6 +83,8 @@ static const struct dns_row zone[] = {
 	{ "_dmarc.sub.example", RR_TXT, DNS_OK, "v=DMARC1; p=reject; sp=none; np=quarantine" },
 	{ "there.sub.example", RR_A, DNS_OK, "192.0.2.1" },
 	{ "mail.sub.example", RR_MX, DNS_OK, "10 mx.example" },
+	/* a name with nothing but names below it is there */
+	{ "between.sub.example", RR_A, DNS_NO_DATA, NULL },
 	{ "_dmarc.twice.example", RR_TXT, DNS_OK, "v=DMARC1; p=reject" },
 	{ "_dmarc.twice.example", RR_TXT, DNS_OK, "v=DMARC1; p=none" },
 	{ "_dmarc.down.example", RR_TXT, DNS_TEMPORARY, NULL },
@@ -137,6 +139,7 @@ static const struct {
 	{ "a@sub.example", NULL, NULL, "fail", VERDICT_REFUSE },
 	{ "a@there.sub.example", NULL, NULL, "fail", VERDICT_ACCEPT },
 	{ "a@mail.sub.example", NULL, NULL, "fail", VERDICT_ACCEPT },
+	{ "a@between.sub.example", NULL, NULL, "fail", VERDICT_ACCEPT },
 	{ "a@gone.sub.example", NULL, NULL, "fail", VERDICT_JUNK },
 	{ "a@own.plain.example", NULL, NULL, "fail", VERDICT_ACCEPT },
 	{ "a@x.own.plain.example", NULL, NULL, "fail", VERDICT_REFUSE },
