@@ -1,8 +1,9 @@
 /* dkim - verifies DKIM signatures, once all keys are there
  *
  * Each signature is read by our own strict code first (dkim_field.h), and so is the record of its key
- * (pubkey.h): what is malformed, too long or too weak gets its result there and the library never sees
- * it. All keys are asked for at once; only when every answer is there does libopendkim hash and verify
+ * (pubkey.h): what is malformed, too long or too weak gets its result there. The library never sees a
+ * malformed field nor a bad key; a well-formed signature without a good key it sees as a field that others
+ * may be over. All keys are asked for at once; only when every answer is there does libopendkim hash and verify
  * what is left. It takes the keys through our function, from what is known.
  *
  * What libopendkim lets pass and we do not: rsa-sha1, and an l= that leaves text behind it
@@ -21,12 +22,15 @@
 
 struct looked_at { /* signatures, from the top */
 	const struct mime_field *field[DKIM_SIGNATURES_MAX];
+	bool left[DKIM_SIGNATURES_MAX];  /* for the library to verify */
+	bool given[DKIM_SIGNATURES_MAX]; /* to it, since others may sign it */
 	struct dkim_signature *out;
 	int n;
 };
 
 static struct {
 	struct judge *judge;
+	const struct looked_at *all;
 	bool waits;
 } running;
 
@@ -42,6 +46,22 @@ key_answer(struct judge *j, const char *selector, const char *domain)
 	return judge_dns(j, name, RR_TXT);
 }
 
+static bool
+is_of(const struct dkim_signature *s, const char *selector, const char *domain)
+{
+	return strcasecmp(domain, s->domain) == 0 && strcasecmp(selector, s->selector) == 0;
+}
+
+/* Was this key found good for any signature? The library shall have no other. */
+static bool
+is_good_key(const struct looked_at *all, const char *selector, const char *domain)
+{
+	for (int i = 0; i < all->n; i++)
+		if (all->left[i] && is_of(&all->out[i], selector, domain))
+			return true;
+	return false;
+}
+
 static DKIM_CBSTAT
 find_key(DKIM *d, DKIM_SIGINFO *sig, u_char *out, size_t size)
 {
@@ -51,7 +71,8 @@ find_key(DKIM *d, DKIM_SIGINFO *sig, u_char *out, size_t size)
 	struct slice text;
 
 	(void)d;
-	if (running.judge == NULL || selector == NULL || domain == NULL)
+	if (running.judge == NULL || selector == NULL || domain == NULL ||
+	    !is_good_key(running.all, selector, domain))
 		return DKIM_CBSTAT_NOTFOUND;
 	a = key_answer(running.judge, selector, domain);
 	if (a == NULL) {
@@ -74,10 +95,12 @@ library(void)
 {
 	static DKIM_LIB *lib;
 	u_int flags = DKIM_LIBFLAGS_FIXCRLF;
+	uint64_t drift = DKIM_CLOCK_SKEW;
 
 	if (lib == NULL && (lib = dkim_init(NULL, NULL)) != NULL) {
 		dkim_set_key_lookup(lib, find_key);
 		dkim_options(lib, DKIM_OP_SETOPT, DKIM_OPTS_FLAGS, &flags, sizeof(flags));
+		dkim_options(lib, DKIM_OP_SETOPT, DKIM_OPTS_CLOCKDRIFT, &drift, sizeof(drift));
 	}
 	return lib;
 }
@@ -119,16 +142,17 @@ judge_key(struct judge *j, const struct tags *tags, enum dkim_result *r, const c
 	return status != PUBKEY_WAITS;
 }
 
-/* Read one signature; its result stays DKIM_IS_NONE when the library is to verify it. false: its key is
- * not known yet. */
+/* Read one signature; its result stays DKIM_IS_NONE when the library is to verify it. *formed: there is
+ * nothing wrong with its form. false: its key is not known yet. */
 static bool
-look_at(struct judge *j, const struct mime_field *f, struct dkim_signature *s)
+look_at(struct judge *j, const struct mime_field *f, struct dkim_signature *s, bool *formed)
 {
 	struct tags tags;
 	struct slice identity;
 
 	*s = (struct dkim_signature){ .result = DKIM_IS_NONE, .why = "" };
 	s->result = dkim_field_read(f->value, j->facts.now / 1000000, &tags, &s->why);
+	*formed = s->result != DKIM_IS_PERMERROR;
 	identity = tags_get(&tags, "i");
 	s->domain = kept(j, tags_get(&tags, "d"));
 	s->selector = kept(j, tags_get(&tags, "s"));
@@ -149,12 +173,16 @@ look_at_all(struct judge *j, struct looked_at *all)
 	int left = 0;
 
 	for (size_t i = 0; i < j->n_fields && all->n < DKIM_SIGNATURES_MAX; i++) {
+		int n = all->n;
+
 		if (!slice_eq_nocase(j->fields[i].name, SLICE("DKIM-Signature")))
 			continue;
-		all->field[all->n] = &j->fields[i];
-		if (!look_at(j, &j->fields[i], &all->out[all->n]))
+		all->field[n] = &j->fields[i];
+		if (!look_at(j, &j->fields[i], &all->out[n], &all->given[n]))
 			waits = true;
-		left += all->out[all->n++].result == DKIM_IS_NONE;
+		all->left[n] = all->out[n].result == DKIM_IS_NONE;
+		left += all->left[n];
+		all->n++;
 	}
 	return waits ? -1 : left;
 }
@@ -219,13 +247,17 @@ read_results(DKIM *d, struct looked_at *all)
 		struct dkim_signature *s = &all->out[i];
 		const char *domain, *selector;
 
-		if (s->result != DKIM_IS_NONE)
+		if (!all->given[i])
 			continue;
 		domain = k < n ? (const char *)dkim_sig_getdomain(sigs[k]) : NULL;
 		selector = k < n ? (const char *)dkim_sig_getselector(sigs[k]) : NULL;
-		if (domain == NULL || selector == NULL || strcasecmp(domain, s->domain) != 0 ||
-		    strcasecmp(selector, s->selector) != 0) {
-			s->result = set(&s->why, DKIM_IS_PERMERROR, "the signature is malformed");
+		if (domain == NULL || selector == NULL || !is_of(s, selector, domain)) {
+			if (all->left[i])
+				s->result = set(&s->why, DKIM_IS_PERMERROR, "the signature is malformed");
+			continue;
+		}
+		if (!all->left[i]) { /* it has its result */
+			k++;
 			continue;
 		}
 		s->testing = (dkim_sig_getflags(sigs[k]) & DKIM_SIGFLAG_TESTKEY) != 0;
@@ -233,13 +265,14 @@ read_results(DKIM *d, struct looked_at *all)
 	}
 }
 
-/* Is this signature left for the library? All others are kept from it. */
+/* Does the library see this signature? Also one that it is not to verify, as long as its form is good: a
+ * signature above may be over it (h=...:dkim-signature). */
 static bool
-is_left(const struct looked_at *all, const struct mime_field *f)
+is_given(const struct looked_at *all, const struct mime_field *f)
 {
 	for (int i = 0; i < all->n; i++)
 		if (all->field[i] == f)
-			return all->out[i].result == DKIM_IS_NONE;
+			return all->given[i];
 	return false;
 }
 
@@ -253,7 +286,7 @@ give_header(struct judge *j, DKIM *d, const struct looked_at *all)
 
 		if (j->fields[i].name.len == 0 ||
 		    (slice_eq_nocase(j->fields[i].name, SLICE("DKIM-Signature")) &&
-			!is_left(all, &j->fields[i])))
+			!is_given(all, &j->fields[i])))
 			continue;
 		while (f.len > 0 && (f.at[f.len - 1] == '\n' || f.at[f.len - 1] == '\r'))
 			f.len--;
@@ -308,9 +341,11 @@ dkim_evaluate(struct judge *j, struct dkim_signature out[static DKIM_SIGNATURES_
 	if (d == NULL)
 		return 0;
 	running.judge = j;
+	running.all = &all;
 	running.waits = false;
 	done = verify(j, d, &all);
 	running.judge = NULL;
+	running.all = NULL;
 	dkim_free(d);
 	return done ? all.n : -1;
 }

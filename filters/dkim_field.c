@@ -10,7 +10,6 @@
 
 #define SIGNATURE_MAX 4096 /* bytes of b=, folded; RSA of 8192 bits takes 1368 */
 #define HASH_MAX 256
-#define CLOCK_SKEW 3600
 
 static bool
 is_name(struct slice s, size_t most)
@@ -152,7 +151,7 @@ times(const struct tags *tags, int64_t now, const char **why)
 	if (ends && has_made && end < made)
 		return wrong(why, "it ends (x=) before it was made (t=)");
 	*why = "the signature is not valid at this time";
-	if ((ends && end < (uint64_t)now) || (has_made && made > (uint64_t)now + CLOCK_SKEW))
+	if ((ends && end < (uint64_t)now) || (has_made && made > (uint64_t)now + DKIM_CLOCK_SKEW))
 		return DKIM_IS_FAIL;
 	return DKIM_IS_NONE;
 }

@@ -7,6 +7,7 @@
 
 #define DKIM_FIELD_MAX (16 * 1024) /* bytes; a copy of the header (z=) makes them long */
 #define DKIM_NAMES_MAX 250         /* in h= */
+#define DKIM_CLOCK_SKEW 3600       /* seconds that a signer may be ahead of us */
 
 /* What must be so whatever the key says. DKIM_IS_NONE: nothing is wrong with it; else the result that
  * the signature has, and *why. `tags` point into the value; tags->n is 0 when it cannot be read. `now`

@@ -260,6 +260,28 @@ def test_rule(f, rsa, n):
     assert (got == result if result else got != "pass") and text in why, (got, why)
 
 
+@pytest.mark.parametrize("record, words, result", [
+    ("v=DKIM1; p=", {}, "permerror"), (None, {}, "permerror"), ("v=DKIM1; p=QUJD", {}, "permerror"),
+    ("%s", {"signature_algorithm": b"rsa-sha1"}, "policy"), ("%s", {}, "pass")])
+def test_a_signature_over_one_that_does_not_count(f, rsa, record, words, result):
+    """What is not verified itself is still part of what a later signature is over."""
+    first = dkim.sign(MAIL, b"old", b"first.test", rsa[0], include_headers=FIELDS, **words) + MAIL
+    signer = dkim.DKIM(first)
+    signer.should_not_sign = set()
+    both = signer.sign(b"sel", b"peer.test", rsa[0], include_headers=[*FIELDS, b"dkim-signature"]) + first
+    zone = {"sel._domainkey.peer.test": "p=" + rsa[1], "old._domainkey.first.test": record and record.replace("%s", "p=" + rsa[1])}
+    zone = {name: text for name, text in zone.items() if text}
+    assert [r for r, _ in judged(f, both, zone)] == ["pass", result], f.last.results
+    changed = both.replace(b"s=old", b"s=odd")
+    assert judged(f, changed, zone)[0][0] == "fail", f.last.results
+
+
+@pytest.mark.parametrize("ahead, result", [(-10, "pass"), (1800, "pass"), (7200, "fail")])
+def test_a_clock_that_is_ahead(f, rsa, monkeypatch, ahead, result):
+    monkeypatch.setattr(time, "time", lambda: NOW + ahead)
+    assert one(f, signed(rsa), "p=" + rsa[1])[0] == result, f.last.results
+
+
 def test_length_with_text_beyond(f, rsa):
     record = "v=DKIM1; p=" + rsa[1]
     data = signed(rsa, length=True)
