@@ -143,18 +143,19 @@ job_is_spam(struct job_out *j)
 static void
 put_prefix(struct buf *out, const struct job_out *j, struct slice prefix)
 {
-	struct slice seven = prefix_seven(prefix), set = { NULL, 0 };
+	struct slice seven = prefix_seven(prefix), set = { NULL, 0 }, set_seven = { NULL, 0 };
 	struct buf all;
 
 	buf_init(&all, 2 * ENVELOPE_PREFIX_MAX);
-	if (j->alias != NULL && (set = prefix_set(prefix)).len > 0)
-		seven = prefix_set_seven(prefix);
+	if (j->alias != NULL && (set = prefix_set(prefix)).len > 0 && (set_seven = prefix_set_seven(prefix)).len == 0)
+		seven = set_seven; /* the set would be lost with what is replaced */
 	buf_slice(&all, set);
 	if (j->alias != NULL)
 		buf_printf(&all, "Delivered-To: %s\r\n", alias_of(j->alias));
 	buf_slice(&all, prefix_shown(prefix));
-	if (seven.len > 0) {
+	if (set_seven.len + seven.len > 0) {
 		buf_char(&all, '\0');
+		buf_slice(&all, set_seven);
 		buf_slice(&all, seven);
 	}
 	wire_put_bytes(out, all.failed ? prefix_shown(prefix) : buf_all(&all));

@@ -37,41 +37,47 @@ is_signature(struct slice line)
 	return false;
 }
 
-/* Without our signatures and the ARC set at its top. */
-static struct slice
-behind_signatures(struct slice prefix)
+/* All but our signatures and the ARC set at its top, to `out`, which has room for it; the Delivered-To of an alias that sends it on may stand
+ * among them. The length. */
+static size_t
+without_signatures(struct slice prefix, char *out)
 {
 	bool ours = false;
 	struct slice rest = prefix, line;
+	size_t len = 0;
 
 	while (slice_line(&rest, &line)) {
 		bool folded = line.len > 0 && (line.at[0] == ' ' || line.at[0] == '\t');
+		size_t whole = prefix.len - rest.len;
 
 		ours = folded ? ours : is_signature(line);
-		if (!ours)
+		if (!ours && !folded && !slice_starts_nocase(line, SLICE("Delivered-To:")))
 			break;
+		if (!ours) {
+			memcpy(out + len, prefix.at, whole);
+			len += whole;
+		}
 		prefix = rest;
 	}
-	return prefix;
+	memcpy(out + len, prefix.at, prefix.len);
+	return len + prefix.len;
 }
 
 int
 job_prefixes(struct job *job, struct slice prefix)
 {
-	struct slice seven = prefix_seven(prefix), rest;
+	struct slice seven = prefix_seven(prefix);
 	char *both;
 
 	job->prefix = pool_slice(job->pool, prefix_shown(prefix));
 	job->seven_prefix = job->prefix;
 	if (seven.len == 0)
 		return job->prefix.at != NULL ? 0 : -1;
-	rest = behind_signatures(prefix_shown(prefix));
-	both = pool_alloc(job->pool, seven.len + rest.len);
+	both = pool_alloc(job->pool, seven.len + job->prefix.len);
 	if (job->prefix.at == NULL || both == NULL)
 		return -1;
 	memcpy(both, seven.at, seven.len);
-	memcpy(both + seven.len, rest.at, rest.len);
-	job->seven_prefix = (struct slice){ both, seven.len + rest.len };
+	job->seven_prefix = (struct slice){ both, seven.len + without_signatures(job->prefix, both + seven.len) };
 	return 0;
 }
 

@@ -174,6 +174,23 @@ def test_large(relays):  # noqa: F811
     assert command(s, "MAIL", [c for c in s.commands if c.startswith("MAIL")].index(mail["from"])).endswith("SIZE=%d" % len(mail["data"]))
 
 
+@pytest.mark.parametrize("top", [
+    "Delivered-To: out@own.test\r\nDKIM-Signature: eight;\r\n\tb=8\r\n",
+    "ARC-Seal: eight\r\nDelivered-To: out@own.test\r\nDKIM-Signature: eight;\r\n\tb=8\r\n",
+    "DKIM-Signature: eight;\r\n\tb=8\r\nDelivered-To: out@own.test\r\n",
+])
+def test_signature_of_what_an_alias_sends_on(relays, top):  # noqa: F811
+    """Converted, it has the signature that was made for that form, and not the dead one; an alias's Delivered-To stays."""
+    s = Seven()
+    prefix = top + "Received: by us\r\n\tand more\r\n\0DKIM-Signature: seven;\r\n\tb=7\r\n"
+    _, rcpts = relays(to(s)).send("x.test", "b@x.test", "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                                  "Content-Transfer-Encoding: 8bit\r\n\r\nü\r\n", flags=EIGHT, prefix=prefix)
+    assert rcpts[0][1] == STEP_OK
+    assert s.mails[0]["data"].startswith(b"DKIM-Signature: seven;\r\n\tb=7\r\nDelivered-To: out@own.test\r\n"
+                                         b"Received: by us\r\n\tand more\r\nSubject: x\r\n")
+    assert b"eight" not in s.mails[0]["data"]
+
+
 def test_next_host_takes_it(relays):  # noqa: F811
     """What was found out for one host does not count for another."""
     s = Seven(BODY="451 4.3.0 later")
