@@ -2,9 +2,9 @@
  *
  * Each signature is read by our own strict code first (dkim_field.h), and so is the record of its key
  * (pubkey.h): what is malformed, too long or too weak gets its result there. The library never sees a
- * malformed field nor a bad key; a well-formed signature without a good key it sees as a field that others
- * may be over. All keys are asked for at once; only when every answer is there does libopendkim hash and verify
- * what is left. It takes the keys through our function, from what is known.
+ * malformed field nor a bad key; a well-formed signature without a good key it sees as a field that
+ * others may be over. All keys are asked for at once; only when every answer is there does libopendkim
+ * hash and verify what is left. It takes the keys through our function, from what is known.
  *
  * What libopendkim lets pass and we do not: rsa-sha1, and an l= that leaves text behind it
  * unsigned. */

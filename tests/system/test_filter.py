@@ -50,7 +50,7 @@ def send(server, data, sender="someone@peer.test", to="alice@example.test"):
 def results(mail):
     """{method: result} of our Authentication-Results."""
     line, = [h for h in mail.header("Authentication-Results") if h.startswith("mx.example.test")]
-    return dict(re.findall(r"\b(spf|dkim|dmarc|arc)=(\w+)", line))
+    return dict(reversed(re.findall(r"(?<![.\w])(spf|dkim|dmarc|arc)=(\w+)", line)))  # of several the first: SPF of the sender
 
 
 def test_good_mail(filtering):
