@@ -89,19 +89,6 @@ def make_certificate(folder, name=HOSTNAME, kind=("ec", "-pkeyopt", "ec_paramgen
     return cert, key
 
 
-OWN = {}  # make_certificate's two files, as bytes
-
-
-def own_certificate(folder):
-    """As make_certificate, but the same in every server of a test run: keys cost time, and few tests look at this one."""
-    if not OWN:
-        OWN.update((p.name, p.read_bytes()) for p in make_certificate(folder))
-    for name, text in OWN.items():
-        (folder / name).write_bytes(text)
-        (folder / name).chmod(0o600 if name == "key.pem" else 0o644)
-    return folder / "cert.pem", folder / "key.pem"
-
-
 def client_tls():
     context = ssl.create_default_context()
     context.check_hostname = False
@@ -148,7 +135,7 @@ class Server:
         self.process = None
         self.restarts_expected = False
         self.dns = None
-        self.cert, self.key = own_certificate(self.dir)
+        self.cert, self.key = make_certificate(self.dir)
         self.tls = None  # instead of these two: the whole section
 
     # -- configuration
