@@ -121,7 +121,7 @@ cli_dkim_keys(struct cli *cli, struct rows *keys, struct err *err)
 		rc = cli_ask(cli, &rq, keys, err);
 	}
 	rows_free(&told);
-	if (rc == 0)
+	if (rc == 0 && keys->n > 1)
 		qsort(keys->at, keys->n, sizeof(keys->at[0]), by_name);
 	return rc;
 }
