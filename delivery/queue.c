@@ -293,7 +293,9 @@ queue_open(struct err *err)
 	/* after a failed fsync the page cache lies: what the journal holds must be in the database
 	 * before anything is added */
 	emptied = queue_store_checkpoint(store, true, err) == 0;
-	if (!emptied)
+	if (emptied)
+		queue_store_lengthen(store, QUEUE_JOURNAL_LONG);
+	else
 		log_error("no mail is taken until the journal can be emptied: %s", err->text);
 	if (suspend_load(store, err) == -1 || load_index(err) == -1 || open_spool(err) == -1)
 		return -1;

@@ -17,6 +17,8 @@ enum op_kind {
 		   the world already */
 };
 
+#define QUEUE_JOURNAL_LONG (16 * 1024 * 1024) /* bytes; checkpoint then. The file is made so long at once. */
+
 struct op { /* put it first in your own struct; the memory stays yours */
 	enum op_kind kind;
 	size_t bytes; /* of body it writes */

@@ -13,7 +13,6 @@
 #include "storage/spool.h"
 
 #define WAL_TIDY (4 * 1024 * 1024)  /* checkpoint when nothing waits */
-#define WAL_LONG (16 * 1024 * 1024) /* checkpoint now */
 #define WAL_ALARM (256 * 1024 * 1024)
 
 static void
@@ -103,7 +102,7 @@ tidy(struct writer *w, bool idle)
 	int64_t wal = queue_store_wal_bytes(w->store);
 	struct err err = { 0 };
 
-	if (wal < (idle ? WAL_TIDY : WAL_LONG))
+	if (wal < (idle ? WAL_TIDY : QUEUE_JOURNAL_LONG))
 		return;
 	if (queue_store_checkpoint(w->store, false, &err) == -1)
 		go_unhealthy(w, &err);
@@ -118,6 +117,8 @@ heal(struct writer *w)
 	struct err err = { 0 };
 	int rc = queue_store_checkpoint(w->store, true, &err);
 
+	if (rc == 0)
+		queue_store_lengthen(w->store, QUEUE_JOURNAL_LONG);
 	pthread_mutex_lock(&w->mutex);
 	w->healthy = rc == 0;
 	if (rc == -1)

@@ -46,7 +46,7 @@ static const struct db_migration steps[] = {
 	    "INSERT INTO salt_secret VALUES (randomblob(32));" },
 };
 
-const struct db_schema credentials_schema = { "credentials.db", steps, COUNT(steps), 0 };
+const struct db_schema credentials_schema = { "credentials.db", steps, COUNT(steps), 0, false };
 
 struct credentials {
 	sqlite3 *db;

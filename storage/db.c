@@ -20,7 +20,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "storage/db_journal.h"
+
 #define VFS_NAME "tegami"
+#define VFS_GATHERS "tegami-gathers"
 #define BUSY_MS 5000
 #define WAL_KEPT (64 * 1024 * 1024)
 
@@ -41,7 +44,7 @@ vfs_full_pathname(sqlite3_vfs *vfs, const char *name, int size, char *out)
 static int
 vfs_ready(void)
 {
-	static sqlite3_vfs vfs;
+	static sqlite3_vfs vfs, gathers;
 	sqlite3_vfs *unix_vfs;
 
 	if (vfs.zName != NULL)
@@ -53,6 +56,10 @@ vfs_ready(void)
 	vfs.pNext = NULL;
 	vfs.zName = VFS_NAME;
 	vfs.xFullPathname = vfs_full_pathname;
+	db_journal_vfs(&gathers, &vfs);
+	gathers.zName = VFS_GATHERS;
+	if (sqlite3_vfs_register(&gathers, 0) != SQLITE_OK)
+		return SQLITE_ERROR;
 	return sqlite3_vfs_register(&vfs, 0);
 }
 
@@ -260,8 +267,8 @@ db_open(const struct db_schema *schema, enum db_mode mode, struct err *err)
 	}
 	if (mode == DB_CREATE && db_make_file(schema->file, err) == -1)
 		return NULL;
-	if (sqlite3_open_v2(schema->file, &db, open_flags[mode] | SQLITE_OPEN_NOMUTEX, VFS_NAME) !=
-		SQLITE_OK ||
+	if (sqlite3_open_v2(schema->file, &db, open_flags[mode] | SQLITE_OPEN_NOMUTEX,
+		schema->gathers ? VFS_GATHERS : VFS_NAME) != SQLITE_OK ||
 	    db_settle(db, schema, mode, err) == -1) {
 		if (db == NULL)
 			err_set(err, ERR_TEMPORARY, "%s: out of memory", schema->file);

@@ -8,6 +8,7 @@
 #define STORAGE_DB_H
 
 #include <sqlite3.h>
+#include <stdbool.h>
 
 #include "base/err.h"
 
@@ -21,6 +22,7 @@ struct db_schema {
 	const struct db_migration *steps;
 	size_t n_steps;		/* = the current version */
 	int page_size;		/* 0: SQLite's default */
+	bool gathers;		/* its log is written in few large pieces (db_journal.h) */
 };
 
 /* Open `schema->file`. DB_READ and DB_WRITE demand the current version (an older one: "run `tegamid`, which upgrades it"; a newer

@@ -50,7 +50,7 @@ static const struct db_migration steps[] = {
 	  " secret BLOB NOT NULL) STRICT;" },
 };
 
-const struct db_schema directory_schema = { "directory.db", steps, COUNT(steps), 0 };
+const struct db_schema directory_schema = { "directory.db", steps, COUNT(steps), 0, false };
 
 static const char *const query_text[Q_QUERIES] = {
 	[Q_DOMAIN_ID] = "SELECT id FROM domains WHERE name = ?1",

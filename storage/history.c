@@ -171,7 +171,7 @@ static const struct db_migration steps[] = {
 	  "ALTER TABLE tls_report ADD COLUMN why TEXT NOT NULL DEFAULT '';" },
 };
 
-const struct db_schema history_schema = { "history.db", steps, COUNT(steps), 0 };
+const struct db_schema history_schema = { "history.db", steps, COUNT(steps), 0, false };
 
 #define COLUMNS "seq, time, qid, event, role, text, sender, recipient, ip, msgid, user"
 #define HITS "SELECT seq, qid FROM event WHERE "

@@ -2,7 +2,7 @@
 
 # Only what every store needs; enough for a reader of one store.
 noinst_LIBRARIES += storage/libdb.a
-storage_libdb_a_SOURCES = storage/db.h storage/db.c
+storage_libdb_a_SOURCES = storage/db.h storage/db.c storage/db_journal.h storage/db_journal.c
 storage_libdb_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 DB_LIBS = storage/libdb.a $(SQLITE_LIBS)
 
@@ -111,7 +111,7 @@ tests_unit_storage_test_prepare_LDADD = $(STORAGE_TEST_LIBS) $(PREPARE_LIBS) $(B
 
 check_PROGRAMS += tests/unit/storage/test_queue_store tests/unit/storage/test_spool
 tests_unit_storage_test_queue_store_SOURCES = tests/unit/storage/test_queue_store.c
-tests_unit_storage_test_queue_store_LDADD = $(STORAGE_TEST_LIBS) storage/libqueuestore.a $(DB_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
+tests_unit_storage_test_queue_store_LDADD = $(STORAGE_TEST_LIBS) $(RESCUE_LIBS) $(DB_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
 tests_unit_storage_test_spool_SOURCES = tests/unit/storage/test_spool.c
 tests_unit_storage_test_spool_LDADD = $(STORAGE_TEST_LIBS) storage/libqueuestore.a $(DB_LIBS) $(BASE_LIBS) $(UNIT_LIBS)
 

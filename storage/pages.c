@@ -68,6 +68,7 @@ struct log {
 	int fd;
 	uint32_t size; /* of a page */
 	bool big;      /* words of the checksum */
+	bool blank;    /* the header is all zeros, as in a file that was made longer and not used yet */
 	unsigned char salt[8];
 	uint32_t stored[2], own[2]; /* sum of the frame before: as it says, and as it is */
 	unsigned char *buf;         /* a frame */
@@ -108,7 +109,8 @@ log_begin(struct log *l, struct pages_health *health)
 	memcpy(l->own, sum, sizeof(l->own));
 	if ((pages_u32(h) & ~1u) == WAL_MAGIC && sum[0] == l->stored[0] && sum[1] == l->stored[1])
 		return;
-	health->bad_frames++;
+	l->blank = memcmp(h, (char[WAL_HEADER]){ 0 }, sizeof(h)) == 0;
+	health->bad_frames += !l->blank;
 	l->big = false;
 	if (read_at(l->fd, first, sizeof(first), WAL_HEADER) == 0)
 		memcpy(l->salt, first + 8, sizeof(l->salt));
@@ -218,6 +220,10 @@ log_read(struct log *l, struct pages *p, off_t bytes)
 	log_begin(l, &p->health);
 	for (uint32_t i = 0; i < l->n; i++) {
 		log_frame(l, i);
+		if (l->blank && l->frames[i].page > 0) {
+			l->blank = false;
+			p->health.bad_frames++;
+		}
 		if (l->frames[i].good && l->frames[i].mine && l->frames[i].page > p->count &&
 		    l->frames[i].page <= PAGES_MOST)
 			p->count = l->frames[i].page;

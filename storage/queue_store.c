@@ -15,6 +15,8 @@
 
 #include <stdlib.h>
 
+#include "storage/db_journal.h"
+
 #define PAGE_SIZE 4096
 #define CACHE_KIB 8192
 
@@ -53,7 +55,7 @@ static const struct db_migration steps[] = {
 	  " why TEXT NOT NULL) WITHOUT ROWID;" },
 };
 
-const struct db_schema queue_schema = { "queue.db", steps, COUNT(steps), PAGE_SIZE };
+const struct db_schema queue_schema = { "queue.db", steps, COUNT(steps), PAGE_SIZE, true };
 
 #define ROW_COLUMNS                                                                                \
 	"r.qid, r.n, r.flags, r.size, r.kind, r.state, r.attempts, r.warned, r.next, r.address,"   \
@@ -187,6 +189,12 @@ queue_store_checkpoint(struct queue_store *s, bool truncate, struct err *err)
 	if (truncate || moved == left)
 		s->wal_pages = 0;
 	return 0;
+}
+
+void
+queue_store_lengthen(struct queue_store *s, int64_t bytes)
+{
+	db_journal_lengthen(s->db, bytes);
 }
 
 int64_t

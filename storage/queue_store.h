@@ -101,6 +101,8 @@ int queue_store_suspended(struct queue_store *s,
 /* Move the journal into the database; `truncate` waits until all of it is there and empties the
  * file. */
 int queue_store_checkpoint(struct queue_store *s, bool truncate, struct err *err);
+/* Make the journal's file `bytes` long where there is room, for speed (db_journal.h). For after a checkpoint that truncated it. */
+void queue_store_lengthen(struct queue_store *s, int64_t bytes);
 /* Bytes in the journal since the last whole checkpoint. */
 int64_t queue_store_wal_bytes(const struct queue_store *s);
 

@@ -21,7 +21,7 @@ static const struct db_migration steps[] = {
 	  "CREATE TABLE messages(digest INTEGER PRIMARY KEY, class INTEGER NOT NULL);" },
 };
 
-const struct db_schema score_schema = { "score.db", steps, COUNT(steps), 0 };
+const struct db_schema score_schema = { "score.db", steps, COUNT(steps), 0, false };
 
 static int
 prepare_reading(struct score *s, struct err *err)

@@ -20,9 +20,9 @@ static const struct db_migration steps[] = {
 	{ "ALTER TABLE t ADD COLUMN size INTEGER NOT NULL DEFAULT 7;" },
 	{ "CREATE TABLE broken (; " },
 };
-static const struct db_schema v1 = { "t.db", steps, 1, 0 };
-static const struct db_schema v2 = { "t.db", steps, 2, 0 };
-static const struct db_schema v3 = { "t.db", steps, 3, 0 };
+static const struct db_schema v1 = { "t.db", steps, 1, 0, false };
+static const struct db_schema v2 = { "t.db", steps, 2, 0, false };
+static const struct db_schema v3 = { "t.db", steps, 3, 0, false };
 
 static int64_t
 number(sqlite3 *db, const char *sql)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "storage/queue_store.h"
+#include "storage/rescue.h"
 #include "tests/unit/storage/scratch.h"
 
 static struct err err;
@@ -198,6 +199,49 @@ crash_and_look(const char *want)
 	assert_int_equal(rmdir("crash"), 0);
 }
 
+static bool
+journal_damaged(void)
+{
+	int d = open("queue.db", O_RDONLY), w = open("queue.db-wal", O_RDONLY);
+	bool damaged = rescue_journal_damaged(d, w);
+
+	close(d);
+	close(w);
+	return damaged;
+}
+
+/* A journal that was made longer is no damaged one, neither unused nor with mail in front. */
+static void
+test_lengthened(void **state)
+{
+	struct queue_store *s;
+	struct stat st;
+	int fd;
+
+	(void)state;
+	make_db();
+	s = open_store();
+	assert_int_equal(queue_store_checkpoint(s, true, &err), 0);
+	queue_store_lengthen(s, 1 << 20);
+	assert_int_equal(stat("queue.db-wal", &st), 0);
+	assert_int_equal(st.st_size, 1 << 20);
+	assert_false(journal_damaged());
+	crash_and_look("");
+	assert_int_equal(queue_store_begin(s, &err), 0);
+	step_put(s);
+	crash_and_look("");
+	commit(s);
+	assert_false(journal_damaged());
+	crash_and_look(steps[0].rows);
+	queue_store_close(&s);
+	assert_int_equal(stat("queue.db-wal", &st), 0);
+	fd = open("queue.db-wal", O_WRONLY | O_TRUNC);
+	assert_int_equal(ftruncate(fd, 1 << 20), 0);
+	assert_int_equal(pwrite(fd, "\0\0\0\1", 4, 32 + 24 + 4096), 4);
+	close(fd);
+	assert_true(journal_damaged()); /* its beginning is lost, not unused */
+}
+
 static void
 test_crash_at_every_step(void **state)
 {
@@ -305,7 +349,7 @@ static void
 test_upgrade(void **state)
 {
 	const struct db_schema v1 = { queue_schema.file, queue_schema.steps, 1,
-		queue_schema.page_size };
+		queue_schema.page_size, false };
 	struct queue_content c;
 	struct queue_store *s;
 	sqlite3 *db;
@@ -467,6 +511,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_repeated, scratch_enter, scratch_leave),
 		cmocka_unit_test_setup_teardown(test_load, scratch_enter, scratch_leave),
 		cmocka_unit_test_setup_teardown(test_upgrade, scratch_enter, scratch_leave),
+		cmocka_unit_test_setup_teardown(test_lengthened, scratch_enter, scratch_leave),
 		cmocka_unit_test_setup_teardown(test_damage, scratch_enter, scratch_leave),
 		cmocka_unit_test_setup_teardown(test_damaged_page, scratch_enter, scratch_leave),
 		cmocka_unit_test_setup_teardown(test_paging, scratch_enter, scratch_leave),
