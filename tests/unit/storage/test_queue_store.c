@@ -237,7 +237,7 @@ test_lengthened(void **state)
 	assert_int_equal(stat("queue.db-wal", &st), 0);
 	fd = open("queue.db-wal", O_WRONLY | O_TRUNC);
 	assert_int_equal(ftruncate(fd, 1 << 20), 0);
-	assert_int_equal(pwrite(fd, "\0\0\0\1", 4, 32 + 24 + 4096), 4);
+	assert_int_equal(pwrite(fd, "\0\0\0\7", 4, 32 + 24 + 4096), 4);
 	close(fd);
 	assert_true(journal_damaged()); /* its beginning is lost, not unused */
 }
