@@ -13,6 +13,7 @@
 #include "storage/spool.h"
 
 #define WAL_TIDY (4 * 1024 * 1024)  /* checkpoint when nothing waits */
+#define WAKE_TRIES 1000
 #define WAL_ALARM (256 * 1024 * 1024)
 
 static void
@@ -69,12 +70,13 @@ run_batch(struct writer *w, struct batch *b)
 	run_reads(w, &b->ops);
 }
 
+/* The loop waits for nothing else, so whatever the error is, it is tried again; EAGAIN says that a wake-up is waiting already. */
 static void
 wake_loop(struct writer *w)
 {
 	uint64_t one = 1;
 
-	while (write(w->wake_fd, &one, sizeof(one)) == -1 && errno == EINTR)
+	for (int i = 0; i < WAKE_TRIES && write(w->wake_fd, &one, sizeof(one)) == -1 && errno != EAGAIN; i++)
 		;
 }
 
