@@ -266,7 +266,7 @@ def test_scanner_down_means_later(scanning):
             assert e.smtp_code == 451
             time.sleep(0.5)
 
-    wait_until("a scanner", goes_on, 40)
+    wait_until("a scanner", goes_on, 120)
     server.wait_mails("alice@example.test", 1)
 
 
