@@ -11,8 +11,8 @@
  *          +                   +                      +              passes it over, and closes the report
  *          +                   +                      -              nothing is left to do
  *
- * While that cannot be noted (the disk is full), nothing else is sent. So nobody is left out, and one crash costs one reader one copy at most; copies bear the same report id and
- * Message-ID. An https: URL is the same with "the server said 2xx" for the queue. Whoever is away makes the report
+ * While that cannot be noted (the disk is full), nothing else is sent. So nobody is left out, and one crash costs one reader
+ * one copy at most; copies bear the same report id and Message-ID. An https: URL is the same with "the server said 2xx" for the queue. Whoever is away makes the report
  * wait for its next time; after three days it is given up, an https: URL after a day of tries. */
 #include "admin/control_tell.h"
 

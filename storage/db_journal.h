@@ -1,7 +1,7 @@
 /* db_journal - the write-ahead log of a database that syncs every commit, written in few large pieces
  *
  * SQLite writes a frame of the log by two system calls. A file of this kind gathers what follows each other and writes it when it is
- * synced, read, measured or closed, or when the buffer is full: two calls a commit instead of hundreds.
+ * synced, read, measured or closed, or when 120 KiB are there: few calls a commit instead of two a page.
  *
  *	where it stands			a crash leaves			what SQLite makes of it
  *	gathered, not written		nothing of the commit		the commit is not there
